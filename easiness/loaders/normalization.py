@@ -1,0 +1,67 @@
+"""Global contrast normalization of a batch, on whatever device holds it."""
+
+import numpy as np
+import torch
+
+# In grey levels of 0 to 255. An image of a single colour becomes all zeros instead of amplified rounding.
+STD_FLOOR = 1.0
+
+
+def normalize_images(images_BCHW: torch.Tensor) -> torch.Tensor:
+    """Each image minus its own mean, divided by its own standard deviation (over all pixels and colours).
+
+    Parameters
+    ----------
+    images_BCHW : torch.Tensor
+        (B, 3, H, W), grey levels of 0 to 255.
+
+    Returns
+    -------
+    torch.Tensor
+        (B, 3, H, W) float32 of mean 0 and standard deviation 1, unless it is below `STD_FLOOR` grey levels.
+    """
+    images = images_BCHW.float()
+    variance, mean = torch.var_mean(images, dim=(1, 2, 3), correction=0, keepdim=True)
+    return (images - mean).div_(variance.sqrt().clamp_(min=STD_FLOOR))
+
+
+def normalize_channels(images_BCHW: torch.Tensor, mean_C: np.ndarray, std_C: np.ndarray) -> torch.Tensor:
+    """Each colour minus its mean over the training set, divided by its standard deviation there.
+
+    Parameters
+    ----------
+    images_BCHW : torch.Tensor
+        (B, 3, H, W), grey levels of 0 to 255.
+    mean_C, std_C : numpy.ndarray
+        (3,) grey levels of 0 to 255.
+
+    Returns
+    -------
+    torch.Tensor
+        (B, 3, H, W) float32.
+    """
+    mean, std = (
+        torch.as_tensor(np.asarray(values, dtype=np.float32), device=images_BCHW.device).view(1, 3, 1, 1)
+        for values in (mean_C, np.maximum(std_C, STD_FLOOR))
+    )
+    return (images_BCHW.float() - mean).div_(std)
+
+
+def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of every colour over a set of images.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        (N, H, W, 3) uint8.
+
+    Returns
+    -------
+    mean, std : numpy.ndarray
+        (3,) float64, grey levels of 0 to 255; exact, since levels are counted.
+    """
+    levels = np.arange(256.0)
+    counts = np.stack([np.bincount(images[..., c].ravel(), minlength=256) for c in range(3)])
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    mean = shares @ levels
+    return mean, np.sqrt((shares * (levels - mean[:, None]) ** 2).sum(axis=1))

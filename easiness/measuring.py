@@ -1,0 +1,93 @@
+"""Loss, EL2N, margin and correctness of every example, from one pass in eval mode without augmentation."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import nn
+
+from easiness.loaders import Loader
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What one pass over N examples gives; all (N,) float32, in the dataset's order.
+
+    Attributes
+    ----------
+    losses : numpy.ndarray
+        Cross-entropy in nats, at least 0; lower = easier.
+    el2n : numpy.ndarray
+        Euclidean norm of (softmax − one-hot label), in [0, √2]; lower = easier (Paul et al. 2021).
+    margin : numpy.ndarray
+        Logit of the label minus the greatest other logit; higher = easier, above 0 = correct (Pleiss et al. 2020).
+    correct : numpy.ndarray
+        1 where the label has the greatest logit, else 0.
+    """
+
+    losses: np.ndarray
+    el2n: np.ndarray
+    margin: np.ndarray
+    correct: np.ndarray
+
+
+MEASURES = tuple(field.name for field in fields(Measurements))
+
+
+@torch.no_grad()
+def measure_examples(model: nn.Module, loader: Loader) -> Measurements:
+    """Measure every example of a loader under the model as it is.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        On the loader's device; its training mode is restored afterwards.
+    loader : Loader
+        Of N examples.
+
+    Returns
+    -------
+    Measurements
+        Computed in float32, whatever the network computes in.
+
+    Raises
+    ------
+    FloatingPointError
+        If a loss is NaN or infinite.
+    """
+    was_training = model.training
+    model.eval()
+    results = np.empty((len(MEASURES), loader.count), np.float32)
+    try:
+        for batch in loader.score_batches():
+            results[:, batch.rows] = measure_logits(model(batch.images).float(), batch.labels).cpu().numpy()
+    finally:
+        model.train(was_training)
+    bad = ~np.isfinite(results[0])
+    if bad.any():
+        raise FloatingPointError(f"the loss of {bad.sum()} of {loader.count} examples is NaN or infinite")
+    return Measurements(*results)
+
+
+def measure_logits(logits_BK: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
+    """Rows of `Measurements` for one batch.
+
+    Parameters
+    ----------
+    logits_BK : torch.Tensor
+        (B, K) float32.
+    labels_B : torch.Tensor
+        (B,) int64.
+
+    Returns
+    -------
+    torch.Tensor
+        (4, B) float32: losses, EL2N, margin, correct.
+    """
+    losses = nn.functional.cross_entropy(logits_BK, labels_B, reduction="none")
+    column = labels_B[:, None]
+    errors = logits_BK.softmax(dim=1).scatter_add(1, column, logits_BK.new_full(column.shape, -1.0))
+    of_label = logits_BK.gather(1, column)[:, 0]
+    of_others = logits_BK.scatter(1, column, float("-inf")).amax(dim=1)
+    correct = (logits_BK.argmax(dim=1) == labels_B).float()
+    return torch.stack([losses, errors.norm(dim=1), of_label - of_others, correct])

@@ -1,0 +1,165 @@
+"""Momentum SGD on one device, stopping at every moment that is to be scored."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from easiness.loaders import Loader
+from easiness.randomness import TrialSeeds, batch_bounds, epoch_seed
+from easiness.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A pause of the training, after `update` updates.
+
+    Attributes
+    ----------
+    update : int
+        Updates so far.
+    epoch : int
+        Epochs finished so far.
+    ends_epoch : bool
+        Whether an epoch has just ended.
+    scored : bool
+        Whether the recipe asks for a measurement here.
+    train_loss : float
+        Mean loss in nats of the augmented views of this epoch so far; NaN before the first update.
+    learning_rate : float
+        Of the last update.
+    images : int
+        Images trained on in this epoch so far.
+    seconds : float
+        Time that this took, pauses left out.
+    """
+
+    update: int
+    epoch: int
+    ends_epoch: bool
+    scored: bool
+    train_loss: float
+    learning_rate: float
+    images: int
+    seconds: float
+
+
+class DivergedError(FloatingPointError):
+    """The loss of a trial became NaN or infinite."""
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """SGD of the recipe; its rate is set by `train` at every update."""
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+
+
+def updates_per_epoch(count: int, batch_size: int) -> int:
+    """Updates that one pass over `count` examples takes."""
+    return len(batch_bounds(count, batch_size))
+
+
+def scored_updates(recipe: Recipe, count: int) -> tuple[int, ...]:
+    """Updates at which `count` training examples are measured, in ascending order.
+
+    Raises
+    ------
+    ValueError
+        If the recipe asks for an update that the training does not reach.
+    """
+    per_epoch = updates_per_epoch(count, recipe.batch_size)
+    total = recipe.epochs * per_epoch
+    beyond = [update for update in recipe.score_at if update > total]
+    if beyond:
+        raise ValueError(
+            f"score_at asks for update {beyond[0]}, and {recipe.epochs} epochs of {per_epoch} updates end at {total}"
+        )
+    return tuple(sorted(recipe.score_at)) or tuple(range(per_epoch, total + 1, per_epoch))
+
+
+def train(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loader: Loader,
+    recipe: Recipe,
+    seeds: TrialSeeds,
+    *,
+    first_epoch: int = 0,
+) -> Iterator[Moment]:
+    """Train, and pause at every scored update and at the end of every epoch.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        On the loader's device; trained in place.
+    optimizer : torch.optim.Optimizer
+        From `make_optimizer`, with the momentum of the epochs before.
+    loader : Loader
+        Of the training set.
+    recipe : Recipe
+        Epochs, batch size and schedule.
+    seeds : TrialSeeds
+        Of this trial.
+    first_epoch : int
+        Epochs that are done already.
+
+    Yields
+    ------
+    Moment
+        Between two moments the model may be measured, and must not be changed.
+
+    Raises
+    ------
+    DivergedError
+        If a loss is NaN or infinite; it names epoch, update and learning rate.
+    """
+    per_epoch = updates_per_epoch(loader.count, recipe.batch_size)
+    scored = set(scored_updates(recipe, loader.count))
+    update = first_epoch * per_epoch
+    if update == 0 and 0 in scored:
+        yield Moment(0, 0, False, True, float("nan"), recipe.learning_rate, 0, 0.0)
+    for epoch in range(first_epoch, recipe.epochs):
+        model.train()
+        device = next(model.parameters()).device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(epoch_seed(seeds.noise, epoch))
+            loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+            images, seconds, started = 0, 0.0, time.perf_counter()
+            for batch in loader.train_batches(epoch, seeds):
+                rate = recipe.learning_rate_at(update, per_epoch)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                loss = nn.functional.cross_entropy(model(batch.images).float(), batch.labels)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                update += 1
+                images += len(batch.rows)
+                loss_sum += loss.detach() * len(batch.rows)
+                ends_epoch = images == loader.count
+                if update in scored or ends_epoch:
+                    mean_loss = float(loss_sum) / images
+                    if not mean_loss < float("inf"):
+                        raise DivergedError(
+                            f"the loss is {mean_loss} in epoch {epoch + 1}, by update {update}, at learning rate {rate:g}; "
+                            "lower learning_rate"
+                        )
+                    seconds += time.perf_counter() - started
+                    yield Moment(
+                        update,
+                        epoch + ends_epoch,
+                        ends_epoch,
+                        update in scored,
+                        mean_loss,
+                        rate,
+                        images,
+                        seconds,
+                    )
+                    started = time.perf_counter()

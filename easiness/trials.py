@@ -1,0 +1,244 @@
+"""One trial: train from scratch, measure every training example at each moment, survive being cut off.
+
+A trial lives in a folder of its own and is bit-identical, on the CPU, whether it ran through or was resumed: order, views and
+dropout of an epoch are functions of the seeds, and the checkpoint at the end of an epoch holds all the rest.
+"""
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from easiness.architectures import build_model
+from easiness.loaders import Batch, Loader, Staged
+from easiness.measuring import MEASURES, Measurements, measure_examples
+from easiness.randomness import TrialSeeds, trial_seeds
+from easiness.recipes import Recipe
+from easiness.training import DivergedError, Moment, make_optimizer, scored_updates, train
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """What a worker needs to run one trial; small when pickled.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        How to train and when to measure.
+    trial : int
+        Number of the trial, from 0.
+    train, val : Staged
+        Training and validation set.
+    folder : pathlib.Path
+        Where the trial keeps its results; left behind complete, with a `done.json`.
+    """
+
+    recipe: Recipe
+    trial: int
+    train: Staged
+    val: Staged
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Progress:
+    """News of a running trial.
+
+    Attributes
+    ----------
+    trial : int
+        Number of the trial.
+    images : int
+        Images trained on or scored since the last news.
+    metrics : dict or None
+        At the end of an epoch: its metrics, with `epoch` and `update`.
+    """
+
+    trial: int
+    images: int
+    metrics: dict[str, float] | None = None
+
+
+def work_in_trial(recipe: Recipe, count: int, val_count: int) -> int:
+    """Images that a trial trains on or measures, from its first update to its end."""
+    return recipe.epochs * (count + val_count) + len(scored_updates(recipe, count)) * count
+
+
+def run_trial(task: TrialTask, device: torch.device, report: Callable[[Progress], None]) -> None:
+    """Run a trial to its end, from its last checkpoint if there is one.
+
+    Parameters
+    ----------
+    task : TrialTask
+        Recipe, data and folder. The folder receives `losses/updates=000391.npy` (N,) float32 and the same for every other
+        measure, `metrics.json` (one entry per epoch), `model.pt` (final weights) and, last of all, `done.json`.
+    device : torch.device
+        Where to train.
+    report : callable
+        Gets `Progress` after every batch and epoch.
+
+    Raises
+    ------
+    DivergedError
+        If a loss is NaN or infinite; it names trial, epoch, update and learning rate.
+    BlockingIOError
+        If another process is running this very trial.
+    """
+    with _locked(task.folder):
+        if is_done(task.folder):
+            return
+        try:
+            _run(task, device, report)
+        except FloatingPointError as error:
+            raise DivergedError(f"trial {task.trial}: {error}") from error
+
+
+def is_done(folder: Path) -> bool:
+    """Whether the trial in this folder ran to its end."""
+    return (folder / "done.json").exists()
+
+
+def load_model(task: TrialTask) -> nn.Module:
+    """Network of a finished trial, with its final weights, on the CPU and in eval mode."""
+    model = _fresh_model(task, task.train.num_classes)
+    model.load_state_dict(torch.load(task.folder / "model.pt", weights_only=True))
+    return model.eval()
+
+
+def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], None]) -> None:
+    recipe, seeds = task.recipe, trial_seeds(task.recipe.seed, task.trial)
+    if device.type == "cpu":
+        torch.set_num_threads(recipe.threads)
+    train_loader = _Reporting(task.train.open(device), task.trial, report)
+    val_loader = _Reporting(task.val.open(device), task.trial, report)
+    model = _fresh_model(task, train_loader.num_classes).to(device, memory_format=torch.channels_last)
+    optimizer = make_optimizer(model, recipe)
+    checkpoint = task.folder / "checkpoint.pt"
+    metrics: list[dict[str, float]] = []
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True, map_location=device)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        metrics = state["metrics"]
+        scored = sum(update <= metrics[-1]["update"] for update in scored_updates(recipe, train_loader.count))
+        images = len(metrics) * (train_loader.count + val_loader.count) + scored * train_loader.count
+        report(Progress(task.trial, images))
+    for moment in train(model, optimizer, train_loader, recipe, seeds, first_epoch=len(metrics)):
+        if moment.scored:
+            _save_measurements(task.folder, moment.update, _measure(model, train_loader, moment))
+        if moment.ends_epoch:
+            metrics.append(_epoch_metrics(moment, _measure(model, val_loader, moment)))
+            report(Progress(task.trial, 0, metrics[-1]))
+            if moment.epoch < recipe.epochs:
+                state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "metrics": metrics}
+                _replace(checkpoint, lambda path, state=state: torch.save(state, path))
+    _replace(task.folder / "model.pt", lambda path: torch.save(model.state_dict(), path))
+    _write_json(task.folder / "metrics.json", metrics)
+    checkpoint.unlink(missing_ok=True)
+    _write_json(task.folder / "done.json", {"trial": task.trial, "seeds": vars(seeds), "device": str(device)})
+
+
+class _Reporting:
+    """A loader that says how many images have been worked on."""
+
+    def __init__(self, loader: Loader, trial: int, report: Callable[[Progress], None]) -> None:
+        self._loader, self._trial, self._report = loader, trial, report
+        self.count, self.num_classes = loader.count, loader.num_classes
+
+    def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
+        return self._told(self._loader.train_batches(epoch, seeds))
+
+    def score_batches(self) -> Iterator[Batch]:
+        return self._told(self._loader.score_batches())
+
+    def _told(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            yield batch
+            self._report(Progress(self._trial, len(batch.rows)))
+
+
+def _measure(model: nn.Module, loader: Loader, moment: Moment) -> Measurements:
+    try:
+        return measure_examples(model, loader)
+    except FloatingPointError as error:
+        raise DivergedError(
+            f"{error} after epoch {moment.epoch}, update {moment.update}, at learning rate {moment.learning_rate:g}; "
+            "lower learning_rate"
+        ) from error
+
+
+def _fresh_model(task: TrialTask, num_classes: int) -> nn.Module:
+    seeds = trial_seeds(task.recipe.seed, task.trial)
+    return build_model(task.recipe.model, num_classes, image_size=task.recipe.resolution, seed=seeds.initialization)
+
+
+def _epoch_metrics(moment: Moment, val: Measurements) -> dict[str, float]:
+    return {
+        "epoch": moment.epoch,
+        "update": moment.update,
+        "train_loss": moment.train_loss,
+        "val_loss": float(val.losses.mean(dtype=np.float64)),
+        "val_accuracy": float(val.correct.mean(dtype=np.float64)),
+        "learning_rate": moment.learning_rate,
+        "images_per_second": moment.images / moment.seconds,
+    }
+
+
+def _save_measurements(folder: Path, update: int, measurements: Measurements) -> None:
+    for measure in MEASURES:
+        target = folder / measure_file(measure, update)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        np.save(target, getattr(measurements, measure))
+
+
+def measure_file(measure: str, update: int) -> str:
+    """Where a trial keeps one measure of one moment, as the artifact contract names it.
+
+    Examples
+    --------
+    >>> measure_file("losses", 391)
+    'losses/updates=000391.npy'
+    """
+    return f"{measure}/updates={update:06d}.npy"
+
+
+def _write_json(path: Path, content: object) -> None:
+    _replace(path, lambda temporary: temporary.write_text(json.dumps(content, indent=1) + "\n"))
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Write to a temporary name first, so that a name that exists is a file that is complete."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        write(temporary)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        # torch reports a full disk as a RuntimeError without a number.
+        if isinstance(error, OSError) and error.errno != errno.ENOSPC:
+            raise
+        raise OSError(errno.ENOSPC, f"could not write {path.name} ({error}); is the disk full?") from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BlockingIOError(
+                errno.EAGAIN,
+                f"another process is running the trial in {folder}; wait for it or take another seed",
+            ) from None
+        yield
