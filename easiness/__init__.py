@@ -1,1 +1,9 @@
-"""Which training images are easy for a network, which are hard, and what are they worth?"""
+"""Which training images are easy for a network, which are hard, and what they are worth.
+
+Follows Kishida & Nakayama, "Empirical Study of Easy and Hard Examples in CNN Training" (arXiv 1911.10739).
+
+The way of the data: `open_dataset` reads images with labels, sources and a fingerprint; a `Recipe` says how to train;
+`run_trials` trains M networks and measures the cross-entropy of every example at each moment; `easiness` is its mean
+over trials (lower = easier); `easiest` and `hardest` cut the sets; `overlap` compares them. `load_scores` reads all of
+it back from a tracking server, by run id.
+"""

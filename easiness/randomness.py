@@ -179,8 +179,8 @@ def crop_boxes(
 ) -> np.ndarray:
     """Boxes of random resized crops, the "scale and aspect ratio augmentation" of ImageNet training.
 
-    Area and logarithm of the aspect ratio are uniform, and a box that does not fit is drawn again, ten times at most; then
-    the largest centred box of an allowed aspect ratio is taken (as Szegedy et al. 2015 and torchvision do).
+    Area and logarithm of the aspect ratio are uniform, and a box that does not fit is drawn again, ten times at most;
+    then the largest centred box of an allowed aspect ratio is taken (as Szegedy et al. 2015 and torchvision do).
 
     Parameters
     ----------

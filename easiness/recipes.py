@@ -4,11 +4,13 @@ A variant calls the base and replaces fields; nothing is ever changed in place.
 """
 
 import dataclasses
+import difflib
 import hashlib
 import json
 from dataclasses import dataclass
 
-# Part of every digest: raise it when the same recipe starts to give other numbers, so that no old trial is taken for a new one.
+# Part of every digest: raise it when the same recipe starts to give other numbers, so that no old trial is taken for a
+# new one.
 ALGORITHM = 1
 
 # Networks without normalization layers do not learn at rate 0.1 (AlexNet on `planted`: chance; README has the figures).
@@ -33,7 +35,7 @@ class Recipe:
     epochs : int
         Passes over the training set.
     schedule_epochs : int
-        Length of the schedule that the milestones refer to; `epochs` unless a trial is the beginning of a longer training.
+        Length of the schedule that the milestones refer to; `epochs` unless a trial begins a longer training.
     batch_size : int
         Examples per update; the last batch of an epoch may be smaller.
     learning_rate, momentum, weight_decay : float
@@ -45,8 +47,8 @@ class Recipe:
     shift : int
         Greatest translation of `shift_flip` in pixels.
     normalization : str
-        `image`: every view minus its mean, divided by its standard deviation (global contrast normalization); `channel`:
-        mean and standard deviation of each colour over the training set.
+        `image`: every view minus its mean, divided by its standard deviation (global contrast normalization);
+        `channel`: mean and standard deviation of each colour over the training set.
     score_at : tuple of int
         Updates after which every training example is measured; empty: at the end of every epoch.
     trials : int
@@ -192,3 +194,37 @@ def imagenet(model: str = "resnet50", *, epochs: int = 5) -> Recipe:
 
 
 RECIPES = {"cifar10": cifar10, "planted": planted, "folder": folder, "imagenet": imagenet}
+
+
+def make_recipe(dataset: str, model: str, **chosen: object) -> Recipe:
+    """Recipe of a kind of data with some fields chosen.
+
+    Parameters
+    ----------
+    dataset, model : str
+        Names; only `dataset` is looked up here.
+    **chosen
+        Fields of `Recipe`; None leaves the recipe's own value.
+
+    Returns
+    -------
+    Recipe
+
+    Raises
+    ------
+    ValueError
+        For an unknown dataset, or a value that a field does not allow.
+
+    Examples
+    --------
+    >>> make_recipe("cifar10", "wide_resnet_16_4", epochs=3, trials=None).trials
+    10
+    """
+    if dataset not in RECIPES:
+        near = difflib.get_close_matches(dataset, RECIPES, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(RECIPES)}"
+        raise ValueError(f"unknown dataset {dataset!r}; {hint}")
+    fields = {name: value for name, value in chosen.items() if value is not None}
+    epochs = fields.pop("epochs", None)
+    base = RECIPES[dataset](model) if epochs is None else RECIPES[dataset](model, epochs=epochs)
+    return dataclasses.replace(base, **fields)

@@ -148,8 +148,8 @@ def train(
                     mean_loss = float(loss_sum) / images
                     if not mean_loss < float("inf"):
                         raise DivergedError(
-                            f"the loss is {mean_loss} in epoch {epoch + 1}, by update {update}, at learning rate {rate:g}; "
-                            "lower learning_rate"
+                            f"the loss is {mean_loss} in epoch {epoch + 1}, by update {update}, at learning rate "
+                            f"{rate:g}; lower learning_rate"
                         )
                     seconds += time.perf_counter() - started
                     yield Moment(

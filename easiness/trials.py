@@ -1,13 +1,14 @@
 """One trial: train from scratch, measure every training example at each moment, survive being cut off.
 
-A trial lives in a folder of its own and is bit-identical, on the CPU, whether it ran through or was resumed: order, views and
-dropout of an epoch are functions of the seeds, and the checkpoint at the end of an epoch holds all the rest.
+A trial lives in a folder of its own and is bit-identical, on the CPU, whether it ran through or was resumed: order,
+views and dropout of an epoch are functions of the seeds, and the checkpoint at the end of an epoch holds all the rest.
 """
 
 import errno
 import fcntl
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,12 +60,15 @@ class Progress:
     images : int
         Images trained on or scored since the last news.
     metrics : dict or None
-        At the end of an epoch: its metrics, with `epoch` and `update`.
+        At the end of an epoch: its metrics, with `epoch`, `update` and `time` (milliseconds since 1970).
+    resumed : bool
+        Whether these images were worked on before the trial was cut off.
     """
 
     trial: int
     images: int
     metrics: dict[str, float] | None = None
+    resumed: bool = False
 
 
 def work_in_trial(recipe: Recipe, count: int, val_count: int) -> int:
@@ -78,8 +82,8 @@ def run_trial(task: TrialTask, device: torch.device, report: Callable[[Progress]
     Parameters
     ----------
     task : TrialTask
-        Recipe, data and folder. The folder receives `losses/updates=000391.npy` (N,) float32 and the same for every other
-        measure, `metrics.json` (one entry per epoch), `model.pt` (final weights) and, last of all, `done.json`.
+        Recipe, data and folder. The folder receives `losses/updates=000391.npy` (N,) float32 and the same for every
+        other measure, `metrics.json` (one entry per epoch), `model.pt` (final weights) and, last of all, `done.json`.
     device : torch.device
         Where to train.
     report : callable
@@ -99,6 +103,17 @@ def run_trial(task: TrialTask, device: torch.device, report: Callable[[Progress]
             _run(task, device, report)
         except FloatingPointError as error:
             raise DivergedError(f"trial {task.trial}: {error}") from error
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a process is running the trial in this folder right now."""
+    if not folder.is_dir():
+        return False
+    try:
+        with _locked(folder):
+            return False
+    except BlockingIOError:
+        return True
 
 
 def is_done(folder: Path) -> bool:
@@ -130,7 +145,7 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
         metrics = state["metrics"]
         scored = sum(update <= metrics[-1]["update"] for update in scored_updates(recipe, train_loader.count))
         images = len(metrics) * (train_loader.count + val_loader.count) + scored * train_loader.count
-        report(Progress(task.trial, images))
+        report(Progress(task.trial, images, resumed=True))
     for moment in train(model, optimizer, train_loader, recipe, seeds, first_epoch=len(metrics)):
         if moment.scored:
             _save_measurements(task.folder, moment.update, _measure(model, train_loader, moment))
@@ -184,6 +199,7 @@ def _epoch_metrics(moment: Moment, val: Measurements) -> dict[str, float]:
     return {
         "epoch": moment.epoch,
         "update": moment.update,
+        "time": time.time_ns() // 1_000_000,
         "train_loss": moment.train_loss,
         "val_loss": float(val.losses.mean(dtype=np.float64)),
         "val_accuracy": float(val.correct.mean(dtype=np.float64)),

@@ -1,7 +1,7 @@
 """What every loader promises.
 
-A dataset is *staged* once, by the process that owns the run, and *opened* by every process that trains: what is staged can be
-pickled and holds no image twice.
+A dataset is *staged* once, by the process that owns the run, and *opened* by every process that trains: what is staged
+can be pickled and holds no image twice.
 """
 
 from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from easiness.datasets import Dataset
+from easiness.image_files import ImageFiles
 from easiness.loaders.normalization import channel_statistics, normalize_channels, normalize_images
 from easiness.loaders.protocol import Batch
 from easiness.randomness import TrialSeeds, batch_bounds, epoch_order, shifts_and_flips
@@ -131,7 +132,7 @@ def stage_resident(
     """
     if recipe.augmentation == "resized_crop_flip":
         raise ValueError(
-            "augmentation 'resized_crop_flip' crops the original images, and the resident loader holds only scaled ones; "
+            "augmentation 'resized_crop_flip' crops the original images, and the resident loader holds scaled ones; "
             "use shift_flip or none, or dataset=imagenet"
         )
     arrays = [fit_images(dataset.images, recipe.resolution) for dataset in (train, val)]
@@ -149,7 +150,7 @@ def stage_resident(
     return staged[0], staged[1]
 
 
-def fit_images(images, resolution: int) -> np.ndarray:
+def fit_images(images: np.ndarray | ImageFiles, resolution: int) -> np.ndarray:
     """Scale the shorter side of every image to `resolution` and cut the centre square.
 
     Parameters

@@ -1,0 +1,165 @@
+"""From the words of a command to a call: typed values, near matches, one line for an error."""
+
+import dataclasses
+import difflib
+import inspect
+import os
+import sys
+import traceback
+import types
+import typing
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import fire
+
+# A failed entry point ends with this status; fire and argparse use the same for wrong words.
+FAILURE = 2
+
+
+def command(function: Callable[..., None]) -> None:
+    """Run an entry point with the words of the command line.
+
+    Every parameter of `function` is an option `--name=value`, read as its annotation says: `int`, `float`, `str`,
+    `bool`, a `tuple` of numbers or words separated by commas, or one of these `| None`, where `auto` and nothing stand
+    for None.
+
+    An error ends the process with status 2 and one line on standard error; `--debug=true` adds the traceback.
+
+    Parameters
+    ----------
+    function : callable
+        Its parameters are keywords with defaults.
+    """
+    debug = any(word.replace("=", " ").lower() in ("--debug", "--debug true", "--debug 1") for word in sys.argv)
+    if not debug:
+        warnings.simplefilter("ignore")
+    try:
+        words, options = _read_words(function.__doc__)
+        if words:
+            raise ValueError(f"{words[0]!r} is no option; write --name=value")
+        options.pop("debug", None)
+        function(**parse_options(function, options))
+    except KeyboardInterrupt:
+        sys.exit("stopped; finished epochs are kept, so the same command goes on from there")
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        sys.exit(FAILURE)
+
+
+def _read_words(documentation: str | None) -> tuple[tuple, dict[str, object]]:
+    read: list[tuple[tuple, dict[str, object]]] = []
+
+    # Fire calls a function before it complains of words that are left over, so it gets one that takes any word.
+    def collect(*words: object, **options: object) -> None:
+        read.append((words, options))
+
+    collect.__doc__ = documentation
+    fire.Fire(collect)
+    return read[0]
+
+
+def parse_options(function: Callable[..., None], options: dict[str, object]) -> dict[str, object]:
+    """Turn the values that fire read into those that the annotations of a function ask for.
+
+    Parameters
+    ----------
+    function : callable
+        Its annotations are the types. The fields of a dataclass among them are options, too.
+    options : dict
+        Names and values as fire gives them: numbers, strings, tuples.
+
+    Returns
+    -------
+    dict
+        Keyword arguments for `function`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name (with the near matches) or a value that is not of its type.
+    """
+    known = options_of(function)
+    for name in options:
+        if name not in known:
+            raise ValueError(unknown("parameter", name, tuple(known)))
+    values = {name: _parse(name, value, known[name].annotation) for name, value in options.items()}
+    arguments = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if dataclasses.is_dataclass(parameter.annotation):
+            own = {each.name for each in dataclasses.fields(parameter.annotation)}
+            arguments[name] = parameter.annotation(**{key: value for key, value in values.items() if key in own})
+        elif name in values:
+            arguments[name] = values[name]
+    return arguments
+
+
+def options_of(function: Callable[..., None]) -> dict[str, inspect.Parameter]:
+    """Options of an entry point by name: its parameters, and the fields of those that are dataclasses."""
+    options = {}
+    for parameter in inspect.signature(function).parameters.values():
+        if dataclasses.is_dataclass(parameter.annotation):
+            options |= inspect.signature(parameter.annotation).parameters
+        else:
+            options[parameter.name] = parameter
+    return dict(options)
+
+
+def unknown(kind: str, name: object, known: tuple[str, ...]) -> str:
+    """Message for a name that does not exist, with the names that look like it.
+
+    Examples
+    --------
+    >>> unknown("model", "alexnett", ("alexnet", "resnet18"))
+    "unknown model 'alexnett'; did you mean alexnet?"
+    >>> unknown("set", "x", ("easy", "hard"))
+    "unknown set 'x'; known are easy, hard"
+    """
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
+    return f"unknown {kind} {name!r}; {hint}"
+
+
+def caller_path(text: str) -> Path:
+    """Path that a user typed, relative to the folder the command was typed in (`run.sh` changes into the checkout)."""
+    return Path(os.environ.get("EASINESS_CALLED_FROM", "."), text).expanduser()
+
+
+def _parse(name: str, value: object, annotation: object) -> object:
+    if isinstance(annotation, types.UnionType):
+        kind = next(kind for kind in typing.get_args(annotation) if kind is not types.NoneType)
+        return None if value is None or str(value) in ("", "auto", "None") else _parse(name, value, kind)
+    if typing.get_origin(annotation) is tuple:
+        kind = typing.get_args(annotation)[0]
+        items = value if isinstance(value, (tuple, list)) else str(value).split(",") if str(value) else []
+        return tuple(_parse(name, item, kind) for item in items)
+    if annotation is bool:
+        words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+        if str(value).lower() not in words:
+            raise ValueError(f"{name} is {value!r}, and must be true or false")
+        return words[str(value).lower()]
+    if annotation is str:
+        return str(value)
+    try:
+        number = float(str(value))
+        if annotation is int and number != int(number):
+            raise ValueError
+    except (ValueError, OverflowError):
+        what = "a whole number" if annotation is int else "a number"
+        raise ValueError(f"{name} is {value!r}, and must be {what}") from None
+    return annotation(number)
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    else:
+        text = str(error).strip()
+    line = " ".join(text.split()) or "no message"
+    expected = (ValueError, OSError, ArithmeticError, ImportError)
+    if isinstance(error, expected) or type(error) is RuntimeError:
+        return line
+    return f"{type(error).__name__}: {line} (debug=true shows where)"

@@ -1,0 +1,163 @@
+"""What every training entry point is given: model, data and recipe, checked and opened before a run begins."""
+
+from dataclasses import dataclass, field, fields
+
+import torch
+
+from easiness import tracking
+from easiness.architectures import build_model
+from easiness.commandline import caller_path
+from easiness.datasets import Dataset, open_dataset
+from easiness.recipes import Recipe, make_recipe
+from easiness.tracking import DataDescription
+from easiness.training import scored_updates
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Options of every entry point that trains. None takes the recipe's own value for that dataset.
+
+    Attributes
+    ----------
+    model : str
+        Of this package, of torchvision, or `package.module:function`.
+    dataset : str
+        cifar10, imagenet, folder or planted.
+    data : str or None
+        Archive or folder that holds it.
+    trials, epochs, schedule_epochs, batch_size, learning_rate, resolution, augmentation, shift, normalization, score_at
+        Fields of `Recipe`.
+    limit, limit_val : int or None
+        Size of a stratified subset of the training and of the validation set.
+    seed : int
+        Seed from which all others are spawned.
+    threads : int
+        Threads of one trial on the CPU.
+    engine : str
+        auto, processes or inline.
+    device : str
+        auto, cpu or cuda.
+    skip_bad : bool
+        Leave out files that are no images, instead of stopping.
+    log_models : str
+        Of which trials to log the final network: last, all or none.
+    """
+
+    model: str = "alexnet"
+    dataset: str = "planted"
+    data: str | None = None
+    trials: int | None = None
+    epochs: int | None = None
+    schedule_epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    resolution: int | None = None
+    augmentation: str | None = None
+    shift: int | None = None
+    normalization: str | None = None
+    score_at: tuple[int, ...] = field(default=())
+    limit: int | None = None
+    limit_val: int | None = None
+    seed: int = 0
+    threads: int = 1
+    engine: str = "auto"
+    device: str = "auto"
+    skip_bad: bool = False
+    log_models: str = "last"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A recipe with its data, on a device.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        How to train, and when to measure.
+    train, val : Dataset
+        Training and validation set.
+    device : torch.device
+        Where to train.
+    setup : Setup
+        The options that it was made from.
+    """
+
+    recipe: Recipe
+    train: Dataset
+    val: Dataset
+    device: torch.device
+    setup: Setup
+
+    @property
+    def name(self) -> str:
+        """What the UI calls it."""
+        return f"{self.recipe.model} on {self.recipe.dataset}"
+
+    def describe(self) -> str:
+        """One line for a person: which data, how many, how trained."""
+        recipe, train = self.recipe, self.train
+        skipped = f", {len(train.skipped)} bad files skipped" if train.skipped else ""
+        return (
+            f"{self.name}: {len(train)} training and {len(self.val)} validation images of {train.num_classes} classes "
+            f"(fingerprint {train.fingerprint[:12]}{skipped}); {recipe.trials} trials of {recipe.epochs} epochs, batch "
+            f"{recipe.batch_size}, learning rate {recipe.learning_rate:g}, on {self.device}"
+        )
+
+
+def open_experiment(setup: Setup) -> Experiment:
+    """Check the options, open the data, and try the model on an image of that size.
+
+    Raises
+    ------
+    ValueError
+        If an option is not allowed, or the model cannot take such images.
+    FileNotFoundError
+        If the data are not there.
+    """
+    names = {each.name for each in fields(Recipe)} & {each.name for each in fields(Setup)} - {"model", "dataset"}
+    recipe = make_recipe(setup.dataset, setup.model, **{name: getattr(setup, name) for name in names})
+    device = choose_device(setup.device)
+    root = None if setup.data is None else caller_path(setup.data)
+    common = {"seed": recipe.seed, "skip_bad": setup.skip_bad}
+    train = open_dataset(setup.dataset, root, split="train", limit=setup.limit, **common)
+    val = open_dataset(setup.dataset, root, split="val", limit=setup.limit_val, **common)
+    scored_updates(recipe, len(train))
+    build_model(recipe.model, train.num_classes, image_size=recipe.resolution, seed=0)
+    return Experiment(recipe, train, val, device, setup)
+
+
+def log_experiment(run_id: str, experiment: Experiment) -> None:
+    """Log recipe and data of a run, and the fingerprint by which other runs find it."""
+    source = experiment.setup.data or "built in"
+    descriptions = [
+        DataDescription(data.name, data.split, source, data.fingerprint, len(data), data.num_classes)
+        for data in (experiment.train, experiment.val)
+    ]
+    tracking.log_settings(run_id, experiment.recipe.settings() | {"device": str(experiment.device)})
+    tracking.log_data(run_id, *descriptions)
+    tracking.set_tags(
+        run_id,
+        {
+            "easiness.fingerprint": experiment.train.fingerprint,
+            "easiness.recipe_digest": experiment.recipe.digest(),
+            "easiness.model": experiment.recipe.model,
+            "easiness.dataset": experiment.recipe.dataset,
+        },
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """Device by name; `auto` is the first GPU where there is one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device.
+    """
+    if name not in DEVICES:
+        raise ValueError(f"device is {name!r}, and must be one of {', '.join(DEVICES)}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is 'cuda', and torch finds no GPU; use device=cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
