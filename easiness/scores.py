@@ -7,6 +7,7 @@ function makes a float64 copy of the whole.
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,10 +75,33 @@ def canonical_order(losses_MN: NDArray) -> NDArray[np.int64]:
     >>> np.array_equal(a, b)
     True
     """
-    digests = [
-        hashlib.blake2b(np.ascontiguousarray(losses_N), digest_size=16).digest() for losses_N in losses_MN
-    ]
+    digests = trial_digests([losses_MN])
     return np.array(sorted(range(len(digests)), key=digests.__getitem__), dtype=np.int64)
+
+
+def trial_digests(losses_TMN: Sequence[NDArray]) -> list[bytes]:
+    """Digest of each trial's losses at all moments.
+
+    Parameters
+    ----------
+    losses_TMN : T arrays (M, N)
+        The same M trials at T moments.
+
+    Returns
+    -------
+    list of M bytes
+
+    Examples
+    --------
+    >>> one, other = trial_digests([np.array([[1.0, 2.0], [1.0, 3.0]])])
+    >>> len(one), one == other
+    (16, False)
+    """
+    digests = [hashlib.blake2b(digest_size=16) for _ in losses_TMN[0]]
+    for losses_MN in losses_TMN:
+        for digest, losses_N in zip(digests, losses_MN, strict=True):
+            digest.update(np.ascontiguousarray(losses_N))
+    return [digest.digest() for digest in digests]
 
 
 def average_ranks(values_N: ArrayLike) -> NDArray[np.float64]:
