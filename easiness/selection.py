@@ -195,10 +195,11 @@ class Step:
 def stepwise_plan(ratios: Iterable[float], n: int, step: float = 0.1) -> list[Step]:
     """Plan the steps that reach every ratio exactly and share all that can be shared.
 
-    The path removes `step` of the *original* size at a time, through the counts of 1, 2, 3 … steps,
-    and is the same whatever is asked for. A ratio between two of these is a side branch: one smaller step
-    that begins on the path, at the last count below the ratio, and that nothing follows. So 0.25 adds one step
-    to a plan, from 0.2, and leaves 0.3 and all beyond as they were. Steps from one count share its scoring.
+    The path removes `step` of the *original* size at a time, through the counts of 1, 2, 3 … steps, and
+    is the same whatever is asked for. A ratio between two of these is a side branch: one smaller step
+    that begins on the path, at the last count below the ratio, and that nothing follows. So 0.25 adds one
+    step to a plan, from 0.2, and leaves 0.3 and all beyond as they were. Steps from one count share its
+    scoring.
 
     Parameters
     ----------
