@@ -447,6 +447,8 @@ def test_plan_passes_through_the_ratios_on_the_way():
     assert stepwise_plan([0.3, 0.1, 0.5, 0.3, 0.0], 100) == tenth[:5]
     assert stepwise_plan([k / 10 for k in range(10)], 100) == tenth
     assert stepwise_plan([0.0], 100) == stepwise_plan([], 100) == []
+    # 3 * 0.1 is above 0.3 in floating point, and 4.5 examples would round apart from removal_count(0.3, 15).
+    assert [taken.after for taken in stepwise_plan([0.4], 15)] == [2, 3, 4, 6]
 
 
 def test_a_ratio_off_the_path_is_a_side_branch():
