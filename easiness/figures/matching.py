@@ -1,0 +1,272 @@
+"""How much of the easy and hard sets is shared: between architectures, between moments, between trials."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from easiness.figures import style
+
+RATE = "matching rate · higher = more shared"
+NUMBERED = 12  # a heat map with more rows than this carries no numbers in its cells
+
+
+class MatchingCurve(TypedDict):
+    """One pair of architectures over training; every array is (T,), every rate in [0, 1], NaN = unknown."""
+
+    name: str
+    """Of the pair."""
+    epochs: Sequence[float] | np.ndarray
+    rate: Sequence[float] | np.ndarray
+    """Matching rate |A ∩ B| / max(|A|, |B|)."""
+    low: NotRequired[Sequence[float] | np.ndarray]
+    high: NotRequired[Sequence[float] | np.ndarray]
+    """Ends of the rate's interval."""
+    ceiling: NotRequired[Sequence[float] | np.ndarray]
+    """What the pair could share at most, given how noisy either side is."""
+    class_chance: NotRequired[Sequence[float] | np.ndarray]
+    """Rate expected by chance of two sets with the same class mix as these."""
+
+
+@style.house_style
+def matching_curves(
+    curves_by_set: Mapping[str, Sequence[MatchingCurve]],
+    *,
+    chance: tuple[float, float, float],
+    title: str = "",
+) -> Figure:
+    """Draw Fig. 3: the matching rate of every pair of architectures over training, one panel per set.
+
+    Parameters
+    ----------
+    curves_by_set
+        Curves of each set, e.g. `{"easy": [...], "hard": [...]}`. A pair has the same colour in every panel.
+    chance
+        Mean, low and high of the rate of two random sets; NaN low and high draw no band.
+    title
+        Of the figure.
+
+    Raises
+    ------
+    ValueError
+        If there is no set or no curve, an array is not as long as `epochs`, or an interval is upside down.
+
+    Notes
+    -----
+    Kishida & Nakayama, "Empirical Study of Easy and Hard Examples in CNN Training", 2019, Fig. 3.
+    """
+    if not curves_by_set or not all(curves_by_set.values()):
+        raise ValueError(f"no curve to draw in {dict(curves_by_set)!r}; give at least one pair for every set")
+    names = list(dict.fromkeys(curve["name"] for curves in curves_by_set.values() for curve in curves))
+    looks = {
+        name: (style.CYCLE[i % len(style.CYCLE)], style.MARKERS[i % len(style.MARKERS)])
+        for i, name in enumerate(names)
+    }
+    figure = style.stacked_panels([3.3] * len(curves_by_set), title=title, share_x=True, share_y=True)
+    mean, low, high = chance
+    top, drawn = mean, set()
+    for index, (axes, (set_name, curves)) in enumerate(zip(figure.axes, curves_by_set.items(), strict=True)):
+        if np.isfinite([low, high]).all():
+            axes.axhspan(low, high, color=style.GREY, alpha=0.3, linewidth=0)
+        axes.axhline(mean, color=style.GREY, linewidth=1.4)
+        for curve in curves:
+            lines = _draw_pair(axes, curve, *looks[curve["name"]])
+            known = {key: line[np.isfinite(line)] for key, line in lines.items()}
+            drawn |= {key for key, line in known.items() if line.size}
+            top = max(top, *(line.max(initial=0) for line in known.values()))
+        style.whole_ticks(axes.xaxis, np.concatenate([curve["epochs"] for curve in curves]))
+        style.label(axes, x="", y=f"({chr(97 + index)}) {set_name} sets: {RATE}")
+    figure.axes[-1].set_xlabel("epoch", loc="left")
+    figure.axes[0].set_ylim(0, 1.06 * top)
+
+    handles = [style.line_key(name, *looks[name]) for name in names]
+    if "low" in drawn:
+        handles.append(style.interval_key("95 % interval"))
+    if "ceiling" in drawn:
+        handles.append(style.line_key("ceiling of the pair", style.INK, dashes=style.DOTTED))
+    if "class_chance" in drawn:
+        handles.append(style.line_key("chance, given the class mix", style.INK, dashes=style.DASHED))
+    handles.append(style.line_key("chance of random sets", style.GREY))
+    style.legend_below(figure, handles)
+    return figure
+
+
+def _draw_pair(axes: Axes, curve: MatchingCurve, colour: str, marker: str) -> dict[str, np.ndarray]:
+    """Draw one pair and return its lines by name."""
+    epochs = style.as_line(curve["epochs"], "epochs")
+    lines = {
+        key: style.as_line(curve[key], f"{key} of {curve['name']!r}", like=epochs)
+        for key in ("rate", "low", "high", "ceiling", "class_chance")
+        if key in curve
+    }
+    if "low" in lines and "high" in lines:
+        style.interval(axes, epochs, lines["low"], lines["high"], colour, band=True)
+    # A single moment makes no line: a flat mark shows its level.
+    mark = "_" if epochs.size == 1 else ""
+    for key, dashes in (("ceiling", style.DOTTED), ("class_chance", style.DASHED)):
+        if key in lines:
+            name = f"{curve['name']}: {key}"
+            axes.plot(epochs, lines[key], color=colour, lw=1.3, dashes=dashes, marker=mark, ms=16, label=name)
+    marker = marker if epochs.size <= style.FEW else ""
+    axes.plot(epochs, lines["rate"], color=colour, marker=marker, label=curve["name"])
+    return lines
+
+
+@style.house_style
+def overlap_heatmap(
+    matrix_TT: np.ndarray, updates_T: Sequence[int] | np.ndarray, *, title: str = ""
+) -> Figure:
+    """Draw the matching rate between one model's sets at any two moments.
+
+    Parameters
+    ----------
+    matrix_TT
+        (T, T) matching rates in [0, 1]; NaN cells stay empty.
+    updates_T
+        (T,) the moments, in updates of training.
+    title
+        Of the figure.
+
+    Raises
+    ------
+    ValueError
+        If there is no moment, the shapes disagree, or a rate leaves [0, 1].
+    """
+    updates_T = style.as_line(updates_T, "updates_T")
+    matrix_TT = np.asarray(matrix_TT, dtype=np.float64)
+    if matrix_TT.shape != (updates_T.size, updates_T.size):
+        raise ValueError(
+            f"matrix_TT has shape {matrix_TT.shape} for {updates_T.size} moments; give a rate for each two"
+        )
+    return shares_heatmap(
+        matrix_TT,
+        row_names=[f"{updates:g}" for updates in updates_T],
+        column_names=[f"{updates:g}" for updates in updates_T],
+        x="updates of training", y="updates of training", key=RATE, decimals=2, title=title,
+    )  # fmt: skip
+
+
+@style.house_style
+def reliability_curve(
+    m: Sequence[int] | np.ndarray,
+    reliability: Sequence[float] | np.ndarray,
+    *,
+    target: float = 0.9,
+    trials_needed: float | None,
+    title: str = "",
+) -> Figure:
+    """Draw how reliable easiness is as the mean over m trials.
+
+    Parameters
+    ----------
+    m
+        (P,) numbers of trials.
+    reliability
+        (P,) correlation expected between two scores of m trials each; higher = less noise, 1 = none.
+    target
+        Reliability asked for.
+    trials_needed
+        Trials that reach the target; None, NaN or infinite if none do.
+    title
+        Of the figure.
+
+    Raises
+    ------
+    ValueError
+        If there is no point, or the lengths differ.
+    """
+    m = style.as_line(m, "m")
+    reliability = style.as_line(reliability, "reliability", like=m)
+    reached = trials_needed is not None and math.isfinite(trials_needed)
+    figure = style.stacked_panels([3.2], title=title)
+    (axes,) = figure.axes
+    axes.axhline(target, color=style.GREY, linewidth=1.4, dashes=style.DASHED)
+    marker = "o" if m.size <= style.FEW else ""
+    axes.plot(m, reliability, color=style.BLUE, marker=marker, label="easiness over m trials")
+    handles = [
+        style.line_key("easiness over m trials", style.BLUE, marker),
+        style.line_key(f"target {target:g}", style.GREY, dashes=style.DASHED),
+    ]
+    if not reached:
+        handles.append(Line2D([], [], linestyle="", label=f"{target:g} is not reached"))
+    elif trials_needed <= 2 * m.max():
+        look = {"color": style.VERMILLION, "marker": "D", "linestyle": "", "markersize": 8}
+        axes.plot([trials_needed], [target], zorder=3, **look)
+        handles.append(Line2D([], [], label=f"{target:g} with {trials_needed:g} trials", **look))
+    else:
+        text = f"{target:g} with {trials_needed:g} trials, beyond this figure"
+        handles.append(Line2D([], [], linestyle="", label=text))
+    known = reliability[np.isfinite(reliability)]
+    axes.set_ylim(min(0.0, *known, target), 1.02)
+    axes.set_xlim(left=0)
+    axes.margins(x=0.06)
+    style.whole_ticks(axes.xaxis)
+    style.label(axes, x="number of trials m", y="reliability of easiness · higher = less noise")
+    style.legend_below(figure, handles)
+    return figure
+
+
+def shares_heatmap(
+    shares: np.ndarray,
+    *,
+    row_names: Sequence[str],
+    column_names: Sequence[str],
+    x: str,
+    y: str,
+    key: str,
+    decimals: int,
+    title: str,
+) -> Figure:
+    """Draw a matrix of numbers in [0, 1], light to dark, with the numbers in the cells where they fit.
+
+    With `decimals` 0 the cells carry whole per cent, otherwise the number itself. To be called in the style.
+    """
+    known = shares[np.isfinite(shares)]
+    if known.size and not (known.min() >= 0 and known.max() <= 1):
+        raise ValueError(
+            f"a share or rate of {known.min():g} to {known.max():g} leaves [0, 1]; give fractions"
+        )
+    rows, columns = shares.shape
+    names = [style.fit(str(name), 1.5, style.SMALL, lines=1) for name in row_names]
+    cell = (style.WIDTH - 0.5 - max(style.text_width(name, style.SMALL) for name in names)) / columns
+    numbered = columns <= NUMBERED
+    row_height = min(max(cell, 0.24), 0.8) if numbered else cell
+    if x != y:  # rows of another kind than the columns need no square cells
+        row_height = min(row_height, 0.3)
+    figure = style.stacked_panels([row_height * rows, 0.13], title=title)
+    style.grow(figure, 1.5)  # for what is written around both
+    axes, bar_axes = figure.axes
+    image = axes.imshow(shares, cmap=style.SHARES, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    axes.set_facecolor("#DDDDDD")
+    if numbered:
+        for (row, column), share in np.ndenumerate(shares):
+            text = (
+                "–"
+                if not np.isfinite(share)
+                else f"{100 * share:.0f}"
+                if decimals == 0
+                else f"{share:.{decimals}f}"
+            )
+            axes.text(
+                column, row, text, ha="center", va="center", fontsize=style.SMALL, color=style.ink_on(share)
+            )
+    widest = max(style.text_width(str(name), style.SMALL) for name in column_names)
+    step = math.ceil((widest + 0.08) / cell)
+    axes.set_xticks(range(0, columns, step), list(column_names[::step]))
+    step = math.ceil(0.17 / row_height)
+    axes.set_yticks(range(0, rows, step), names[::step])
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    style.label(axes, x=x, y=y)
+    bar = figure.colorbar(image, cax=bar_axes, orientation="horizontal")
+    bar.outline.set_visible(False)
+    bar.set_ticks(np.linspace(0, 1, 6))
+    bar.set_label(style.fit(key, style.WIDTH - 0.7, style.TYPE, lines=2), loc="left")
+    if decimals == 0:
+        style.percent_ticks(bar.ax.xaxis)
+    return figure

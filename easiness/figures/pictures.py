@@ -1,0 +1,257 @@
+"""Looking at examples: contact sheets, and the average image of a set."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from easiness.figures import style
+
+MARGIN, GAP = 0.12, 0.1  # inches around the sheet and between cells
+LARGEST_CELL = 2.4  # inches; a few images do not grow beyond it
+HIGHEST = 65_000 / style.DPI  # inches; a png cannot be higher than 65,535 pixels
+CAPTION_LINES = 3
+LINE = style.SMALL * style.LINE / 72  # inches
+
+
+@style.house_style
+def contact_sheet(
+    images: Sequence[np.ndarray], captions: Sequence[str], *, columns: int, title: str
+) -> Figure:
+    """Draw images in equal cells, each at its own aspect ratio, with its caption under it.
+
+    Parameters
+    ----------
+    images
+        (H, W, 3) uint8 arrays, of one size or of many. Small ones keep their pixels, large ones are smoothed.
+    captions
+        One per image, broken into lines that fit the cell, three at most.
+    columns
+        Cells in a row.
+    title
+        Of the sheet.
+
+    Raises
+    ------
+    ValueError
+        If there is no image, one is not uint8 RGB, captions are missing, or the sheet is too high for a png.
+    """
+    if columns < 1:
+        raise ValueError(f"columns is {columns}; a sheet needs at least 1")
+    _check(images, captions)
+    sheet = _Sheet(images, captions, columns=columns, width=style.WIDTH - 2 * MARGIN)
+    heading = style.fit(title, style.WIDTH - 2 * MARGIN, style.TITLE, lines=3, weight="bold")
+    above = _heading_height(heading)
+    axes = _paper(above + sheet.height + MARGIN)
+    _write_heading(axes, heading)
+    sheet.draw(axes, left=MARGIN, top=above)
+    return axes.figure
+
+
+@style.house_style
+def easiest_and_hardest(
+    easy_images: Sequence[np.ndarray],
+    hard_images: Sequence[np.ndarray],
+    easy_captions: Sequence[str],
+    hard_captions: Sequence[str],
+    title: str,
+) -> Figure:
+    """Draw the easiest examples above and the hardest below; side by side where there are one or two of each.
+
+    Parameters
+    ----------
+    easy_images, hard_images
+        (H, W, 3) uint8 arrays: lowest easiness first, and highest easiness first.
+    easy_captions, hard_captions
+        One per image.
+    title
+        Of the figure.
+
+    Raises
+    ------
+    ValueError
+        As `contact_sheet`, for either side.
+    """
+    _check(easy_images, easy_captions)
+    _check(hard_images, hard_captions)
+    count = max(len(easy_images), len(hard_images))
+    beside = count <= 2
+    rows = math.ceil(count / 6)
+    columns = count if beside else math.ceil(count / rows)
+    width = (style.WIDTH - 2 * MARGIN - 2 * GAP) / 2 if beside else style.WIDTH - 2 * MARGIN
+    sheets = [
+        (name, colour, _Sheet(images, captions, columns=columns, width=width))
+        for name, colour, images, captions in (
+            ("easiest · lowest loss", style.EASY, easy_images, easy_captions),
+            ("hardest · highest loss", style.HARD, hard_images, hard_captions),
+        )
+    ]
+    heading = style.fit(title, style.WIDTH - 2 * MARGIN, style.TITLE, lines=3, weight="bold")
+    name_height = style.TYPE * style.LINE / 72 + 0.12
+    top = _heading_height(heading)
+    heights = [name_height + sheet.height + MARGIN for _, _, sheet in sheets]
+    axes = _paper(top + (max(heights) if beside else sum(heights)))
+    _write_heading(axes, heading)
+    left = MARGIN
+    for (name, colour, sheet), height in zip(sheets, heights, strict=True):
+        axes.plot([left, left + width], [top, top], color=colour, linewidth=2.5, solid_capstyle="butt")
+        axes.text(left, top + 0.06, name, color=colour, fontsize=style.TYPE, fontweight="bold", va="top")
+        sheet.draw(axes, left=left, top=top + name_height)
+        left, top = (left + width + 2 * GAP, top) if beside else (left, top + height)
+    return axes.figure
+
+
+@style.house_style
+def average_images(
+    averages: Sequence[np.ndarray],
+    names: Sequence[str],
+    diversities: Sequence[tuple[float, float, float]],
+    *,
+    title: str = "",
+) -> Figure:
+    """Draw the average image of each set, and below them how diverse the sets are.
+
+    Parameters
+    ----------
+    averages
+        (H, W, 3) float64 averages in 0 … 255, usually of easy, random and hard examples. Contrast is kept.
+    names
+        One per set.
+    diversities
+        One (value, low, high) per set: mean per-pixel variance in squared grey levels and its interval;
+        higher = more diverse. A NaN interval is drawn as none.
+    title
+        Of the figure.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw, the lengths differ, or an average leaves 0 … 255.
+    """
+    count = len(averages)
+    if count == 0 or len(names) != count or len(diversities) != count:
+        raise ValueError(
+            f"{count} averages, {len(names)} names, {len(diversities)} diversities; give as many of each"
+        )
+    for average, name in zip(averages, names, strict=True):
+        if average.ndim != 3 or average.shape[2] != 3 or average.size == 0:
+            raise ValueError(f"the average of {name!r} has shape {average.shape}; give (height, width, 3)")
+        if not (average.min() >= 0 and average.max() <= 255):
+            raise ValueError(
+                f"the average of {name!r} spans {average.min():g} to {average.max():g}; give 0 … 255"
+            )
+
+    inner = style.WIDTH - 2 * MARGIN
+    heading = style.fit(title, inner, style.TITLE, lines=3, weight="bold")
+    above = _heading_height(heading)
+    pictures = [np.round(average).astype(np.uint8) for average in averages]
+    captions = [_diversity_text(*diversity) for diversity in diversities]
+    name_height = style.TYPE * style.LINE / 72
+    sheet = _Sheet(pictures, captions, columns=max(count, 2), width=inner)
+    panel_height, below = 0.3 * count + 0.1, 0.8
+    height = above + name_height + sheet.height + 0.15 + panel_height + below
+    paper = _paper(height)
+    _write_heading(paper, heading)
+    colours = [style.look_of(name, index)[0] for index, name in enumerate(names)]
+    for index, (name, colour) in enumerate(zip(names, colours, strict=True)):
+        shown = style.fit(name, sheet.cell, style.TYPE, lines=1, weight="bold")
+        x = MARGIN + index * (sheet.cell + GAP)
+        paper.text(x, above, shown, color=colour, fontweight="bold", va="top")
+    sheet.draw(paper, left=MARGIN, top=above + name_height + 0.04)
+
+    name_texts = [style.fit(name, 1.2, style.SMALL, lines=1) for name in names]
+    left = MARGIN + 0.1 + max(style.text_width(text, style.SMALL) for text in name_texts)
+    panel = paper.figure.add_axes(
+        (
+            left / style.WIDTH,
+            below / height,
+            (style.WIDTH - MARGIN - 0.1 - left) / style.WIDTH,
+            panel_height / height,
+        )
+    )
+    for row, ((value, low, high), colour) in enumerate(zip(diversities, colours, strict=True)):
+        panel.plot([value], [row], "o", color=colour, markersize=7)
+        if np.isfinite([low, high]).all():
+            panel.hlines([row], [low], [high], color=colour, linewidth=2)
+    panel.set_yticks(range(count), name_texts)
+    panel.set_ylim(count - 0.5, -0.5)
+    panel.grid(visible=False, axis="y")
+    panel.locator_params(axis="x", nbins=5)
+    panel.set_xlabel("diversity (mean per-pixel variance, grey levels²)\nhigher = more diverse", loc="left")
+    return paper.figure
+
+
+def _diversity_text(value: float, low: float, high: float) -> str:
+    if not np.isfinite([low, high]).all():
+        return f"diversity {value:.4g}\nno interval"
+    return f"diversity {value:.4g}\n{low:.4g} to {high:.4g}"
+
+
+class _Sheet:
+    """Cells of equal width; a row is as high as its longest caption asks for. All lengths are inches."""
+
+    def __init__(
+        self, images: Sequence[np.ndarray], captions: Sequence[str], *, columns: int, width: float
+    ) -> None:
+        self.images, self.columns = images, columns
+        self.cell = min((width - (columns - 1) * GAP) / columns, LARGEST_CELL)
+        if self.cell < 0.15:
+            raise ValueError(f"{columns} columns leave no room for an image; ask for 16 or fewer")
+        # Landscape images alone need no square cells.
+        self.picture_height = self.cell * min(1.0, max(image.shape[0] / image.shape[1] for image in images))
+        self.captions = [style.fit(str(c), self.cell, style.SMALL, lines=CAPTION_LINES) for c in captions]
+        self.row_heights = [
+            self.picture_height + 0.07 + GAP + LINE * max(text.count("\n") + 1 if text else 0 for text in row)
+            for row in (self.captions[i : i + columns] for i in range(0, len(captions), columns))
+        ]
+        self.height = sum(self.row_heights) - GAP
+
+    def draw(self, axes: Axes, *, left: float, top: float) -> None:
+        limits = axes.get_xlim(), axes.get_ylim()
+        for index, (image, caption) in enumerate(zip(self.images, self.captions, strict=True)):
+            row, column = divmod(index, self.columns)
+            x = left + column * (self.cell + GAP)
+            y = top + sum(self.row_heights[:row])
+            scale = min(self.cell / image.shape[1], self.picture_height / image.shape[0])
+            height, width = image.shape[0] * scale, image.shape[1] * scale
+            # In the lower left corner of its cell, next to the caption.
+            y0 = y + self.picture_height - height
+            axes.imshow(image, extent=(x, x + width, y0 + height, y0), aspect="auto",
+                        interpolation="nearest" if scale * style.DPI >= 1 else "antialiased")  # fmt: skip
+            axes.text(
+                x, y + self.picture_height + 0.05, caption, fontsize=style.SMALL, va="top", linespacing=1.15
+            )
+        axes.set(xlim=limits[0], ylim=limits[1])
+
+
+def _paper(height: float) -> Axes:
+    """Make a figure whose one axes has inches for coordinates, from the upper left corner."""
+    if height > HIGHEST:
+        raise ValueError(
+            f"the sheet would be {height:.0f} inches high, a png holds {HIGHEST:.0f}; show fewer images"
+        )
+    figure = Figure(figsize=(style.WIDTH, height), dpi=style.DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, style.WIDTH), ylim=(height, 0))
+    axes.axis("off")
+    return axes
+
+
+def _heading_height(heading: str) -> float:
+    return MARGIN + ((heading.count("\n") + 1) * style.TITLE * style.LINE / 72 + 0.06 if heading else 0)
+
+
+def _write_heading(axes: Axes, heading: str) -> None:
+    axes.text(MARGIN, MARGIN, heading, fontsize=style.TITLE, fontweight="bold", va="top")
+
+
+def _check(images: Sequence[np.ndarray], captions: Sequence[str]) -> None:
+    if len(images) == 0 or len(captions) != len(images):
+        raise ValueError(f"{len(images)} images with {len(captions)} captions; give one of each or more")
+    for index, image in enumerate(images):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            raise ValueError(
+                f"image {index} is {image.dtype} of shape {image.shape}; give uint8 of (height, width, 3)"
+            )

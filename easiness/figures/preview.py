@@ -1,0 +1,228 @@
+"""A score run at a glance: how easiness is spread, how it came about, which classes it favours."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from easiness.figures import style
+
+SHOWN_PER_END = 15  # classes at either end, where there are too many to show all
+
+
+@style.house_style
+def easiness_histogram(
+    easiness_N: np.ndarray,
+    *,
+    easy_cut: float,
+    hard_cut: float,
+    groups_N: Sequence[str] | np.ndarray | None = None,
+    title: str = "",
+) -> Figure:
+    """Histogram of easiness with the cuts of both sets; on a logarithmic scale where the values span decades.
+
+    Parameters
+    ----------
+    easiness_N
+        (N,) mean cross-entropy in nats; lower = easier.
+    easy_cut, hard_cut
+        Highest easiness in the easy set and lowest easiness in the hard set, in nats.
+    groups_N
+        (N,) name of the known group of each example (as of a planted dataset); the largest is drawn below.
+    title
+        Of the figure.
+
+    Raises
+    ------
+    ValueError
+        If there are no examples, a value is not finite, or the lengths differ.
+    """
+    easiness_N = style.as_line(easiness_N, "easiness_N")
+    if not np.isfinite(easiness_N).all():
+        count = int((~np.isfinite(easiness_N)).sum())
+        raise ValueError(
+            f"{count} of {easiness_N.size} values of easiness_N are not finite; drop the trial they are from"
+        )
+    if not easy_cut <= hard_cut:
+        raise ValueError(
+            f"easy_cut {easy_cut:g} > hard_cut {hard_cut:g}; lower easiness is easier, so swap them"
+        )
+
+    logarithmic = style.spans_decades(easiness_N)
+    drawn_N, x_label = easiness_N, style.EASINESS
+    bins = int(np.clip(np.sqrt(easiness_N.size), 10, 60))
+    edges = np.histogram_bin_edges(easiness_N, bins)
+    if logarithmic:
+        # A loss of exactly 0 (float32 allows it) has no place on such an axis: the first bar takes it in.
+        floor = max(easiness_N[easiness_N > 0].min(), easiness_N.max() * 1e-6)
+        drawn_N = np.maximum(easiness_N, floor)
+        edges = np.geomspace(floor, easiness_N.max(), bins + 1)
+        edges[0], edges[-1] = floor, easiness_N.max()
+        below = int((easiness_N < floor).sum())
+        if below:
+            x_label += f"\n(first bar: and {below} below {floor:.2g})"
+
+    figure = style.stacked_panels([3.4], title=title)
+    (axes,) = figure.axes
+    handles: list[Patch | Line2D] = []
+    if groups_N is None:
+        axes.hist(drawn_N, bins=edges, color="#A9A9A9")
+    else:
+        groups_N = np.asarray(groups_N)
+        if groups_N.shape != easiness_N.shape:
+            raise ValueError(
+                f"groups_N has shape {groups_N.shape} where {easiness_N.shape} is wanted; name every example"
+            )
+        names, counts = np.unique(groups_N, return_counts=True)
+        ordered = names[np.argsort(-counts, kind="stable")]
+        colours = [style.GREEN, style.ORANGE, style.PURPLE, style.SKY, style.BLACK]
+        colours = [colours[index % len(colours)] for index in range(ordered.size)]
+        axes.hist([drawn_N[groups_N == name] for name in ordered], bins=edges, stacked=True, color=colours)
+        handles += [
+            Patch(color=colour, label=str(name)) for name, colour in zip(ordered, colours, strict=True)
+        ]
+    if logarithmic:
+        axes.set_xscale("log")
+        axes.set_xlim(edges[0], edges[-1])
+        style.log_ticks(axes.xaxis)
+    # A cut at 0 is off a logarithmic axis: it is drawn at the axis' end and named in full.
+    for cut, colour, dash, name in (
+        (easy_cut, style.EASY, (4, 1.5), f"easy set: at or below {easy_cut:.3g}"),
+        (hard_cut, style.HARD, (1.5, 1.5), f"hard set: at or above {hard_cut:.3g}"),
+    ):
+        place = max(cut, edges[0]) if logarithmic else cut
+        axes.axvline(place, color=colour, linewidth=2, dashes=dash)
+        handles.append(Line2D([], [], color=colour, linewidth=2, dashes=dash, label=name))
+    axes.grid(visible=False, axis="x")
+    style.whole_ticks(axes.yaxis)
+    style.label(axes, x=x_label, y="number of examples")
+    style.legend_below(figure, handles)
+    return figure
+
+
+@style.house_style
+def trajectory_by_decile(
+    trajectory_TN: np.ndarray, decile_N: np.ndarray, updates_T: Sequence[int] | np.ndarray, *, title: str = ""
+) -> Figure:
+    """Mean easiness of each difficulty decile at every scored moment.
+
+    Parameters
+    ----------
+    trajectory_TN
+        (T, N) easiness at each moment, in nats; lower = easier.
+    decile_N
+        (N,) difficulty decile of each example at the chosen moment, 0 = easiest to 9 = hardest;
+        some may be empty.
+    updates_T
+        (T,) the moments, in updates of training.
+    title
+        Of the figure.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw, the shapes disagree, or a decile is none of 0 … 9.
+    """
+    trajectory_TN, decile_N = np.asarray(trajectory_TN), np.asarray(decile_N)
+    updates_T = style.as_line(updates_T, "updates_T")
+    if trajectory_TN.shape != (updates_T.size, decile_N.size) or decile_N.size == 0:
+        raise ValueError(
+            f"trajectory_TN has shape {trajectory_TN.shape}, not {(updates_T.size, decile_N.size)}; "
+            "give one row per moment and one column per example, at least one of each"
+        )
+    unknown = np.setdiff1d(decile_N, np.arange(10))
+    if unknown.size:
+        raise ValueError(
+            f"decile {unknown[0]} is none of 0 (easiest) to 9 (hardest); number the deciles from 0"
+        )
+
+    figure = style.stacked_panels([4.2], title=title)
+    (axes,) = figure.axes
+    colours = style.decile_colours()
+    present = np.unique(decile_N)
+    means = np.stack([trajectory_TN[:, decile_N == d].mean(axis=1, dtype=np.float64) for d in present])
+    marker = "o" if updates_T.size <= style.FEW else ""
+    for decile, mean_T in zip(present, means, strict=True):
+        name = f"decile {decile + 1}"
+        axes.plot(updates_T, mean_T, color=colours(int(decile)), marker=marker, label=name)
+    if means.min() > 0 and means.max() > 20 * means.min():
+        axes.set_yscale("log")
+        style.log_ticks(axes.yaxis)
+    style.whole_ticks(axes.xaxis, updates_T)
+    style.label(axes, x="updates of training", y=style.EASINESS)
+    key = figure.colorbar(
+        ScalarMappable(BoundaryNorm(np.arange(11) + 0.5, 10), colours),
+        ax=axes, location="bottom", ticks=np.arange(1, 11), aspect=32, drawedges=True,
+    )  # fmt: skip
+    key.ax.tick_params(length=0)
+    key.set_label("difficulty decile · 1 = easiest, 10 = hardest", loc="left")
+    return figure
+
+
+@style.house_style
+def class_counts(
+    easy_counts_K: Sequence[int] | np.ndarray,
+    hard_counts_K: Sequence[int] | np.ndarray,
+    class_names: Sequence[str],
+    *,
+    title: str = "",
+) -> Figure:
+    """How many examples of each class the easy set (left) and the hard set (right) hold.
+
+    Classes stand in the order of the difference, the easiest above. Of more than 30, the 15 at each end.
+
+    Parameters
+    ----------
+    easy_counts_K, hard_counts_K
+        (K,) number of examples of each class in either set.
+    class_names
+        K names.
+    title
+        Of the figure.
+
+    Raises
+    ------
+    ValueError
+        If there is no class, or the lengths differ.
+    """
+    easy_K = style.as_line(easy_counts_K, "easy_counts_K")
+    hard_K = style.as_line(hard_counts_K, "hard_counts_K", like=easy_K)
+    if len(class_names) != easy_K.size:
+        raise ValueError(f"{len(class_names)} class names for {easy_K.size} classes; name every class")
+
+    ordered = np.argsort(hard_K - easy_K, kind="stable")
+    hidden = max(0, ordered.size - 2 * SHOWN_PER_END)
+    shown = ordered if not hidden else np.concatenate([ordered[:SHOWN_PER_END], ordered[-SHOWN_PER_END:]])
+    # The gap where classes are left out is one row wide.
+    rows = np.arange(shown.size) + (np.arange(shown.size) >= SHOWN_PER_END) * bool(hidden)
+
+    figure = style.stacked_panels([0.9 + 0.21 * (rows[-1] + 1)], title=title)
+    (axes,) = figure.axes
+    axes.barh(rows, -easy_K[shown], color=style.EASY, height=0.72)
+    axes.barh(rows, hard_K[shown], color=style.HARD, height=0.72)
+    left, right = easy_K[shown].max(), hard_K[shown].max()
+    room = 0.16 * max(left + right, 1)  # for the number beside the longest bar
+    for row, k in zip(rows, shown, strict=True):
+        axes.annotate(f"{easy_K[k]:g}", (-easy_K[k], row), (-3, 0), textcoords="offset points",
+                      ha="right", va="center", fontsize=style.SMALL)  # fmt: skip
+        axes.annotate(f"{hard_K[k]:g}", (hard_K[k], row), (3, 0), textcoords="offset points",
+                      ha="left", va="center", fontsize=style.SMALL)  # fmt: skip
+    if hidden:
+        axes.text(0, SHOWN_PER_END, f"… {hidden} more {'class' if hidden == 1 else 'classes'} between …",
+                  ha="center", va="center", fontsize=style.SMALL, color=style.GREY)  # fmt: skip
+    axes.axvline(0, color=style.INK, linewidth=0.8)
+    axes.set_yticks(rows, [style.fit(str(class_names[k]), 1.45, style.SMALL, lines=1) for k in shown])
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlim(-left - room, right + room)
+    axes.set_ylim(rows[-1] + 0.6, -0.6)
+    axes.set_xticks([])
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.grid(visible=False)
+    axes.set_title("◀ in the easy set", loc="left", color=style.EASY, fontweight="bold")
+    axes.set_title("in the hard set ▶", loc="right", color=style.HARD, fontweight="bold")
+    axes.set_xlabel("number of examples, by class", loc="left")
+    return figure
