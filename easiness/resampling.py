@@ -183,9 +183,7 @@ def packed_sets(
     return packed
 
 
-def packed_rows(
-    rows: NDArray, count: int, members: list[NDArray[np.int64]] | None = None
-) -> NDArray[np.uint8]:
+def packed_rows(rows: NDArray, count: int, members: list[NDArray[np.int64]] | None = None) -> NDArray[np.uint8]:
     """Pack one set given by its rows, in the layout of `packed_sets`.
 
     Examples
@@ -242,9 +240,7 @@ def _select(
         out["easy"][:] = np.packbits(_lowest(values_bC, size, rng), axis=1)
         out["hard"][:] = np.packbits(_lowest(-values_bC, size, rng), axis=1)
         return
-    brackets = _brackets(
-        _weighted(weights_bM, read(np.sort(rng.choice(count, SAMPLE, replace=False)))), size / count
-    )
+    brackets = _brackets(_weighted(weights_bM, read(np.sort(rng.choice(count, SAMPLE, replace=False)))), size / count)
     near = {kind: [] for kind in KINDS}
     for start in range(0, count, COLUMNS):
         stop = min(start + COLUMNS, count)

@@ -159,9 +159,7 @@ def rank_correlation(a_N: ArrayLike, b_N: ArrayLike) -> float:
     """
     a_N, b_N = _check_scores(a_N), _check_scores(b_N)
     if len(a_N) != len(b_N):
-        raise ValueError(
-            f"scores of {len(a_N)} and {len(b_N)} examples cannot be paired; score the same data"
-        )
+        raise ValueError(f"scores of {len(a_N)} and {len(b_N)} examples cannot be paired; score the same data")
     a_N, b_N = average_ranks(a_N), average_ranks(b_N)
     a_N -= a_N.mean()
     b_N -= b_N.mean()
@@ -351,11 +349,7 @@ def reliability_curve(losses_MN: NDArray, seed: int = 0, splits: int = 200) -> R
     curve_M = np.array([_split_half(covariance_MM, m, rng, splits) for m in range(1, trials + 1)])
     whole = curve_M[-1]
     # Spearman–Brown solved for the number of trials.
-    needed = (
-        trials * TARGET_RELIABILITY * (1 - whole) / (whole * (1 - TARGET_RELIABILITY))
-        if whole > 0
-        else math.inf
-    )
+    needed = trials * TARGET_RELIABILITY * (1 - whole) / (whole * (1 - TARGET_RELIABILITY)) if whole > 0 else math.inf
     return ReliabilityCurve(np.arange(1, trials + 1), curve_M, math.nan if math.isnan(whole) else needed)
 
 
@@ -434,9 +428,7 @@ def _check_losses(losses_MN: NDArray) -> NDArray:
 
 def _refuse_diverged(losses_MN: NDArray) -> None:
     bad_M = np.array([losses_N.size - np.isfinite(losses_N).sum() for losses_N in losses_MN])
-    trials = ", ".join(
-        f"trial {m}: {bad_M[m]} of {losses_MN.shape[1]} examples" for m in np.flatnonzero(bad_M)
-    )
+    trials = ", ".join(f"trial {m}: {bad_M[m]} of {losses_MN.shape[1]} examples" for m in np.flatnonzero(bad_M))
     raise ValueError(f"losses are not finite ({trials}); drop the diverged trial or run it again")
 
 

@@ -36,9 +36,7 @@ Seed = int | np.random.SeedSequence | np.random.Generator
 FLOOR = 2.0**-23
 
 
-def removal_weights(
-    easiness_N: ArrayLike, strategy: Strategy, weighting: Weighting = "inverse"
-) -> NDArray[np.float64]:
+def removal_weights(easiness_N: ArrayLike, strategy: Strategy, weighting: Weighting = "inverse") -> NDArray[np.float64]:
     """Weight with which each example is drawn for removal, by the table at the top of this module.
 
     Equal easiness, equal weight: tied examples share the mean of their ranks. Where e or max(e) - e is below
@@ -152,10 +150,7 @@ def draw_removed(
     sizes_K = np.unique(labels_N, return_counts=True)[1]
     rows_by_class = np.split(np.argsort(labels_N, kind="stable"), np.cumsum(sizes_K)[:-1])
     quotas_K = _class_quotas(sizes_K, count, rng)
-    removed = [
-        rows[_rows_of_largest(keys_N[rows], quota)]
-        for rows, quota in zip(rows_by_class, quotas_K, strict=True)
-    ]
+    removed = [rows[_rows_of_largest(keys_N[rows], quota)] for rows, quota in zip(rows_by_class, quotas_K, strict=True)]
     return np.sort(np.concatenate(removed))
 
 

@@ -201,18 +201,14 @@ def test_balanced_draw_has_the_exact_distribution_within_each_class():
     labels_N = np.array([0, 0, 0, 1, 1])
     rng = np.random.default_rng(3)
     counts = Counter(
-        tuple(
-            map(int, draw_removed(EASINESS_5, 3, strategy="easy", seed=rng, labels_N=labels_N, balanced=True))
-        )
+        tuple(map(int, draw_removed(EASINESS_5, 3, strategy="easy", seed=rng, labels_N=labels_N, balanced=True)))
         for _ in range(4000)
     )
     # Quotas of 3 × 3/5 = 1.8 and 3 × 2/5 = 1.2: two of the first class, one of the second.
     weights_N = removal_weights(EASINESS_5, "easy")
     first = exact_distribution(weights_N[:3], 2)
     second = exact_distribution(weights_N[3:], 1)
-    probability = {
-        a + tuple(i + 3 for i in b): first[a] * second[b] for a, b in itertools.product(first, second)
-    }
+    probability = {a + tuple(i + 3 for i in b): first[a] * second[b] for a, b in itertools.product(first, second)}
     assert counts.keys() <= probability.keys()
     assert distance_from(counts, probability) < chi_square_bound(len(probability) - 1)
 
@@ -287,13 +283,7 @@ def test_balanced_draw_takes_the_same_share_of_every_class(rows, arm, seed, data
 def test_equal_remainders_are_served_in_random_order():
     labels_N = np.repeat([0, 1, 2], 4)
     served = Counter(
-        int(
-            labels_N[
-                draw_removed(np.ones(12), 1, strategy="random", seed=seed, labels_N=labels_N, balanced=True)[
-                    0
-                ]
-            ]
-        )
+        int(labels_N[draw_removed(np.ones(12), 1, strategy="random", seed=seed, labels_N=labels_N, balanced=True)[0]])
         for seed in range(60)
     )
     assert min(served[k] for k in range(3)) >= 8
@@ -516,9 +506,7 @@ def test_emptied_classes_are_named():
     names = ["cat", "owl", "fox", "absent"]
     assert check_classes(labels_N, np.array([0, 3]), names) == []
     assert check_classes(labels_N, np.array([], dtype=int), names) == []
-    with pytest.raises(
-        ValueError, match=r"removing 3 of 5 examples leaves none of 2 of 4 classes: owl, fox;"
-    ):
+    with pytest.raises(ValueError, match=r"removing 3 of 5 examples leaves none of 2 of 4 classes: owl, fox;"):
         check_classes(labels_N, np.array([2, 3, 4]), names)
     assert check_classes(labels_N, np.array([2, 3, 4]), names, allow_empty=True) == ["owl", "fox"]
 

@@ -141,9 +141,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     if path.suffix not in metadata:
         raise ValueError(f"cannot save a figure as {path.name!r}: end the name in .png, .svg or .pdf")
     if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"cannot save {path.name!r}: there is no folder {str(path.parent)!r}; make it first"
-        )
+        raise FileNotFoundError(f"cannot save {path.name!r}: there is no folder {str(path.parent)!r}; make it first")
     content = io.BytesIO()
     with matplotlib.style.context(STYLE, after_reset=True):
         figure.savefig(content, format=path.suffix[1:], dpi=DPI, metadata=metadata[path.suffix])
@@ -154,9 +152,7 @@ def save(figure: Figure, path: str | Path) -> Path:
 # ---------------------------------------------------------------- figures and what stands around the axes
 
 
-def stacked_panels(
-    heights: Sequence[float], *, title: str, share_x: bool = False, share_y: bool = False
-) -> Figure:
+def stacked_panels(heights: Sequence[float], *, title: str, share_x: bool = False, share_y: bool = False) -> Figure:
     """Make a figure of full width with one axes per height (inches, with its labels), one above the other."""
     figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout="constrained")
     figure.subplots(len(heights), 1, height_ratios=list(heights), sharex=share_x, sharey=share_y)
@@ -323,25 +319,19 @@ def ink_on(share: float) -> str:
     return INK if share < 0.5 else PAPER
 
 
-def interval(
-    axes: Axes, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, *, band: bool
-) -> None:
+def interval(axes: Axes, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, *, band: bool) -> None:
     """Draw intervals as whiskers, with a band behind them where asked for; NaN is drawn as none."""
     known = np.isfinite(low) & np.isfinite(high)
     if np.any(low[known] > high[known]):
         worst = int(np.flatnonzero(known & (low > high))[0])
-        raise ValueError(
-            f"interval {worst} is upside down: low {low[worst]:g} > high {high[worst]:g}; swap them"
-        )
+        raise ValueError(f"interval {worst} is upside down: low {low[worst]:g} > high {high[worst]:g}; swap them")
     if band and known.sum() > 1:
         axes.fill_between(x, low, high, where=known, color=colour, alpha=0.14, linewidth=0)
     if not band or x.size <= FEW:
         axes.vlines(x[known], low[known], high[known], color=colour, linewidth=1.2, alpha=0.7)
 
 
-def line_key(
-    name: str, colour: str, marker: str = "", *, dashes: tuple[float, float] | None = None
-) -> Line2D:
+def line_key(name: str, colour: str, marker: str = "", *, dashes: tuple[float, float] | None = None) -> Line2D:
     """Make a legend entry for a line; dashed ones are the thinner."""
     if dashes:
         return Line2D([], [], color=colour, marker=marker, linewidth=1.3, dashes=dashes, label=name)
@@ -365,7 +355,5 @@ def as_line(values: object, name: str, like: np.ndarray | None = None) -> np.nda
     if line.ndim != 1 or line.size == 0:
         raise ValueError(f"nothing to draw: {name} has shape {line.shape}; give one number per point")
     if like is not None and line.shape != like.shape:
-        raise ValueError(
-            f"{name} has {line.size} points where {like.size} are wanted; give one number per point"
-        )
+        raise ValueError(f"{name} has {line.size} points where {like.size} are wanted; give one number per point")
     return line
