@@ -157,12 +157,43 @@ def rank_correlation(a_N: ArrayLike, b_N: ArrayLike) -> float:
     >>> rank_correlation([0.1, 0.2, 0.9], [3, 2, 1])
     -1.0
     """
-    a_N, b_N = _check_scores(a_N), _check_scores(b_N)
+    return correlation(average_ranks(a_N), average_ranks(b_N))
+
+
+def correlation(a_N: NDArray, b_N: NDArray) -> float:
+    """Pearson's correlation; of average ranks it is Spearman's.
+
+    Parameters
+    ----------
+    a_N, b_N : (N,) array of float
+
+    Returns
+    -------
+    float
+        In [-1, 1]; NaN where one side is constant.
+
+    Raises
+    ------
+    ValueError
+        For unequal lengths.
+
+    Examples
+    --------
+    >>> correlation(np.array([1.0, 2.0, 4.0]), np.array([2.0, 4.0, 8.0]))
+    1.0
+    """
     if len(a_N) != len(b_N):
+<<<<<<< .merge_file_QjLkrF
         raise ValueError(f"scores of {len(a_N)} and {len(b_N)} examples cannot be paired; score the same data")
     a_N, b_N = average_ranks(a_N), average_ranks(b_N)
     a_N -= a_N.mean()
     b_N -= b_N.mean()
+=======
+        raise ValueError(
+            f"scores of {len(a_N)} and {len(b_N)} examples cannot be paired; score the same data"
+        )
+    a_N, b_N = a_N - a_N.mean(), b_N - b_N.mean()
+>>>>>>> .merge_file_JBVgUv
     scale = math.sqrt(float(a_N @ a_N) * float(b_N @ b_N))
     return max(-1.0, min(1.0, float(a_N @ b_N) / scale)) if scale > 0 else math.nan
 

@@ -1,0 +1,268 @@
+"""CIFAR-10 as its authors published it, read with numpy and verified member by member.
+
+Two archives exist, one of raw records and one of Python pickles; either is taken packed or unpacked, and
+both give the same examples in the same order. A member counts for what its digest says, not for the archive
+it came in: repacked archives are about, and their members are the same.
+
+Sources of the digests: the SHA-1 of the six binary batches are those that MXNet's CIFAR10 data set checks,
+the MD5 of the pickles those of torchvision, the MD5 of the archive to download that of the data's own page
+(https://www.cs.toronto.edu/~kriz/cifar.html). The SHA-1 of batches.meta.txt was taken from a repacked archive
+whose six batches pass; it is ten names and an empty line.
+"""
+
+import hashlib
+import http.client
+import io
+import os
+import pickle
+import posixpath
+import tarfile
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
+ARCHIVE_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+ARCHIVES = ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz")
+FOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py")
+CACHE = Path(".easiness", "data")
+TIMEOUT_SECONDS = 20
+
+BATCHES = {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "val": ("test_batch",)}
+CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+RECORD_BYTES = 1 + 3 * 32 * 32  # a label, then the red, the green and the blue plane
+LARGEST_MEMBER = 2**26  # twice what any genuine member holds
+
+BINARY_SHA1 = {
+    "data_batch_1.bin": "aadd24acce27caa71bf4b10992e9e7b2d74c2540",
+    "data_batch_2.bin": "c0ba65cce70568cd57b4e03e9ac8d2a5367c1795",
+    "data_batch_3.bin": "1dd00a74ab1d17a6e7d73e185b69dbf31242f295",
+    "data_batch_4.bin": "aab85764eb3584312d3c7f65fd2fd016e36a258e",
+    "data_batch_5.bin": "26e2849e66a845b7f1e4614ae70f4889ae604628",
+    "test_batch.bin": "67eb016db431130d61cd03c7ad570b013799c88c",
+    "batches.meta.txt": "0bd38742f1e9325cbd6717d686c45e107fea48dd",
+}
+PYTHON_MD5 = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "40351d587109b95175f43aff81a1287e",
+    "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
+}
+# All that an array in a pickle calls; the batches were pickled by Python 2 under numpy's old module names.
+PICKLED_ARRAYS = {
+    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+}
+
+
+class Cifar10(NamedTuple):
+    """One split of CIFAR-10 in its official order.
+
+    Attributes
+    ----------
+    images
+        (N, 32, 32, 3) uint8 RGB.
+    labels
+        (N,) int64, 0 to 9.
+    sources
+        (N,) str, batch and record within it: ``data_batch_1.bin#17``.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    sources: np.ndarray
+
+
+def read_cifar10(root: str | Path | None, split: str) -> Cifar10:
+    """Read one split; every member of the archive is verified, whichever split is wanted.
+
+    Parameters
+    ----------
+    root
+        An archive, a folder that holds one, or the unpacked folder (or the one around it). None: what lies in
+        ``.easiness/data``, downloaded to there if nothing does.
+    split
+        ``train`` (50,000 images) or ``val`` (the 10,000 test images).
+
+    Raises
+    ------
+    FileNotFoundError
+        Nothing is there, or the download cannot be reached.
+    ValueError
+        A member is missing, truncated or altered.
+    """
+    place = _find(root)
+    members = _read_folder(place) if place.is_dir() else _read_archive(place)
+    seen = set()
+    records = {}
+    for name, content in members:
+        seen.add(name)
+        _verify(place, name, content)
+        batch = name.removesuffix(".bin")
+        if batch in BATCHES[split]:
+            records[batch] = name, _records_from(place, name, content)
+    _require_all(place, seen)
+
+    labels = np.concatenate([records[batch][1][:, 0] for batch in BATCHES[split]]).astype(np.int64)
+    images = np.empty((len(labels), 32, 32, 3), np.uint8)
+    sources = []
+    for batch in BATCHES[split]:
+        name, rows = records.pop(batch)
+        begin = len(sources)
+        sources += [f"{name}#{i}" for i in range(len(rows))]
+        images[begin : len(sources)] = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return Cifar10(images, labels, np.array(sources))
+
+
+def download(url: str, path: Path, md5: str) -> Path:
+    """Fetch a file with a progress bar; it appears at `path` whole and verified, or not at all.
+
+    Raises
+    ------
+    FileNotFoundError
+        The address cannot be reached, or falls silent for 20 s.
+    ValueError
+        What came is shorter than announced, or has another MD5.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    digest = hashlib.md5(usedforsecurity=False)
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as reply:
+            announced = int(reply.headers.get("Content-Length", 0))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with (
+                open(temporary, "wb") as file,
+                tqdm(desc=path.name, total=announced or None, unit="B", unit_scale=True, disable=None) as bar,
+            ):
+                while chunk := reply.read(2**20):
+                    digest.update(chunk)
+                    bar.update(file.write(chunk))
+                received = file.tell()
+        if received < announced or digest.hexdigest() != md5:
+            raise ValueError(
+                f"{url} sent {received:,} bytes of {announced:,} with MD5 {digest.hexdigest()}, "
+                f"expected {md5}; nothing was kept: run again, put the file at {path} yourself, "
+                "or name it with -P data=PATH"
+            )
+        os.replace(temporary, path)
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+        raise FileNotFoundError(
+            f"{path} is not there and {url} cannot be fetched ({getattr(error, 'reason', error)}); "
+            f"get {path.name} elsewhere and put it at {path}, or name it with -P data=PATH"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _find(root: str | Path | None) -> Path:
+    """Archive file, or folder of batches."""
+    if root is None:
+        return _look_in(CACHE) or download(ARCHIVE_URL, CACHE / ARCHIVES[0], ARCHIVE_MD5)
+    root = Path(root).expanduser()
+    if root.is_file():
+        return root
+    if not root.exists():
+        raise FileNotFoundError(f"no {root}; give {ARCHIVES[0]} or its unpacked folder with -P data=PATH")
+    found = _look_in(root)
+    if found is None:
+        raise FileNotFoundError(
+            f"{root} holds none of {', '.join(ARCHIVES + FOLDERS)}; fetch {ARCHIVES[0]} from {PAGE} into it"
+        )
+    return found
+
+
+def _look_in(root: Path) -> Path | None:
+    for folder in (root, *(root / name for name in FOLDERS)):
+        if any((folder / name).is_file() for name in (*BINARY_SHA1, *PYTHON_MD5)):
+            return folder
+    return next((root / name for name in ARCHIVES if (root / name).is_file()), None)
+
+
+def _read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
+    binary = any((folder / name).is_file() for name in BINARY_SHA1)
+    for name in BINARY_SHA1 if binary else PYTHON_MD5:
+        if (folder / name).is_file():
+            with open(folder / name, "rb") as file:
+                yield name, file.read(LARGEST_MEMBER)
+
+
+def _read_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Known members, straight from the compressed stream; nothing is unpacked to the disk."""
+    name = "its beginning"
+    try:
+        with tarfile.open(archive, "r|*") as tar:
+            for entry in tar:
+                name = posixpath.basename(entry.name)
+                if entry.isfile() and (name in BINARY_SHA1 or name in PYTHON_MD5):
+                    yield name, tar.extractfile(entry).read(LARGEST_MEMBER)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise ValueError(
+            f"{archive} ({archive.stat().st_size:,} bytes) is cut off, damaged or no tar.gz archive "
+            f"at {name} ({error}); fetch it again from {PAGE}"
+        ) from error
+
+
+def _verify(place: Path, name: str, content: bytes) -> None:
+    if name in BINARY_SHA1:
+        kind, expected, found = "SHA-1", BINARY_SHA1[name], hashlib.sha1(content).hexdigest()
+    else:
+        kind, expected, found = (
+            "MD5",
+            PYTHON_MD5[name],
+            hashlib.md5(content, usedforsecurity=False).hexdigest(),
+        )
+    if found != expected:
+        raise ValueError(
+            f"{name} in {place} is altered or cut off: {len(content):,} bytes with {kind} {found}, "
+            f"expected {expected}; fetch the archive again from {PAGE}"
+        )
+
+
+def _require_all(place: Path, seen: set[str]) -> None:
+    table = PYTHON_MD5 if seen & PYTHON_MD5.keys() else BINARY_SHA1
+    missing = sorted(table.keys() - seen)
+    if missing:
+        raise ValueError(f"{place} lacks {', '.join(missing)} of CIFAR-10; fetch the archive again from {PAGE}")
+
+
+def _records_from(place: Path, name: str, content: bytes) -> np.ndarray:
+    """(n, 3073) uint8 records of a verified batch of either kind."""
+    if name in PYTHON_MD5:
+        content = _records_from_pickle(place, name, content)
+        # A pickle that holds the right examples gives the very bytes of the binary batch.
+        _verify(place, name + ".bin", content)
+    return np.frombuffer(content, np.uint8).reshape(-1, RECORD_BYTES)
+
+
+def _records_from_pickle(place: Path, name: str, content: bytes) -> bytes:
+    try:
+        batch = _ArraysOnly(content).load()
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{name} in {place} was not unpickled: {error}") from error
+    labels_N1 = np.array(batch[b"labels"], np.uint8)[:, None]
+    return np.hstack([labels_N1, batch[b"data"]]).tobytes()
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Unpickler that can build numpy arrays and plain containers, and can call nothing else."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content), encoding="bytes")
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Look up one of the three allowed names, or refuse."""
+        if (module, name) not in PICKLED_ARRAYS:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, and only arrays are allowed")
+        return PICKLED_ARRAYS[module, name]
