@@ -64,9 +64,7 @@ def disagreement(a_MN: NDArray, b_MN: NDArray) -> Disagreement:
     array([-1.,  0.,  0.,  1.])
     """
     if a_MN.ndim != 2 or b_MN.ndim != 2 or a_MN.shape[1] != b_MN.shape[1]:
-        raise ValueError(
-            f"losses {a_MN.shape} and {b_MN.shape} are not (trials, examples) of the same examples"
-        )
+        raise ValueError(f"losses {a_MN.shape} and {b_MN.shape} are not (trials, examples) of the same examples")
     if min(len(a_MN), len(b_MN)) < 2:
         raise ValueError(f"trial noise needs two trials on each side, got {len(a_MN)} and {len(b_MN)}")
     (mean_a_N, error_a_N), (mean_b_N, error_b_N) = _rank_moments(a_MN), _rank_moments(b_MN)

@@ -176,11 +176,6 @@ def _variances(products_BB: NDArray[np.float64], counts_DB: NDArray) -> NDArray[
 
 
 def _check_images(images_BHWC: NDArray) -> None:
-    if (
-        images_BHWC.dtype != np.uint8
-        or images_BHWC.ndim != 4
-        or len(images_BHWC) < 2
-        or images_BHWC.size == 0
-    ):
+    if images_BHWC.dtype != np.uint8 or images_BHWC.ndim != 4 or len(images_BHWC) < 2 or images_BHWC.size == 0:
         given = f"{images_BHWC.dtype} of shape {images_BHWC.shape}"
         raise ValueError(f"needs at least two images (B, H, W, C) of uint8, got {given}")
