@@ -23,9 +23,9 @@ class Disagreement(NamedTuple):
         Difference of mean relative ranks, in [-1, 1]; positive = harder for `a`.
     """
 
-    order_N: NDArray[np.int64]  # noqa: N815
-    z_N: NDArray[np.float64]  # noqa: N815
-    difference_N: NDArray[np.float64]  # noqa: N815
+    order_N: NDArray[np.int64]
+    z_N: NDArray[np.float64]
+    difference_N: NDArray[np.float64]
 
 
 def disagreement(a_MN: NDArray, b_MN: NDArray) -> Disagreement:

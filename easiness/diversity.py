@@ -27,7 +27,7 @@ class Diversity(NamedTuple):
     images : int
     """
 
-    average_HWC: NDArray[np.float64]  # noqa: N815
+    average_HWC: NDArray[np.float64]
     variance: float
     low: float
     high: float

@@ -183,17 +183,8 @@ def correlation(a_N: NDArray, b_N: NDArray) -> float:
     1.0
     """
     if len(a_N) != len(b_N):
-<<<<<<< .merge_file_QjLkrF
         raise ValueError(f"scores of {len(a_N)} and {len(b_N)} examples cannot be paired; score the same data")
-    a_N, b_N = average_ranks(a_N), average_ranks(b_N)
-    a_N -= a_N.mean()
-    b_N -= b_N.mean()
-=======
-        raise ValueError(
-            f"scores of {len(a_N)} and {len(b_N)} examples cannot be paired; score the same data"
-        )
     a_N, b_N = a_N - a_N.mean(), b_N - b_N.mean()
->>>>>>> .merge_file_JBVgUv
     scale = math.sqrt(float(a_N @ a_N) * float(b_N @ b_N))
     return max(-1.0, min(1.0, float(a_N @ b_N) / scale)) if scale > 0 else math.nan
 

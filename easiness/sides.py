@@ -101,7 +101,7 @@ class Frame:
     options : MatchOptions
     """
 
-    labels_N: NDArray[np.int64]  # noqa: N815
+    labels_N: NDArray[np.int64]
     members: dict[Scope, list[NDArray[np.int64]] | None]
     options: MatchOptions
 
@@ -126,7 +126,7 @@ class Side:
     name: str
     updates: int
     trials: int
-    ranks_N: NDArray[np.float64]  # noqa: N815
+    ranks_N: NDArray[np.float64]
     rows: dict[str, NDArray[np.int64]]
     bits: dict[str, NDArray[np.uint8]]
     drawn: dict[str, NDArray[np.uint8]] | None

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from easiness.scores import easiness, reliability, roc_auc
-from easiness.sets import set_size
 
 from easiness import tracking
 from easiness.commandline import command
 from easiness.experiments import Experiment, Setup, log_experiment, open_experiment
 from easiness.preview import write_preview
+from easiness.scores import easiness, reliability, roc_auc
+from easiness.sets import set_size
 from easiness.tables import class_counts, score_table
 from easiness.tracked_trials import TrackedTrial, tracked_trials
 from easiness.training import scored_updates

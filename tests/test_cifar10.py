@@ -352,7 +352,7 @@ def serve(monkeypatch):
 
     def start(body, *, length=None, status=200, silent=None):
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):  # noqa: N802
+            def do_GET(self):
                 if silent is not None:
                     silent.wait(10)
                     return
