@@ -1,5 +1,7 @@
 """What every test may use: the path of the real data, and the switch for slow tests."""
 
+import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,31 @@ def shared_data():
     if not SHARED_DATA.is_dir():
         pytest.skip(f"needs the real data in {SHARED_DATA.relative_to(SHARED_DATA.parents[2])}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A tracking store with its tables and nothing in them; making one takes MLflow several seconds."""
+    import mlflow
+
+    folder = tmp_path_factory.mktemp("store")
+    mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def store(empty_store, tmp_path, monkeypatch):
+    """Address of a fresh store of this test's own, which is the current one, in a current folder of its own."""
+    import mlflow
+
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    copy = tmp_path / "mlflow.db"
+    shutil.copy(empty_store, copy)
+    with sqlite3.connect(copy) as database:
+        database.execute("UPDATE experiments SET artifact_location = ?", (str(tmp_path / "mlruns" / "0"),))
+    database.close()
+    mlflow.set_tracking_uri(f"sqlite:///{copy}")
+    yield f"sqlite:///{copy}"
+    mlflow.set_tracking_uri(None)

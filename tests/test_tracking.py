@@ -1,0 +1,175 @@
+import json
+import socket
+import threading
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from easiness import tracking
+from easiness.tracking import DataDescription, TrackingError, load_scores
+
+FINGERPRINT = "ab" * 32
+
+
+def test_failed_run_is_marked_failed_and_a_good_one_finished(store):
+    with pytest.raises(ZeroDivisionError), tracking.tracked_run("score", "bad") as bad:
+        raise ZeroDivisionError
+    with tracking.tracked_run("score", "good") as good:
+        pass
+    client = mlflow.MlflowClient()
+    assert client.get_run(bad).info.status == "FAILED"
+    run = client.get_run(good)
+    assert run.info.status == "FINISHED"
+    assert (run.info.run_name, run.data.tags["easiness.kind"]) == ("good", "score")
+
+
+def test_run_made_by_mlflow_run_is_taken_over(store, monkeypatch):
+    made = mlflow.MlflowClient().create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", made)
+    with tracking.tracked_run("score", "mine") as run_id:
+        assert run_id == made
+    assert len(mlflow.MlflowClient().search_runs(["0"])) == 1
+
+
+def test_settings_do_not_collide_with_declared_parameters(store):
+    with tracking.tracked_run("score", "s") as run_id:
+        mlflow.log_param("learning_rate", "1e-3")  # as `mlflow run` logs it, unparsed
+        tracking.log_settings(run_id, {"learning_rate": 0.001, "milestones": (0.5, 0.75), "score_at": ()})
+    params = mlflow.MlflowClient().get_run(run_id).data.params
+    assert params["learning_rate"] == "1e-3"
+    assert params["recipe.learning_rate"] == "0.001"
+    assert params["recipe.milestones"] == "0.5,0.75"
+
+
+def test_epochs_logged_twice_are_there_once(store):
+    epochs = [{"epoch": e, "update": 7 * e, "time": 1000 + e, "val_accuracy": 0.1 * e} for e in range(1, 1200)]
+    with tracking.tracked_run("train", "t") as run_id:
+        tracking.log_epochs(run_id, epochs[:3])
+        tracking.log_epochs(run_id, epochs)
+    history = mlflow.MlflowClient().get_metric_history(run_id, "val_accuracy")
+    assert [(m.step, m.value, m.timestamp) for m in history] == [(e, 0.1 * e, 1000 + e) for e in range(1, 1200)]
+    assert set(mlflow.MlflowClient().get_run(run_id).data.metrics) == {"val_accuracy"}
+
+
+def test_trials_are_found_by_digest_the_latest_finished_one(store):
+    with tracking.tracked_run("score", "s") as parent:
+        runs = {}
+        for name, digest, status in [("old", "d1", "FINISHED"), ("new", "d1", "FINISHED"), ("bad", "d2", "FAILED")]:
+            runs[name] = tracking.start_child(parent, "trial", name, {"easiness.trial_digest": digest})
+            tracking.end_child(runs[name], status)
+        going = tracking.start_child(parent, "trial", "going", {"easiness.trial_digest": "d3"})
+        assert tracking.find_trials(parent, ["d1", "d2", "d3", "d4"]) == {"d1": runs["new"]}
+        tracking.end_child(going, "FINISHED")
+        assert tracking.find_trials(parent, ["d3"]) == {"d3": going}
+    assert mlflow.MlflowClient().get_run(going).data.tags["mlflow.parentRunId"] == parent
+
+
+def test_cut_off_runs_of_this_machine_alone_are_closed(store, monkeypatch):
+    client = mlflow.MlflowClient()
+    cut_off_parent = client.create_run("0").info.run_id
+    mine = tracking.start_child(cut_off_parent, "trial", "mine", {"easiness.trial_digest": "d"})
+    other = tracking.start_child(cut_off_parent, "trial", "other", {"easiness.trial_digest": "e"})
+    here = socket.gethostname
+    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
+    far = tracking.start_child(cut_off_parent, "trial", "far", {"easiness.trial_digest": "d"})
+    monkeypatch.setattr(socket, "gethostname", here)
+    with tracking.tracked_run("score", "s") as run_id:
+        tracking.close_cut_off(run_id, ["d"])
+    status = {run_id: client.get_run(run_id).info.status for run_id in (mine, other, far, cut_off_parent)}
+    assert status == {mine: "KILLED", other: "RUNNING", far: "RUNNING", cut_off_parent: "KILLED"}
+
+
+def test_data_are_shown_as_inputs(store):
+    data = DataDescription("cifar10", "train", "cifar.tar.gz", FINGERPRINT, 50_000, 10)
+    with tracking.tracked_run("score", "s") as run_id:
+        tracking.log_data(run_id, data)
+    (found,) = mlflow.MlflowClient().get_run(run_id).inputs.dataset_inputs
+    assert (found.dataset.name, found.dataset.digest) == ("cifar10", FINGERPRINT[:32])
+    assert json.loads(found.dataset.source)["fingerprint"] == FINGERPRINT
+    assert found.tags[0].value == "train"
+
+
+def make_score_run(folder, fingerprints=(FINGERPRINT, FINGERPRINT), **manifest):
+    """A score run of two trials, two moments and five examples, written without the library's writer."""
+    rng = np.random.default_rng(0)
+    losses_TMN = rng.random((2, 2, 5), dtype=np.float32)
+    with tracking.tracked_run("score", "s") as run_id:
+        trials = []
+        for trial, fingerprint in enumerate(fingerprints):
+            child = tracking.start_child(run_id, "trial", "t", {"easiness.fingerprint": fingerprint})
+            for k, update in enumerate((7, 14)):
+                path = folder / f"{trial}" / "losses" / f"updates={update:06d}.npy"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                np.save(path, losses_TMN[k, trial])
+            mlflow.MlflowClient().log_artifacts(child, str(folder / f"{trial}"))
+            tracking.end_child(child, "FINISHED")
+            trials.append({"trial": trial, "run_id": child})
+        scores = folder / "scores"
+        scores.mkdir()
+        pd.DataFrame({"example_id": np.arange(5)}).to_parquet(scores / "easiness.parquet")
+        np.save(scores / "trajectory.npy", losses_TMN.mean(axis=1))
+        content = {"updates": [7, 14], "fingerprint": FINGERPRINT, "trials": trials, **manifest}
+        (scores / "manifest.json").write_text(json.dumps(tracking.make_manifest(run_id, content) | manifest))
+        tracking.log_folder(run_id, scores, "scores")
+    return run_id, losses_TMN
+
+
+def test_scores_come_back_to_the_bit(store, tmp_path):
+    run_id, losses_TMN = make_score_run(tmp_path / "made")
+    scores = load_scores(run_id)
+    assert scores.losses.dtype == np.float32
+    np.testing.assert_array_equal(scores.losses, losses_TMN)
+    np.testing.assert_array_equal(scores.updates, [7, 14])
+    np.testing.assert_array_equal(scores.trajectory, losses_TMN.mean(axis=1))
+    assert scores.manifest["polarity"] == "lower_is_easier"
+    assert scores.manifest["code"]["torch"].startswith("2.")
+    np.testing.assert_array_equal(load_scores(run_id, store).losses, losses_TMN)
+
+
+def test_trials_of_other_data_are_refused(store, tmp_path):
+    run_id, _ = make_score_run(tmp_path / "made", fingerprints=(FINGERPRINT, "cd" * 32))
+    with pytest.raises(ValueError, match=r"cdcdcd.* cannot be combined"):
+        _ = load_scores(run_id).losses
+
+
+def test_what_is_no_score_run_is_refused(store, tmp_path):
+    with tracking.tracked_run("match", "m") as run_id:
+        pass
+    with pytest.raises(ValueError, match="of kind 'match'"):
+        load_scores(run_id)
+    with pytest.raises(ValueError, match="there is no run 0123"):
+        load_scores("0123456789abcdef0123456789abcdef")
+    with tracking.tracked_run("score", "empty") as run_id:
+        pass
+    with pytest.raises(FileNotFoundError, match=f"run {run_id} has no artifact scores"):
+        load_scores(run_id)
+    run_id, _ = make_score_run(tmp_path / "made", schema=99)
+    with pytest.raises(ValueError, match="schema 99, and this version reads 1"):
+        load_scores(run_id)
+
+
+def test_dead_server_is_one_line_within_seconds(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(TrackingError, match="does not answer") as caught:
+        load_scores("0" * 32, address)
+    assert "\n" not in str(caught.value)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with pytest.raises(TrackingError, match=address), tracking.tracked_run("score", "s"):
+        raise AssertionError("no run can have begun")
+
+
+def test_stores_are_read_from_several_threads(store, tmp_path):
+    run_id, losses_TMN = make_score_run(tmp_path / "made")
+    read = []
+    threads = [threading.Thread(target=lambda: read.append(load_scores(run_id, store).losses)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(read) == 4
+    assert all(np.array_equal(losses, losses_TMN) for losses in read)
