@@ -1,0 +1,36 @@
+"""How many blocks a stage has in a network of a given depth."""
+
+
+def blocks_per_stage(family: str, depth: int, *, layers: int, outside: int) -> int:
+    """Return n of ``depth = layers × n + outside``.
+
+    Parameters
+    ----------
+    family
+        Name for the error message.
+    depth
+        Depth as the family's paper counts it (wide residual networks count shortcut convolutions, too).
+    layers
+        Layers that one more block in every stage adds to the depth.
+    outside
+        Layers outside the blocks.
+
+    Raises
+    ------
+    ValueError
+        If no n ≥ 1 gives this depth; says which depths are near and possible.
+
+    Examples
+    --------
+    >>> blocks_per_stage("wide_resnet", 16, layers=6, outside=4)
+    2
+    >>> blocks_per_stage("wide_resnet", 18, layers=6, outside=4)
+    Traceback (most recent call last):
+    ValueError: wide_resnet has no depth 18: its depth is 6n+4, the nearest are 16 and 22
+    """
+    blocks, rest = divmod(depth - outside, layers)
+    if rest == 0 and blocks >= 1:
+        return blocks
+    near = [layers * n + outside for n in (blocks, blocks + 1) if n >= 1] or [layers + outside]
+    nearest = f"nearest are {near[0]} and {near[1]}" if len(near) == 2 else f"smallest is {near[0]}"
+    raise ValueError(f"{family} has no depth {depth}: its depth is {layers}n+{outside}, the {nearest}")

@@ -1,0 +1,90 @@
+"""Whether a model works on images of a size, and if not, from which size on it does."""
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+LARGEST_TRIED = 1024
+
+
+def check_image_size(model: nn.Module, name: str, num_classes: int, image_size: int) -> None:
+    """Pass a batch of two blank images through ``model``, in train and eval mode; look at the logits.
+
+    The pass computes shapes only (on torch's meta device), so it is cheap for a large model, too. A model that
+    reads values on its way (``.item()``) cannot be followed there and gets two real images instead. Neither
+    changes the model's tensors; it is left in train mode.
+
+    Raises
+    ------
+    ValueError
+        If the pass fails (says the smallest size that works), or if it does not give logits (2, K).
+    """
+    try:
+        if image_size < 1:
+            raise ValueError("an image has at least one pixel")
+        try:
+            outputs = _outputs(model, image_size, "meta")
+        except Exception:
+            outputs = _outputs(model, image_size, "cpu")
+    except Exception as error:
+        works_from = _smallest_size(model, image_size)
+        if works_from is None:
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            advice = f"and no larger size up to {LARGEST_TRIED} was found that does ({reason})"
+        else:
+            advice = f"the smallest size that does is {works_from}×{works_from}"
+        raise ValueError(
+            f"model {name!r} does not work on images of {image_size}×{image_size} pixels: {advice}"
+        ) from error
+    for mode, output in outputs.items():
+        if not isinstance(output, torch.Tensor):
+            found = f"a {type(output).__name__}"
+        elif output.shape != (2, num_classes):
+            found = f"a tensor of shape {tuple(output.shape)}"
+        else:
+            continue
+        raise ValueError(f"model {name!r} returns {found} in {mode} mode for two images, not logits (2, {num_classes})")
+
+
+def _outputs(model: nn.Module, image_size: int, device: str) -> dict[str, object]:
+    """Return what the model yields for two blank images in each mode; works on copies of its tensors."""
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    copies = {key: tensor.detach().to(device, copy=True) for key, tensor in tensors}
+    images = torch.zeros(2, 3, image_size, image_size, device=device)
+    outputs = {}
+    try:
+        with torch.no_grad():
+            for mode in ("eval", "train"):
+                model.train(mode == "train")
+                outputs[mode] = functional_call(model, copies, images)
+    finally:
+        model.train()
+    return outputs
+
+
+def _works(model: nn.Module, image_size: int) -> bool:
+    try:
+        _outputs(model, image_size, "meta")
+    except Exception:
+        return False
+    return True
+
+
+def _smallest_size(model: nn.Module, fails: int) -> int | None:
+    """Return the smallest size that works, given one that fails; None if none is found.
+
+    Assumes that every size above a working one works, which holds for convolutional networks.
+    """
+    fails = max(fails, 0)
+    works = fails + 1
+    while not _works(model, works):
+        fails, works = works, 2 * works
+        if works > LARGEST_TRIED:
+            return None
+    while works - fails > 1:
+        middle = (fails + works) // 2
+        if _works(model, middle):
+            works = middle
+        else:
+            fails = middle
+    return works
