@@ -50,7 +50,7 @@ def trial_seeds(seed: int, trial: int) -> TrialSeeds:
     Returns
     -------
     TrialSeeds
-        Four 63-bit integers.
+        Four 32-bit integers: torch's generator drops the higher bits of a seed without a word.
 
     Examples
     --------
@@ -58,12 +58,12 @@ def trial_seeds(seed: int, trial: int) -> TrialSeeds:
     (True, False)
     """
     children = np.random.SeedSequence(seed, spawn_key=(trial,)).spawn(4)
-    return TrialSeeds(*(int(child.generate_state(1, np.uint64)[0] >> np.uint64(1)) for child in children))
+    return TrialSeeds(*(int(child.generate_state(1)[0]) for child in children))
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
     """Seed for what a network draws during one epoch: a resumed trial needs no saved generator state."""
-    return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
 
 
 def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
