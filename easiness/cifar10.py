@@ -234,9 +234,7 @@ def _require_all(place: Path, seen: set[str]) -> None:
     table = PYTHON_MD5 if seen & PYTHON_MD5.keys() else BINARY_SHA1
     missing = sorted(table.keys() - seen)
     if missing:
-        raise ValueError(
-            f"{place} lacks {', '.join(missing)} of CIFAR-10; fetch the archive again from {PAGE}"
-        )
+        raise ValueError(f"{place} lacks {', '.join(missing)} of CIFAR-10; fetch the archive again from {PAGE}")
 
 
 def _records_from(place: Path, name: str, content: bytes) -> np.ndarray:

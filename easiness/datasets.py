@@ -101,12 +101,6 @@ class Dataset:
         ------
         ValueError
             A row is no integer in 0 to N - 1, or is there twice.
-
-        Examples
-        --------
-        >>> train = open_dataset("planted")
-        >>> train.subset([3, 1]).subset([1]).example_ids
-        array([1])
         """
         rows = np.asarray(rows)
         if len(rows) == 0:
@@ -224,9 +218,7 @@ def stratified_rows(labels: np.ndarray, limit: int, *, seed: int) -> np.ndarray:
     except TypeError:
         raise ValueError(f"limit={limit!r} is no whole number") from None
     if limit < max(len(classes), 1):
-        raise ValueError(
-            f"limit={limit} is less than one example for each of {len(classes)} classes; raise it"
-        )
+        raise ValueError(f"limit={limit} is less than one example for each of {len(classes)} classes; raise it")
     if limit >= len(labels):
         return np.arange(len(labels))
     rng = np.random.default_rng(seed)
@@ -261,9 +253,7 @@ def _open_cifar10(root: str | Path | None, split: str) -> Dataset:
     )
 
 
-def _open_folder(
-    root: str | Path | None, split: str, seed: int, val_fraction: float, skip_bad: bool
-) -> Dataset:
+def _open_folder(root: str | Path | None, split: str, seed: int, val_fraction: float, skip_bad: bool) -> Dataset:
     if root is None:
         raise ValueError("dataset=folder needs the folder of images; give it with -P data=PATH")
     found = open_image_folder(root, split, seed=seed, val_fraction=val_fraction, skip_bad=skip_bad)
@@ -282,9 +272,7 @@ def _open_folder(
 
 def _open_planted(root: str | Path | None, split: str, seed: int) -> Dataset:
     if root is not None:
-        raise ValueError(
-            f"dataset=planted is drawn and reads nothing from {root}; say dataset=folder or cifar10"
-        )
+        raise ValueError(f"dataset=planted is drawn and reads nothing from {root}; say dataset=folder or cifar10")
     drawn = draw_planted(split, seed=seed)
     sources = np.array([f"planted/{split}#{i}" for i in range(len(drawn.labels))])
     return Dataset(

@@ -63,9 +63,7 @@ class ImageFiles(Sequence):
         try:
             image = decode_image(path)
         except (OSError, ValueError) as error:
-            raise ValueError(
-                f"{path} was readable when it was checked and is not now ({_reason(error)})"
-            ) from error
+            raise ValueError(f"{path} was readable when it was checked and is not now ({_reason(error)})") from error
         if image.shape[:2] != size:
             raise ValueError(
                 f"{path} was {size} pixels (height, width) when it was checked and is {image.shape[:2]} now; "

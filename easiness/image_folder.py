@@ -71,9 +71,7 @@ def open_image_folder(
     class_names = tuple(files_of)
     paths = [path for files in files_of.values() for path in files]
     sources = [os.path.relpath(path, root).replace(os.sep, "/") for path in paths]
-    labels = np.repeat(
-        np.arange(len(class_names), dtype=np.int64), [len(files) for files in files_of.values()]
-    )
+    labels = np.repeat(np.arange(len(class_names), dtype=np.int64), [len(files) for files in files_of.values()])
 
     checks = check_files(paths)
     bad = [
@@ -109,9 +107,7 @@ def _list_split(root: Path, split: str, seed: int, val_fraction: float) -> dict[
     _require_folder(root)
     trees = {name: root / name for name in ("train", "val")}
     # A lone folder `train` full of files may be a class of locomotives; one of folders is half of a pair.
-    if not all(tree.exists() for tree in trees.values()) and not any(
-        _folders(tree) for tree in trees.values()
-    ):
+    if not all(tree.exists() for tree in trees.values()) and not any(_folders(tree) for tree in trees.values()):
         return _split_by_seed(root, split, seed, val_fraction)
     for tree in trees.values():
         if not tree.exists():
@@ -164,9 +160,7 @@ def _class_folders(tree: Path) -> list[str]:
     names = _folders(tree)
     suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
     stray = sorted(
-        entry.name
-        for entry in _visible(tree)
-        if Path(entry.name).suffix.lower() in suffixes and entry.is_file()
+        entry.name for entry in _visible(tree) if Path(entry.name).suffix.lower() in suffixes and entry.is_file()
     )
     if stray:
         raise ValueError(
