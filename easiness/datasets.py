@@ -241,7 +241,7 @@ def _shares(counts_K: np.ndarray, limit: int) -> np.ndarray:
             break
         free &= ~small
     shares_K[free] = counts_K[free] * left // total
-    remainders = np.where(free, counts_K * left % total, -1)
+    remainders = np.where(free, counts_K * left % total, 0)
     shares_K[np.argsort(-remainders, kind="stable")[: limit - shares_K.sum()]] += 1
     return shares_K
 
