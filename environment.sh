@@ -1,7 +1,7 @@
 # Sourced by run.sh and test.sh. Builds .venv when what it is built from has changed, and only then; puts it first on PATH.
-# Usage: . ./environment.sh [EXTRA]   (EXTRA: an optional group of pyproject.toml, such as "test")
+# Usage: . ./environment.sh EXTRA   (EXTRA: an optional group of pyproject.toml, such as "test", or "" for none)
 
-_extra="${1:-}"
+_extra="$1"
 
 # The first Python that the project supports, asked for by name so that an older `python3` is no obstacle.
 _find_python() {

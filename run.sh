@@ -5,7 +5,7 @@ set -euo pipefail
 # Paths in parameters are the caller's, wherever the checkout is.
 export EASINESS_CALLED_FROM="$PWD"
 cd "$(dirname "$(readlink -f "$0")")"
-. ./environment.sh
+. ./environment.sh ""
 # A tracking server that does not answer is reported in seconds; mlflow's own patience is four minutes.
 export MLFLOW_HTTP_REQUEST_TIMEOUT="${MLFLOW_HTTP_REQUEST_TIMEOUT:-20}"
 export MLFLOW_HTTP_REQUEST_MAX_RETRIES="${MLFLOW_HTTP_REQUEST_MAX_RETRIES:-2}"

@@ -101,12 +101,6 @@ class Dataset:
         ------
         ValueError
             A row is no integer in 0 to N - 1, or is there twice.
-
-        Examples
-        --------
-        >>> train = open_dataset("planted")
-        >>> train.subset([3, 1]).subset([1]).example_ids
-        array([1])
         """
         rows = np.asarray(rows)
         if len(rows) == 0:
@@ -247,7 +241,7 @@ def _shares(counts_K: np.ndarray, limit: int) -> np.ndarray:
             break
         free &= ~small
     shares_K[free] = counts_K[free] * left // total
-    remainders = np.where(free, counts_K * left % total, -1)
+    remainders = np.where(free, counts_K * left % total, 0)
     shares_K[np.argsort(-remainders, kind="stable")[: limit - shares_K.sum()]] += 1
     return shares_K
 
