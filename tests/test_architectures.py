@@ -292,12 +292,17 @@ def test_weights_do_not_depend_on_image_size_or_the_default_device():
     assert torch.equal(small.conv1.weight, large.conv1.weight)
 
 
-def test_looking_at_the_size_leaves_running_statistics_untouched():
-    model = build_model("wide_resnet_10_1", 10, image_size=32, seed=0)
-    assert model.training
-    for key, buffer in model.named_buffers():
+def assert_untouched(model):
+    assert all(module.training for module in model.modules())
+    buffers = dict(model.named_buffers())
+    assert buffers
+    for key, buffer in buffers.items():
         fresh = {"running_mean": 0, "running_var": 1, "num_batches_tracked": 0}[key.rpartition(".")[2]]
         assert (buffer == fresh).all()
+
+
+def test_looking_at_the_size_leaves_running_statistics_untouched():
+    assert_untouched(build_model("wide_resnet_10_1", 10, image_size=32, seed=0))
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
@@ -554,8 +559,7 @@ def test_a_users_own_model_is_built_from_the_seed_and_in_train_mode(own, functio
     assert all(torch.equal(tensor, two.state_dict()[key]) for key, tensor in one.state_dict().items())
     last = list(one.state_dict())[-1]
     assert not torch.equal(one.state_dict()[last], other.state_dict()[last])
-    assert one.training
-    assert all(not buffer.any() for key, buffer in one.named_buffers() if key.endswith("running_mean"))
+    assert_untouched(one)
     assert one(images(2, 16)).shape == (2, 3)
 
 

@@ -44,6 +44,7 @@ def test_declares_nothing_where_the_compiled_operators_load(monkeypatch):
 
 
 def test_a_missing_torchvision_is_reported_as_that(monkeypatch):
+    monkeypatch.setattr(torchvision_import, "hasattr", lambda *_: False, raising=False)  # as before any import
     monkeypatch.setattr(torchvision_import.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setitem(sys.modules, "torchvision", None)
     monkeypatch.setattr(torch.library, "Library", None)
