@@ -44,6 +44,8 @@ def _operators_present() -> bool:
     They are loaded here and not only by the import, because a schema that was declared before them would make
     a fitting CPU build of torchvision fail as a second declaration of the same operator.
     """
+    if hasattr(torch.ops.torchvision, "nms"):
+        return True
     package = importlib.util.find_spec("torchvision")
     if package is None or package.origin is None:
         return True  # nothing to repair: the import will say that torchvision is missing

@@ -11,8 +11,8 @@ def check_image_size(model: nn.Module, name: str, num_classes: int, image_size: 
     """Pass a batch of two blank images through ``model``, in train and eval mode; look at the logits.
 
     The pass computes shapes only (on torch's meta device), so it is cheap for a large model, too. A model that
-    reads values on its way (``.item()``) cannot be followed there and gets two real images instead. Neither
-    changes the model's tensors; it is left in train mode.
+    reads values on its way (``.item()``) cannot be followed there and gets two real images instead. The
+    model's weights and running statistics stay as they are; it is left in train mode.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def _outputs(model: nn.Module, image_size: int, device: str) -> dict[str, object
     outputs = {}
     try:
         with torch.no_grad():
-            for mode in ("eval", "train"):
+            for mode in ("train", "eval"):
                 model.train(mode == "train")
                 outputs[mode] = functional_call(model, copies, images)
     finally:
