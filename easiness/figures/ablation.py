@@ -83,9 +83,7 @@ def accuracy_against_removed(
 
 
 @style.house_style
-def worst_class(
-    curves: Sequence[AccuracyCurve], *, unablated: float | None = None, title: str = ""
-) -> Figure:
+def worst_class(curves: Sequence[AccuracyCurve], *, unablated: float | None = None, title: str = "") -> Figure:
     """Draw the accuracy of the worst class against the ablation ratio, as `accuracy_against_removed` does.
 
     Parameters
@@ -102,9 +100,7 @@ def worst_class(
     ValueError
         As `accuracy_against_removed`.
     """
-    return _accuracy_figure(
-        curves, "ratio", unablated, "accuracy of the worst class · higher = better", title
-    )
+    return _accuracy_figure(curves, "ratio", unablated, "accuracy of the worst class · higher = better", title)
 
 
 @style.house_style
@@ -171,12 +167,7 @@ def removal_heatmap(shares_RD: np.ndarray, row_names: Sequence[str], *, title: s
         If there is no row, there are not ten columns, names are missing, or a share leaves [0, 1].
     """
     shares_RD = np.asarray(shares_RD, dtype=np.float64)
-    if (
-        shares_RD.ndim != 2
-        or shares_RD.shape[1] != 10
-        or len(row_names) != len(shares_RD)
-        or len(row_names) == 0
-    ):
+    if shares_RD.ndim != 2 or shares_RD.shape[1] != 10 or len(row_names) != len(shares_RD) or len(row_names) == 0:
         raise ValueError(
             f"shares_RD has shape {shares_RD.shape} for {len(row_names)} names; "
             "give ten deciles for every name, at least one"
@@ -215,9 +206,7 @@ def _accuracy_figure(
         axes.axhline(unablated, color=style.INK, linewidth=1.3, dashes=style.DOTTED)
         handles.append(style.line_key("nothing removed", style.INK, dashes=style.DOTTED))
     if any("seeds_PS" in curve for curve in curves):
-        handles.append(
-            Line2D([], [], color=style.INK, marker="o", ms=4, alpha=0.5, ls="", label="single seed")
-        )
+        handles.append(Line2D([], [], color=style.INK, marker="o", ms=4, alpha=0.5, ls="", label="single seed"))
     if any("low" in curve for curve in curves):
         handles.append(style.interval_key("spread over seeds"))
     places = np.concatenate([curve["x"] for curve in curves])

@@ -63,8 +63,7 @@ def matching_curves(
         raise ValueError(f"no curve to draw in {dict(curves_by_set)!r}; give at least one pair for every set")
     names = list(dict.fromkeys(curve["name"] for curves in curves_by_set.values() for curve in curves))
     looks = {
-        name: (style.CYCLE[i % len(style.CYCLE)], style.MARKERS[i % len(style.MARKERS)])
-        for i, name in enumerate(names)
+        name: (style.CYCLE[i % len(style.CYCLE)], style.MARKERS[i % len(style.MARKERS)]) for i, name in enumerate(names)
     }
     figure = style.stacked_panels([3.3] * len(curves_by_set), title=title, share_x=True, share_y=True)
     mean, low, high = chance
@@ -117,9 +116,7 @@ def _draw_pair(axes: Axes, curve: MatchingCurve, colour: str, marker: str) -> di
 
 
 @style.house_style
-def overlap_heatmap(
-    matrix_TT: np.ndarray, updates_T: Sequence[int] | np.ndarray, *, title: str = ""
-) -> Figure:
+def overlap_heatmap(matrix_TT: np.ndarray, updates_T: Sequence[int] | np.ndarray, *, title: str = "") -> Figure:
     """Draw the matching rate between one model's sets at any two moments.
 
     Parameters
@@ -227,9 +224,7 @@ def shares_heatmap(
     """
     known = shares[np.isfinite(shares)]
     if known.size and not (known.min() >= 0 and known.max() <= 1):
-        raise ValueError(
-            f"a share or rate of {known.min():g} to {known.max():g} leaves [0, 1]; give fractions"
-        )
+        raise ValueError(f"a share or rate of {known.min():g} to {known.max():g} leaves [0, 1]; give fractions")
     rows, columns = shares.shape
     names = [style.fit(str(name), 1.5, style.SMALL, lines=1) for name in row_names]
     cell = (style.WIDTH - 0.5 - max(style.text_width(name, style.SMALL) for name in names)) / columns
@@ -244,16 +239,10 @@ def shares_heatmap(
     axes.set_facecolor("#DDDDDD")
     if numbered:
         for (row, column), share in np.ndenumerate(shares):
-            text = (
-                "–"
-                if not np.isfinite(share)
-                else f"{100 * share:.0f}"
-                if decimals == 0
-                else f"{share:.{decimals}f}"
-            )
-            axes.text(
-                column, row, text, ha="center", va="center", fontsize=style.SMALL, color=style.ink_on(share)
-            )
+            text = "–" if not np.isfinite(share) else f"{100 * share:.0f}" if decimals == 0 else f"{share:.{decimals}f}"
+            ink = style.ink_on(share)
+            written = axes.text(column, row, text, ha="center", va="center", fontsize=style.SMALL, color=ink)
+            written.set_in_layout(False)  # always inside; a hundred of them would slow the layout down
     widest = max(style.text_width(str(name), style.SMALL) for name in column_names)
     step = math.ceil((widest + 0.08) / cell)
     axes.set_xticks(range(0, columns, step), list(column_names[::step]))

@@ -17,9 +17,7 @@ LINE = style.SMALL * style.LINE / 72  # inches
 
 
 @style.house_style
-def contact_sheet(
-    images: Sequence[np.ndarray], captions: Sequence[str], *, columns: int, title: str
-) -> Figure:
+def contact_sheet(images: Sequence[np.ndarray], captions: Sequence[str], *, columns: int, title: str) -> Figure:
     """Draw images in equal cells, each at its own aspect ratio, with its caption under it.
 
     Parameters
@@ -132,16 +130,12 @@ def average_images(
     """
     count = len(averages)
     if count == 0 or len(names) != count or len(diversities) != count:
-        raise ValueError(
-            f"{count} averages, {len(names)} names, {len(diversities)} diversities; give as many of each"
-        )
+        raise ValueError(f"{count} averages, {len(names)} names, {len(diversities)} diversities; give as many of each")
     for average, name in zip(averages, names, strict=True):
         if average.ndim != 3 or average.shape[2] != 3 or average.size == 0:
             raise ValueError(f"the average of {name!r} has shape {average.shape}; give (height, width, 3)")
         if not (average.min() >= 0 and average.max() <= 255):
-            raise ValueError(
-                f"the average of {name!r} spans {average.min():g} to {average.max():g}; give 0 … 255"
-            )
+            raise ValueError(f"the average of {name!r} spans {average.min():g} to {average.max():g}; give 0 … 255")
 
     inner = style.WIDTH - 2 * MARGIN
     heading = style.fit(title, inner, style.TITLE, lines=3, weight="bold")
@@ -192,9 +186,7 @@ def _diversity_text(value: float, low: float, high: float) -> str:
 class _Sheet:
     """Cells of equal width; a row is as high as its longest caption asks for. All lengths are inches."""
 
-    def __init__(
-        self, images: Sequence[np.ndarray], captions: Sequence[str], *, columns: int, width: float
-    ) -> None:
+    def __init__(self, images: Sequence[np.ndarray], captions: Sequence[str], *, columns: int, width: float) -> None:
         self.images, self.columns = images, columns
         self.cell = min((width - (columns - 1) * GAP) / columns, LARGEST_CELL)
         if self.cell < 0.15:
@@ -220,18 +212,14 @@ class _Sheet:
             y0 = y + self.picture_height - height
             axes.imshow(image, extent=(x, x + width, y0 + height, y0), aspect="auto",
                         interpolation="nearest" if scale * style.DPI >= 1 else "antialiased")  # fmt: skip
-            axes.text(
-                x, y + self.picture_height + 0.05, caption, fontsize=style.SMALL, va="top", linespacing=1.15
-            )
+            axes.text(x, y + self.picture_height + 0.05, caption, fontsize=style.SMALL, va="top", linespacing=1.15)
         axes.set(xlim=limits[0], ylim=limits[1])
 
 
 def _paper(height: float) -> Axes:
     """Make a figure whose one axes has inches for coordinates, from the upper left corner."""
     if height > HIGHEST:
-        raise ValueError(
-            f"the sheet would be {height:.0f} inches high, a png holds {HIGHEST:.0f}; show fewer images"
-        )
+        raise ValueError(f"the sheet would be {height:.0f} inches high, a png holds {HIGHEST:.0f}; show fewer images")
     figure = Figure(figsize=(style.WIDTH, height), dpi=style.DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, style.WIDTH), ylim=(height, 0))
@@ -252,6 +240,4 @@ def _check(images: Sequence[np.ndarray], captions: Sequence[str]) -> None:
         raise ValueError(f"{len(images)} images with {len(captions)} captions; give one of each or more")
     for index, image in enumerate(images):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-            raise ValueError(
-                f"image {index} is {image.dtype} of shape {image.shape}; give uint8 of (height, width, 3)"
-            )
+            raise ValueError(f"image {index} is {image.dtype} of shape {image.shape}; give uint8 of (height, width, 3)")

@@ -48,9 +48,7 @@ def easiness_histogram(
             f"{count} of {easiness_N.size} values of easiness_N are not finite; drop the trial they are from"
         )
     if not easy_cut <= hard_cut:
-        raise ValueError(
-            f"easy_cut {easy_cut:g} > hard_cut {hard_cut:g}; lower easiness is easier, so swap them"
-        )
+        raise ValueError(f"easy_cut {easy_cut:g} > hard_cut {hard_cut:g}; lower easiness is easier, so swap them")
 
     logarithmic = style.spans_decades(easiness_N)
     drawn_N, x_label = easiness_N, style.EASINESS
@@ -82,9 +80,7 @@ def easiness_histogram(
         colours = [style.GREEN, style.ORANGE, style.PURPLE, style.SKY, style.BLACK]
         colours = [colours[index % len(colours)] for index in range(ordered.size)]
         axes.hist([drawn_N[groups_N == name] for name in ordered], bins=edges, stacked=True, color=colours)
-        handles += [
-            Patch(color=colour, label=str(name)) for name, colour in zip(ordered, colours, strict=True)
-        ]
+        handles += [Patch(color=colour, label=str(name)) for name, colour in zip(ordered, colours, strict=True)]
     if logarithmic:
         axes.set_xscale("log")
         axes.set_xlim(edges[0], edges[-1])
@@ -136,9 +132,7 @@ def trajectory_by_decile(
         )
     unknown = np.setdiff1d(decile_N, np.arange(10))
     if unknown.size:
-        raise ValueError(
-            f"decile {unknown[0]} is none of 0 (easiest) to 9 (hardest); number the deciles from 0"
-        )
+        raise ValueError(f"decile {unknown[0]} is none of 0 (easiest) to 9 (hardest); number the deciles from 0")
 
     figure = style.stacked_panels([4.2], title=title)
     (axes,) = figure.axes

@@ -6,6 +6,7 @@ smallest type (9 points) is still more than 9 pixels high. At 150 dots per inch 
 Nothing here touches matplotlib's global state for longer than a call: no pyplot, no backend, no rcParams.
 """
 
+import bisect
 import functools
 import io
 import math
@@ -141,9 +142,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     if path.suffix not in metadata:
         raise ValueError(f"cannot save a figure as {path.name!r}: end the name in .png, .svg or .pdf")
     if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"cannot save {path.name!r}: there is no folder {str(path.parent)!r}; make it first"
-        )
+        raise FileNotFoundError(f"cannot save {path.name!r}: there is no folder {str(path.parent)!r}; make it first")
     content = io.BytesIO()
     with matplotlib.style.context(STYLE, after_reset=True):
         figure.savefig(content, format=path.suffix[1:], dpi=DPI, metadata=metadata[path.suffix])
@@ -154,9 +153,7 @@ def save(figure: Figure, path: str | Path) -> Path:
 # ---------------------------------------------------------------- figures and what stands around the axes
 
 
-def stacked_panels(
-    heights: Sequence[float], *, title: str, share_x: bool = False, share_y: bool = False
-) -> Figure:
+def stacked_panels(heights: Sequence[float], *, title: str, share_x: bool = False, share_y: bool = False) -> Figure:
     """Make a figure of full width with one axes per height (inches, with its labels), one above the other."""
     figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout="constrained")
     figure.subplots(len(heights), 1, height_ratios=list(heights), sharex=share_x, sharey=share_y)
@@ -179,7 +176,7 @@ def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
     labels = [fit(str(handle.get_label()), WIDTH - 0.8, SMALL, lines=2) for handle in handles]
     widest = max(text_width(line, SMALL) for text in labels for line in text.split("\n"))
     columns = max(1, min(len(labels), int((WIDTH - 0.1) / (widest + 0.62))))
-    figure.legend(handles, labels, loc="outside lower left", ncols=columns)
+    figure.legend(handles, labels, loc="outside lower left", ncols=columns, borderaxespad=0.8)
     rows = math.ceil(len(labels) / columns)
     grow(figure, rows * (1 + max(text.count("\n") for text in labels)) * SMALL * LINE / 72 + 0.1)
 
@@ -252,10 +249,8 @@ def fit(text: str, width: float, size: float, *, lines: int, weight: str = "norm
 
 def _longest(text: str, width: float, size: float, weight: str) -> int:
     """How many of the first characters fit; at least one."""
-    cut = len(text)
-    while cut > 1 and text_width(text[:cut], size, weight) > width:
-        cut -= 1
-    return cut
+    cuts = range(1, len(text) + 1)
+    return max(1, bisect.bisect_right(cuts, width, key=lambda cut: text_width(text[:cut], size, weight)))
 
 
 # ---------------------------------------------------------------- ticks, colours, intervals
@@ -323,25 +318,19 @@ def ink_on(share: float) -> str:
     return INK if share < 0.5 else PAPER
 
 
-def interval(
-    axes: Axes, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, *, band: bool
-) -> None:
+def interval(axes: Axes, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, *, band: bool) -> None:
     """Draw intervals as whiskers, with a band behind them where asked for; NaN is drawn as none."""
     known = np.isfinite(low) & np.isfinite(high)
     if np.any(low[known] > high[known]):
         worst = int(np.flatnonzero(known & (low > high))[0])
-        raise ValueError(
-            f"interval {worst} is upside down: low {low[worst]:g} > high {high[worst]:g}; swap them"
-        )
+        raise ValueError(f"interval {worst} is upside down: low {low[worst]:g} > high {high[worst]:g}; swap them")
     if band and known.sum() > 1:
         axes.fill_between(x, low, high, where=known, color=colour, alpha=0.14, linewidth=0)
     if not band or x.size <= FEW:
         axes.vlines(x[known], low[known], high[known], color=colour, linewidth=1.2, alpha=0.7)
 
 
-def line_key(
-    name: str, colour: str, marker: str = "", *, dashes: tuple[float, float] | None = None
-) -> Line2D:
+def line_key(name: str, colour: str, marker: str = "", *, dashes: tuple[float, float] | None = None) -> Line2D:
     """Make a legend entry for a line; dashed ones are the thinner."""
     if dashes:
         return Line2D([], [], color=colour, marker=marker, linewidth=1.3, dashes=dashes, label=name)
@@ -365,7 +354,5 @@ def as_line(values: object, name: str, like: np.ndarray | None = None) -> np.nda
     if line.ndim != 1 or line.size == 0:
         raise ValueError(f"nothing to draw: {name} has shape {line.shape}; give one number per point")
     if like is not None and line.shape != like.shape:
-        raise ValueError(
-            f"{name} has {line.size} points where {like.size} are wanted; give one number per point"
-        )
+        raise ValueError(f"{name} has {line.size} points where {like.size} are wanted; give one number per point")
     return line
