@@ -17,7 +17,7 @@ from matplotlib.text import Text
 
 import easiness.figures
 from easiness import figures
-from easiness.figures import style
+from easiness.figures import lettering, style
 
 NAN = float("nan")
 
@@ -173,7 +173,7 @@ def test_nothing_is_cut_off_written_over_or_too_small_for_a_phone(sample):
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_saving_twice_gives_the_same_bytes(tmp_path, suffix):
-    for name in ("matching, one moment", "sides, two", "removal, one"):
+    for name in ("matching, one moment", "sides, two"):
         figure = SAMPLES[name]()
         first = figures.save(figure, tmp_path / f"a.{suffix}").read_bytes()
         again = figures.save(figure, str(tmp_path / f"b.{suffix}")).read_bytes()
@@ -239,15 +239,15 @@ def test_the_room_knows_numpy_and_matplotlib_and_no_global_state():
 @settings(deadline=None)
 @given(st.text(max_size=60), st.floats(0.3, 4), st.integers(1, 4))
 def test_fitted_text_keeps_to_its_width_and_lines(text, width, lines):
-    fitted = style.fit(text, width, 9, lines=lines).split("\n")
+    fitted = lettering.fit(text, width, 9, lines=lines).split("\n")
     assert len(fitted) <= lines
-    assert all(style.text_width(line, 9) <= width for line in fitted)
+    assert all(lettering.text_width(line, 9) <= width for line in fitted)
 
 
 @settings(deadline=None)
 @given(st.text("abc de", max_size=40))
 def test_fitting_loses_nothing_that_has_room(text):
-    fitted = style.fit(text, 1.0, 9, lines=50)
+    fitted = lettering.fit(text, 1.0, 9, lines=50)
     assert fitted.replace("\n", "").replace(" ", "") == text.replace(" ", "")
 
 
@@ -275,6 +275,13 @@ def test_histogram_is_linear_where_values_lie_close():
     figure = figures.easiness_histogram(values, easy_cut=1.2, hard_cut=2.8)
     assert figure.axes[0].get_xscale() == "linear"
     assert bar_totals(figure) == 500
+
+
+@pytest.mark.parametrize("value", [0.0, 2.302585, 1e30])
+def test_histogram_of_values_that_are_all_alike(value):
+    values = np.array([value, np.nextafter(value, np.inf)] * 5)
+    figure = figures.easiness_histogram(values, easy_cut=value, hard_cut=value)
+    assert bar_totals(figure) == 10
 
 
 def test_histogram_takes_exact_zeros_into_its_first_bar_and_says_so():
@@ -411,6 +418,12 @@ def test_one_picture_on_each_side_stands_side_by_side():
     assert right_end < style.WIDTH
     assert left_end - left == pytest.approx(right_end - right)
     assert left_end - left > 2  # inches: the picture fills its half
+
+
+def test_a_lone_picture_does_not_fill_the_page():
+    figure = figures.contact_sheet([picture()], ["a"], columns=1, title="")
+    left, right, *_ = figure.axes[0].images[0].get_extent()
+    assert right - left < style.WIDTH / 2
 
 
 def test_averages_are_drawn_unstretched_with_their_numbers():
@@ -609,6 +622,8 @@ def test_one_seed_and_unknown_accuracies_draw_what_is_known():
     (axes,) = figure.axes
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), [0.9, NAN, 0.8, NAN, 0.7])
     assert np.isfinite([*axes.get_xlim(), *axes.get_ylim()]).all()
+    assert "single seed" in words(figure)
+    assert "spread" not in words(figure)
 
 
 def test_worst_class_says_so():
@@ -631,6 +646,13 @@ def test_differences_equal_the_input_beside_each_other():
     assert "percentage points" in words(figure)
     assert "95 % interval" in words(figure)
     assert "−10" in words(figure)  # −0.1 is ten points
+
+
+def test_ratios_that_differ_by_rounding_are_one_place():
+    axes = figures.paired_differences([difference("easy", (0.1, 0.3)), difference("hard", (0.1, 0.1 + 0.2))]).axes[0]
+    easy, hard = (next(line for line in axes.lines if line.get_label() == name) for name in ("easy", "hard"))
+    assert hard.get_xdata()[1] - easy.get_xdata()[1] == pytest.approx(0.02)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["10 %", "30 %"]
 
 
 def test_the_same_strategy_looks_the_same_everywhere():
