@@ -125,7 +125,8 @@ def paired_differences(curves: Sequence[DifferenceCurve], *, title: str = "") ->
     figure = style.stacked_panels([3.4], title=title)
     (axes,) = figure.axes
     axes.axhline(0, color=style.INK, linewidth=1)
-    ratios = np.unique(np.concatenate([style.as_line(curve["ratio"], "ratio") for curve in curves]))
+    ratios = np.concatenate([style.as_line(curve["ratio"], "ratio") for curve in curves])
+    ratios = np.unique(np.round(ratios, 6))
     step = 0.1 * np.diff(ratios).min() if ratios.size > 1 else 0.01
     handles = []
     for index, curve in enumerate(curves):
@@ -140,7 +141,7 @@ def paired_differences(curves: Sequence[DifferenceCurve], *, title: str = "") ->
     style.percent_ticks(axes.xaxis, ratios)
     axes.yaxis.set_major_formatter(FuncFormatter(_points))
     handles.append(style.line_key("random", style.INK))
-    if any("low" in curve for curve in curves):
+    if any(np.isfinite(curve.get("low", np.nan)).any() for curve in curves):
         handles.append(style.interval_key("95 % interval"))
     y = "accuracy minus that of random (percentage points)\nabove 0 = better than random"
     style.label(axes, x=X_LABELS["ratio"], y=y)
@@ -207,7 +208,7 @@ def _accuracy_figure(
         handles.append(style.line_key("nothing removed", style.INK, dashes=style.DOTTED))
     if any("seeds_PS" in curve for curve in curves):
         handles.append(Line2D([], [], color=style.INK, marker="o", ms=4, alpha=0.5, ls="", label="single seed"))
-    if any("low" in curve for curve in curves):
+    if any(np.isfinite(curve.get("low", np.nan)).any() for curve in curves):
         handles.append(style.interval_key("spread over seeds"))
     places = np.concatenate([curve["x"] for curve in curves])
     if axis == "ratio":

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from easiness.figures import style
+from easiness.figures.lettering import fit, text_width
 
 RATE = "matching rate · higher = more shared"
 NUMBERED = 12  # a heat map with more rows than this carries no numbers in its cells
@@ -67,7 +68,7 @@ def matching_curves(
     }
     figure = style.stacked_panels([3.3] * len(curves_by_set), title=title, share_x=True, share_y=True)
     mean, low, high = chance
-    top, drawn = mean, set()
+    top, drawn = max(mean, 0.1), set()
     for index, (axes, (set_name, curves)) in enumerate(zip(figure.axes, curves_by_set.items(), strict=True)):
         if np.isfinite([low, high]).all():
             axes.axhspan(low, high, color=style.GREY, alpha=0.3, linewidth=0)
@@ -226,8 +227,8 @@ def shares_heatmap(
     if known.size and not (known.min() >= 0 and known.max() <= 1):
         raise ValueError(f"a share or rate of {known.min():g} to {known.max():g} leaves [0, 1]; give fractions")
     rows, columns = shares.shape
-    names = [style.fit(str(name), 1.5, style.SMALL, lines=1) for name in row_names]
-    cell = (style.WIDTH - 0.5 - max(style.text_width(name, style.SMALL) for name in names)) / columns
+    names = [fit(str(name), 1.5, style.SMALL, lines=1) for name in row_names]
+    cell = (style.WIDTH - 0.5 - max(text_width(name, style.SMALL) for name in names)) / columns
     numbered = columns <= NUMBERED
     row_height = min(max(cell, 0.24), 0.8) if numbered else cell
     if x != y:  # rows of another kind than the columns need no square cells
@@ -240,8 +241,10 @@ def shares_heatmap(
     if numbered:
         for (row, column), share in np.ndenumerate(shares):
             text = "–" if not np.isfinite(share) else f"{100 * share:.0f}" if decimals == 0 else f"{share:.{decimals}f}"
-            axes.text(column, row, text, ha="center", va="center", fontsize=style.SMALL, color=style.ink_on(share))
-    widest = max(style.text_width(str(name), style.SMALL) for name in column_names)
+            ink = style.ink_on(share)
+            written = axes.text(column, row, text, ha="center", va="center", fontsize=style.SMALL, color=ink)
+            written.set_in_layout(False)  # always inside; a hundred of them would slow the layout down
+    widest = max(text_width(str(name), style.SMALL) for name in column_names)
     step = math.ceil((widest + 0.08) / cell)
     axes.set_xticks(range(0, columns, step), list(column_names[::step]))
     step = math.ceil(0.17 / row_height)
@@ -253,7 +256,7 @@ def shares_heatmap(
     bar = figure.colorbar(image, cax=bar_axes, orientation="horizontal")
     bar.outline.set_visible(False)
     bar.set_ticks(np.linspace(0, 1, 6))
-    bar.set_label(style.fit(key, style.WIDTH - 0.7, style.TYPE, lines=2), loc="left")
+    bar.set_label(fit(key, style.WIDTH - 0.7, style.TYPE, lines=2), loc="left")
     if decimals == 0:
         style.percent_ticks(bar.ax.xaxis)
     return figure

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from easiness.figures import style
+from easiness.figures.lettering import fit, text_width
 
 MARGIN, GAP = 0.12, 0.1  # inches around the sheet and between cells
 LARGEST_CELL = 2.4  # inches; a few images do not grow beyond it
@@ -40,7 +41,7 @@ def contact_sheet(images: Sequence[np.ndarray], captions: Sequence[str], *, colu
         raise ValueError(f"columns is {columns}; a sheet needs at least 1")
     _check(images, captions)
     sheet = _Sheet(images, captions, columns=columns, width=style.WIDTH - 2 * MARGIN)
-    heading = style.fit(title, style.WIDTH - 2 * MARGIN, style.TITLE, lines=3, weight="bold")
+    heading = fit(title, style.WIDTH - 2 * MARGIN, style.TITLE, lines=3, weight="bold")
     above = _heading_height(heading)
     axes = _paper(above + sheet.height + MARGIN)
     _write_heading(axes, heading)
@@ -86,7 +87,7 @@ def easiest_and_hardest(
             ("hardest · highest loss", style.HARD, hard_images, hard_captions),
         )
     ]
-    heading = style.fit(title, style.WIDTH - 2 * MARGIN, style.TITLE, lines=3, weight="bold")
+    heading = fit(title, style.WIDTH - 2 * MARGIN, style.TITLE, lines=3, weight="bold")
     name_height = style.TYPE * style.LINE / 72 + 0.12
     top = _heading_height(heading)
     heights = [name_height + sheet.height + MARGIN for _, _, sheet in sheets]
@@ -138,7 +139,7 @@ def average_images(
             raise ValueError(f"the average of {name!r} spans {average.min():g} to {average.max():g}; give 0 … 255")
 
     inner = style.WIDTH - 2 * MARGIN
-    heading = style.fit(title, inner, style.TITLE, lines=3, weight="bold")
+    heading = fit(title, inner, style.TITLE, lines=3, weight="bold")
     above = _heading_height(heading)
     pictures = [np.round(average).astype(np.uint8) for average in averages]
     captions = [_diversity_text(*diversity) for diversity in diversities]
@@ -150,13 +151,13 @@ def average_images(
     _write_heading(paper, heading)
     colours = [style.look_of(name, index)[0] for index, name in enumerate(names)]
     for index, (name, colour) in enumerate(zip(names, colours, strict=True)):
-        shown = style.fit(name, sheet.cell, style.TYPE, lines=1, weight="bold")
+        shown = fit(name, sheet.cell, style.TYPE, lines=1, weight="bold")
         x = MARGIN + index * (sheet.cell + GAP)
         paper.text(x, above, shown, color=colour, fontweight="bold", va="top")
     sheet.draw(paper, left=MARGIN, top=above + name_height + 0.04)
 
-    name_texts = [style.fit(name, 1.2, style.SMALL, lines=1) for name in names]
-    left = MARGIN + 0.1 + max(style.text_width(text, style.SMALL) for text in name_texts)
+    name_texts = [fit(name, 1.2, style.SMALL, lines=1) for name in names]
+    left = MARGIN + 0.1 + max(text_width(text, style.SMALL) for text in name_texts)
     panel = paper.figure.add_axes(
         (
             left / style.WIDTH,
@@ -173,6 +174,7 @@ def average_images(
     panel.set_ylim(count - 0.5, -0.5)
     panel.grid(visible=False, axis="y")
     panel.locator_params(axis="x", nbins=5)
+    paper.figure.draw_without_rendering()  # makes the panel's ticks, in this style
     panel.set_xlabel("diversity (mean per-pixel variance, grey levels²)\nhigher = more diverse", loc="left")
     return paper.figure
 
@@ -193,7 +195,7 @@ class _Sheet:
             raise ValueError(f"{columns} columns leave no room for an image; ask for 16 or fewer")
         # Landscape images alone need no square cells.
         self.picture_height = self.cell * min(1.0, max(image.shape[0] / image.shape[1] for image in images))
-        self.captions = [style.fit(str(c), self.cell, style.SMALL, lines=CAPTION_LINES) for c in captions]
+        self.captions = [fit(str(c), self.cell, style.SMALL, lines=CAPTION_LINES) for c in captions]
         self.row_heights = [
             self.picture_height + 0.07 + GAP + LINE * max(text.count("\n") + 1 if text else 0 for text in row)
             for row in (self.captions[i : i + columns] for i in range(0, len(captions), columns))

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from easiness.figures import style
+from easiness.figures.lettering import fit
 
 SHOWN_PER_END = 15  # classes at either end, where there are too many to show all
 
@@ -53,7 +54,10 @@ def easiness_histogram(
     logarithmic = style.spans_decades(easiness_N)
     drawn_N, x_label = easiness_N, style.EASINESS
     bins = int(np.clip(np.sqrt(easiness_N.size), 10, 60))
-    edges = np.histogram_bin_edges(easiness_N, bins)
+    low, high = easiness_N.min(), easiness_N.max()
+    if high - low <= 1e-6 * abs(high):  # all alike: one bar in the middle
+        low, high = low - max(0.1 * abs(low), 0.5), high + max(0.1 * abs(high), 0.5)
+    edges = np.linspace(low, high, bins + 1)
     if logarithmic:
         # A loss of exactly 0 (float32 allows it) has no place on such an axis: the first bar takes it in.
         floor = max(easiness_N[easiness_N > 0].min(), easiness_N.max() * 1e-6)
@@ -209,7 +213,7 @@ def class_counts(
         axes.text(0, SHOWN_PER_END, f"… {hidden} more {'class' if hidden == 1 else 'classes'} between …",
                   ha="center", va="center", fontsize=style.SMALL, color=style.GREY)  # fmt: skip
     axes.axvline(0, color=style.INK, linewidth=0.8)
-    axes.set_yticks(rows, [style.fit(str(class_names[k]), 1.45, style.SMALL, lines=1) for k in shown])
+    axes.set_yticks(rows, [fit(str(class_names[k]), 1.45, style.SMALL, lines=1) for k in shown])
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(-left - room, right + room)
     axes.set_ylim(rows[-1] + 0.6, -0.6)

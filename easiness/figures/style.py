@@ -21,10 +21,10 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
-from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from easiness.figures.lettering import FONT, fit, text_width
 
 WIDTH = 5.2  # inches
 DPI = 150
@@ -54,7 +54,7 @@ SHARES = LinearSegmentedColormap.from_list("shares", ["#F7FBFF", "#8CC4E8", BLUE
 EASINESS = "easiness (mean cross-entropy, nats) · lower = easier"
 
 STYLE = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same
+    "font.family": FONT,
     "font.size": TYPE,
     "text.parse_math": False,  # a class may be called "$1 or $2"
     "text.color": INK,
@@ -102,8 +102,9 @@ def house_style(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure
     def styled(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
         with matplotlib.style.context(STYLE, after_reset=True):
             figure = draw(*args, **kwargs)
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
+            if figure.get_layout_engine() is not None:  # a contact sheet has none and is slow to draw
+                figure.draw_without_rendering()
+                figure.set_layout_engine("none")
         return figure
 
     return styled
@@ -175,7 +176,7 @@ def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
     labels = [fit(str(handle.get_label()), WIDTH - 0.8, SMALL, lines=2) for handle in handles]
     widest = max(text_width(line, SMALL) for text in labels for line in text.split("\n"))
     columns = max(1, min(len(labels), int((WIDTH - 0.1) / (widest + 0.62))))
-    figure.legend(handles, labels, loc="outside lower left", ncols=columns)
+    figure.legend(handles, labels, loc="outside lower left", ncols=columns, borderaxespad=0.8)
     rows = math.ceil(len(labels) / columns)
     grow(figure, rows * (1 + max(text.count("\n") for text in labels)) * SMALL * LINE / 72 + 0.1)
 
@@ -184,74 +185,6 @@ def grow(figure: Figure, inches: float) -> None:
     """Make a figure higher."""
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + inches)
-
-
-# ---------------------------------------------------------------- text
-
-
-@functools.lru_cache(maxsize=1)
-def _drawable() -> frozenset[int]:
-    return frozenset(get_font(findfont(FontProperties(family=STYLE["font.family"]))).get_charmap())
-
-
-def drawable(text: str) -> str:
-    """Replace what the font cannot draw by its code point: two class names stay two names.
-
-    >>> drawable("chat 猫")
-    'chat U+732B'
-    """
-    return "".join(
-        char if char == "\n" or (char.isprintable() and ord(char) in _drawable()) else f"U+{ord(char):04X}"
-        for char in text
-    )
-
-
-@functools.lru_cache(maxsize=4096)
-def text_width(text: str, size: float, weight: str = "normal") -> float:
-    """Width in inches of one line of text set in `size` points."""
-    font = FontProperties(family=STYLE["font.family"], size=size, weight=weight)
-    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
-
-
-def fit(text: str, width: float, size: float, *, lines: int, weight: str = "normal") -> str:
-    r"""Break text into at most `lines` lines of at most `width` inches; what is left out shows as "…".
-
-    >>> fit("lower is easier", 0.6, 9, lines=2)
-    'lower is\neasier'
-    >>> fit("Siberian husky", 0.6, 9, lines=1)
-    'Siberia…'
-    """
-    broken: list[str] = []
-    for paragraph in drawable(text).split("\n"):
-        line = ""
-        for word in paragraph.split(" "):
-            joined = f"{line} {word}" if line else word
-            if text_width(joined, size, weight) <= width:
-                line = joined
-                continue
-            if line and lines > 1:
-                broken.append(line)
-                line = word
-            else:
-                line = joined
-            while lines > 1 and text_width(line, size, weight) > width and len(line) > 1:
-                cut = _longest(line, width, size, weight)
-                broken.append(line[:cut])
-                line = line[cut:]
-        broken.append(line)
-    kept = broken[:lines]
-    if len(broken) > lines or text_width(kept[-1], size, weight) > width:
-        room = width - text_width("…", size, weight)
-        kept[-1] = kept[-1][: _longest(kept[-1], room, size, weight)].rstrip() + "…"
-    return "\n".join(kept)
-
-
-def _longest(text: str, width: float, size: float, weight: str) -> int:
-    """How many of the first characters fit; at least one."""
-    cut = len(text)
-    while cut > 1 and text_width(text[:cut], size, weight) > width:
-        cut -= 1
-    return cut
 
 
 # ---------------------------------------------------------------- ticks, colours, intervals
@@ -290,7 +223,7 @@ def percent_ticks(axis: Axis, places: np.ndarray | None = None) -> None:
     """Write fractions as per cent; at just these places, where they are not too close to be read."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(100 * value, 6):g} %"))
     if places is not None:
-        places = np.unique(places)
+        places = np.unique(np.round(places, 6))  # 0.1 + 0.2 is the same place as 0.3
         if places.size == 1 or np.diff(places).min() > 0.095 * np.ptp(places):
             axis.set_ticks(places)
 
