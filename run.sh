@@ -6,7 +6,33 @@ set -euo pipefail
 export EASINESS_CALLED_FROM="$PWD"
 cd "$(dirname "$(readlink -f "$0")")"
 . ./environment.sh ""
+# mlflow and the entry points leave their temporary files here, not in the system's folder.
+export TMPDIR="$PWD/.easiness/tmp"
+mkdir -p "$TMPDIR"
+# The store is this checkout's own wherever the command is typed, and exists before several processes open it at once:
+# tables that two of them create at the same time are broken for good.
+export MLFLOW_TRACKING_URI="${MLFLOW_TRACKING_URI:-sqlite:///$PWD/mlflow.db}"
+if [ "$MLFLOW_TRACKING_URI" = "sqlite:///$PWD/mlflow.db" ] && [ ! -e mlflow.db ]; then
+    exec 9>.venv.lock
+    flock 9
+    [ -e mlflow.db ] || mlflow experiments search >/dev/null 2>&1
+    exec 9>&-
+fi
 # A tracking server that does not answer is reported in seconds; mlflow's own patience is four minutes.
 export MLFLOW_HTTP_REQUEST_TIMEOUT="${MLFLOW_HTTP_REQUEST_TIMEOUT:-20}"
 export MLFLOW_HTTP_REQUEST_MAX_RETRIES="${MLFLOW_HTTP_REQUEST_MAX_RETRIES:-2}"
+case "$MLFLOW_TRACKING_URI" in
+http*)
+    # mlflow itself would print a page of traceback. Any answer will do; whether it lets us in is found out later.
+    python - "$MLFLOW_TRACKING_URI" <<'END' || exit 1
+import sys, urllib.error, urllib.request
+try:
+    urllib.request.urlopen(sys.argv[1].rstrip("/") + "/health", timeout=20)
+except urllib.error.HTTPError:
+    pass
+except OSError as error:
+    sys.exit(f"error: the tracking server {sys.argv[1]} does not answer ({error}); start it, or set MLFLOW_TRACKING_URI")
+END
+    ;;
+esac
 exec mlflow run . --env-manager=local "$@"

@@ -1,0 +1,80 @@
+"""The promises of the top level: MLproject, conda.yaml and pyproject.toml agree with the code and with each other."""
+
+import dataclasses
+import importlib
+import inspect
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from easiness.commandline import options_of, parse_options
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
+ENTRY_POINTS = sorted(PROJECT["entry_points"])
+
+
+def function_of(name):
+    return getattr(importlib.import_module(f"entrypoints.{name}"), name)
+
+
+def test_every_file_of_entrypoints_is_declared():
+    files = {path.stem for path in (ROOT / "entrypoints").glob("*.py")} - {"__init__"}
+    assert files == set(ENTRY_POINTS)
+
+
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_declared_parameters_are_those_of_the_function(name):
+    declared = PROJECT["entry_points"][name]["parameters"]
+    assert set(declared) == set(options_of(function_of(name))) | {"debug"}
+
+
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_declared_defaults_are_those_of_the_function(name):
+    declared = {key: spec["default"] for key, spec in PROJECT["entry_points"][name]["parameters"].items()}
+    del declared["debug"]
+    parsed = parse_options(function_of(name), declared)
+    for key, parameter in inspect.signature(function_of(name)).parameters.items():
+        expected = parameter.annotation() if dataclasses.is_dataclass(parameter.annotation) else parameter.default
+        assert parsed[key] == expected, key
+
+
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_command_hands_over_every_parameter(name):
+    entry = PROJECT["entry_points"][name]
+    module, *words = entry["command"].removeprefix("python -m ").split()
+    assert module == f"entrypoints.{name}"
+    assert words == [f"--{key}={{{key}}}" for key in entry["parameters"]]
+
+
+def test_types_are_those_that_mlflow_knows():
+    types = {spec["type"] for entry in PROJECT["entry_points"].values() for spec in entry["parameters"].values()}
+    assert types <= {"string", "float", "path", "uri"}
+
+
+def test_conda_and_pip_install_the_same():
+    (pip,) = [
+        part["pip"]
+        for part in yaml.safe_load((ROOT / "conda.yaml").read_text())["dependencies"]
+        if isinstance(part, dict)
+    ]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert sorted(pip) == sorted(project["dependencies"])
+
+
+def test_every_dependency_has_a_bounded_range():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    for requirement in (line for group in groups for line in group):
+        assert re.search(r">=[\d.]+,<[\d.]+$|==[\d.]+$", requirement), requirement
+
+
+def test_readme_names_every_entry_point_and_parameter():
+    readme = (ROOT / "README.md").read_text()
+    for name in ENTRY_POINTS:
+        assert f"`{name}`" in readme
+        for parameter in PROJECT["entry_points"][name]["parameters"]:
+            assert f"`{parameter}`" in readme, f"{parameter} of {name} is missing in README.md"
