@@ -50,27 +50,28 @@ def command(function: Callable[..., None]) -> None:
         sys.exit(FAILURE)
 
 
-def _read_words(documentation: str | None) -> tuple[tuple, dict[str, object]]:
-    read: list[tuple[tuple, dict[str, object]]] = []
+def _read_words(documentation: str | None) -> tuple[tuple[str, ...], dict[str, str]]:
+    read: list[tuple[tuple[str, ...], dict[str, str]]] = []
 
-    # Fire calls a function before it complains of words that are left over, so it gets one that takes any word.
-    def collect(*words: object, **options: object) -> None:
+    # Fire calls a function before it complains of words that are left over, so it gets one that takes any word. It must
+    # not guess types either: of a folder `2019#1` it would leave 2019, of `a,b` a tuple.
+    def collect(*words: str, **options: str) -> None:
         read.append((words, options))
 
     collect.__doc__ = documentation
-    fire.Fire(collect)
+    fire.Fire(fire.decorators.SetParseFn(str)(collect))
     return read[0]
 
 
-def parse_options(function: Callable[..., None], options: dict[str, object]) -> dict[str, object]:
-    """Turn the values that fire read into those that the annotations of a function ask for.
+def parse_options(function: Callable[..., None], options: dict[str, str]) -> dict[str, object]:
+    """Turn the words of a command into the values that the annotations of a function ask for.
 
     Parameters
     ----------
     function : callable
         Its annotations are the types. The fields of a dataclass among them are options, too.
     options : dict
-        Names and values as fire gives them: numbers, strings, tuples.
+        Names and values as they were typed.
 
     Returns
     -------
