@@ -32,14 +32,14 @@ def command(function: Callable[..., None]) -> None:
     function : callable
         Its parameters are keywords with defaults.
     """
-    debug = any(word.replace("=", " ").lower() in ("--debug", "--debug true", "--debug 1") for word in sys.argv)
-    if not debug:
-        warnings.simplefilter("ignore")
+    debug = False
     try:
         words, options = _read_words(function.__doc__)
+        debug = _parse("debug", options.pop("debug", "false"), bool)
+        if not debug:
+            warnings.simplefilter("ignore")
         if words:
             raise ValueError(f"{words[0]!r} is no option; write --name=value")
-        options.pop("debug", None)
         function(**parse_options(function, options))
     except KeyboardInterrupt:
         sys.exit("stopped; finished epochs are kept, so the same command goes on from there")
