@@ -126,7 +126,7 @@ def unknown(kind: str, name: object, known: tuple[str, ...]) -> str:
 
 def caller_path(text: str) -> Path:
     """Path that a user typed, relative to the folder the command was typed in (`run.sh` changes into the checkout)."""
-    return Path(os.environ.get("EASINESS_CALLED_FROM", "."), text).expanduser()
+    return Path(os.environ.get("EASINESS_CALLED_FROM", "."), Path(text).expanduser())
 
 
 def _parse(name: str, value: object, annotation: object) -> object:
