@@ -17,13 +17,16 @@ import fire
 # A failed entry point ends with this status; fire and argparse use the same for wrong words.
 FAILURE = 2
 
+# What stands for a value that was not given.
+_NOTHING = ("", "auto", "None")
+
 
 def command(function: Callable[..., None]) -> None:
     """Run an entry point with the words of the command line.
 
     Every parameter of `function` is an option `--name=value`, read as its annotation says: `int`, `float`, `str`,
     `bool`, a `tuple` of numbers or words separated by commas, or one of these `| None`, where `auto` and nothing stand
-    for None.
+    for None (for a tuple: for an empty one).
 
     An error ends the process with status 2 and one line on standard error; `--debug=true` adds the traceback.
 
@@ -129,29 +132,36 @@ def caller_path(text: str) -> Path:
     return Path(os.environ.get("EASINESS_CALLED_FROM", "."), Path(text).expanduser())
 
 
-def _parse(name: str, value: object, annotation: object) -> object:
+def _parse(name: str, text: str, annotation: object) -> object:
     if isinstance(annotation, types.UnionType):
         kind = next(kind for kind in typing.get_args(annotation) if kind is not types.NoneType)
-        return None if value is None or str(value) in ("", "auto", "None") else _parse(name, value, kind)
+        return None if text in _NOTHING else _parse(name, text, kind)
     if typing.get_origin(annotation) is tuple:
         kind = typing.get_args(annotation)[0]
-        items = value if isinstance(value, (tuple, list)) else str(value).split(",") if str(value) else []
-        return tuple(_parse(name, item, kind) for item in items)
+        items = [] if text in _NOTHING else text.strip("()[] ").removesuffix(",").split(",")
+        return tuple(_parse(name, item.strip(), kind) for item in items)
     if annotation is bool:
         words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
-        if str(value).lower() not in words:
-            raise ValueError(f"{name} is {value!r}, and must be true or false")
-        return words[str(value).lower()]
+        if text.lower() not in words:
+            raise ValueError(f"{name} is {text!r}, and must be true or false")
+        return words[text.lower()]
     if annotation is str:
-        return str(value)
+        return text
     try:
-        number = float(str(value))
-        if annotation is int and number != int(number):
-            raise ValueError
+        return _whole(text) if annotation is int else float(text)
     except (ValueError, OverflowError):
         what = "a whole number" if annotation is int else "a number"
-        raise ValueError(f"{name} is {value!r}, and must be {what}") from None
-    return annotation(number)
+        raise ValueError(f"{name} is {text!r}, and must be {what}") from None
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:  # 1e3 and 4.0 are whole, too; a seed above 2**53 would not survive as a float
+        number = float(text)
+        if number != int(number):
+            raise
+        return int(number)
 
 
 def _one_line(error: BaseException) -> str:
