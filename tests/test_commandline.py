@@ -159,7 +159,7 @@ def program(fail: str = "", data: str | None = None, number: int = 0, score_at: 
     if fail == "key":
         raise KeyError("gone")
     if fail == "file":
-        Path("/no/such/file").open()
+        Path("/no/such/file").read_text()
     if fail == "silent":
         raise ValueError
     if fail == "full":
