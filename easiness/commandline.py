@@ -17,13 +17,16 @@ import fire
 # A failed entry point ends with this status; fire and argparse use the same for wrong words.
 FAILURE = 2
 
+# What stands for a value that was not given.
+_NOTHING = ("", "auto", "None")
+
 
 def command(function: Callable[..., None]) -> None:
     """Run an entry point with the words of the command line.
 
     Every parameter of `function` is an option `--name=value`, read as its annotation says: `int`, `float`, `str`,
     `bool`, a `tuple` of numbers or words separated by commas, or one of these `| None`, where `auto` and nothing stand
-    for None.
+    for None (for a tuple: for an empty one).
 
     An error ends the process with status 2 and one line on standard error; `--debug=true` adds the traceback.
 
@@ -32,14 +35,14 @@ def command(function: Callable[..., None]) -> None:
     function : callable
         Its parameters are keywords with defaults.
     """
-    debug = any(word.replace("=", " ").lower() in ("--debug", "--debug true", "--debug 1") for word in sys.argv)
-    if not debug:
-        warnings.simplefilter("ignore")
+    debug = False
     try:
         words, options = _read_words(function.__doc__)
+        debug = _parse("debug", options.pop("debug", "false"), bool)
+        if not debug:
+            warnings.simplefilter("ignore")
         if words:
             raise ValueError(f"{words[0]!r} is no option; write --name=value")
-        options.pop("debug", None)
         function(**parse_options(function, options))
     except KeyboardInterrupt:
         sys.exit("stopped; finished epochs are kept, so the same command goes on from there")
@@ -50,27 +53,28 @@ def command(function: Callable[..., None]) -> None:
         sys.exit(FAILURE)
 
 
-def _read_words(documentation: str | None) -> tuple[tuple, dict[str, object]]:
-    read: list[tuple[tuple, dict[str, object]]] = []
+def _read_words(documentation: str | None) -> tuple[tuple[str, ...], dict[str, str]]:
+    read: list[tuple[tuple[str, ...], dict[str, str]]] = []
 
-    # Fire calls a function before it complains of words that are left over, so it gets one that takes any word.
-    def collect(*words: object, **options: object) -> None:
+    # Fire calls a function before it complains of words that are left over, so it gets one that takes any word. It must
+    # not guess types either: of a folder `2019#1` it would leave 2019, of `a,b` a tuple.
+    def collect(*words: str, **options: str) -> None:
         read.append((words, options))
 
     collect.__doc__ = documentation
-    fire.Fire(collect)
+    fire.Fire(fire.decorators.SetParseFn(str)(collect))
     return read[0]
 
 
-def parse_options(function: Callable[..., None], options: dict[str, object]) -> dict[str, object]:
-    """Turn the values that fire read into those that the annotations of a function ask for.
+def parse_options(function: Callable[..., None], options: dict[str, str]) -> dict[str, object]:
+    """Turn the words of a command into the values that the annotations of a function ask for.
 
     Parameters
     ----------
     function : callable
         Its annotations are the types. The fields of a dataclass among them are options, too.
     options : dict
-        Names and values as fire gives them: numbers, strings, tuples.
+        Names and values as they were typed.
 
     Returns
     -------
@@ -125,32 +129,39 @@ def unknown(kind: str, name: object, known: tuple[str, ...]) -> str:
 
 def caller_path(text: str) -> Path:
     """Path that a user typed, relative to the folder the command was typed in (`run.sh` changes into the checkout)."""
-    return Path(os.environ.get("EASINESS_CALLED_FROM", "."), text).expanduser()
+    return Path(os.environ.get("EASINESS_CALLED_FROM", "."), Path(text).expanduser())
 
 
-def _parse(name: str, value: object, annotation: object) -> object:
+def _parse(name: str, text: str, annotation: object) -> object:
     if isinstance(annotation, types.UnionType):
         kind = next(kind for kind in typing.get_args(annotation) if kind is not types.NoneType)
-        return None if value is None or str(value) in ("", "auto", "None") else _parse(name, value, kind)
+        return None if text in _NOTHING else _parse(name, text, kind)
     if typing.get_origin(annotation) is tuple:
         kind = typing.get_args(annotation)[0]
-        items = value if isinstance(value, (tuple, list)) else str(value).split(",") if str(value) else []
-        return tuple(_parse(name, item, kind) for item in items)
+        items = [] if text in _NOTHING else text.strip("()[] ").removesuffix(",").split(",")
+        return tuple(_parse(name, item.strip(), kind) for item in items)
     if annotation is bool:
         words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
-        if str(value).lower() not in words:
-            raise ValueError(f"{name} is {value!r}, and must be true or false")
-        return words[str(value).lower()]
+        if text.lower() not in words:
+            raise ValueError(f"{name} is {text!r}, and must be true or false")
+        return words[text.lower()]
     if annotation is str:
-        return str(value)
+        return text
     try:
-        number = float(str(value))
-        if annotation is int and number != int(number):
-            raise ValueError
+        return _whole(text) if annotation is int else float(text)
     except (ValueError, OverflowError):
         what = "a whole number" if annotation is int else "a number"
-        raise ValueError(f"{name} is {value!r}, and must be {what}") from None
-    return annotation(number)
+        raise ValueError(f"{name} is {text!r}, and must be {what}") from None
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:  # 1e3 and 4.0 are whole, too; a seed above 2**53 would not survive as a float
+        number = float(text)
+        if number != int(number):
+            raise
+        return int(number)
 
 
 def _one_line(error: BaseException) -> str:

@@ -138,11 +138,11 @@ def stage_resident(
     arrays = [fit_images(dataset.images, recipe.resolution) for dataset in (train, val)]
     mean, std = channel_statistics(arrays[0])
     staged = []
-    for dataset, pixels in zip((train, val), arrays, strict=True):
+    for name, dataset, pixels in zip(("train", "val"), (train, val), arrays, strict=True):
         images: np.ndarray | Path = pixels
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            images = folder / f"{dataset.split}.npy"
+            images = folder / f"{name}.npy"
             np.save(images, pixels)
         staged.append(
             StagedResident(images, dataset.labels, dataset.example_ids, dataset.num_classes, recipe, mean, std)

@@ -1,0 +1,41 @@
+"""Datasets, recipes and trials that take no time, for tests of what is done with them."""
+
+import numpy as np
+
+from easiness.datasets import Dataset
+from easiness.loaders import stage_resident
+from easiness.recipes import Recipe, make_recipe
+from easiness.trials import TrialTask
+
+MODEL = "tests.tiny_model:build"
+
+
+def tiny_dataset(count=21, *, size=12, classes=3, split="train", seed=0) -> Dataset:
+    """Noise with a tint of its class; ids are not rows, so that taking one for the other shows."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    images = rng.integers(0, 256, (count, size, size, 3))
+    images[..., 0] = images[..., 0] // 2 + 127 * labels[:, None, None] // max(classes - 1, 1)
+    return Dataset(
+        "planted",
+        split,
+        images.astype(np.uint8),
+        labels.astype(np.int64),
+        tuple(f"class {k}" for k in range(classes)),
+        np.array([f"{split}#{row}" for row in range(count)]),
+        np.arange(count, dtype=np.int64) * 7 + 1000,
+        rng.integers(0, 256, (count, 16)).astype(np.uint8),
+    )
+
+
+def tiny_recipe(**chosen) -> Recipe:
+    """Three epochs of batches of eight; every field may be chosen."""
+    fields = {"resolution": 12, "shift": 3, "batch_size": 8, "epochs": 3, "trials": 2, "learning_rate": 0.05} | chosen
+    return make_recipe("planted", fields.pop("model", MODEL), **fields)
+
+
+def tiny_task(folder, *, trial=0, count=21, in_files=None, **chosen) -> TrialTask:
+    """A trial on tiny data; `in_files` is the folder of the staged images, without it they are in memory."""
+    recipe = tiny_recipe(**chosen)
+    staged = stage_resident(tiny_dataset(count), tiny_dataset(9, split="val", seed=1), recipe, in_files)
+    return TrialTask(recipe, trial, *staged, folder)
