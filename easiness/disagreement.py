@@ -23,19 +23,19 @@ class Disagreement(NamedTuple):
         Difference of mean relative ranks, in [-1, 1]; positive = harder for `a`.
     """
 
-    order_N: NDArray[np.int64]  # noqa: N815
-    z_N: NDArray[np.float64]  # noqa: N815
-    difference_N: NDArray[np.float64]  # noqa: N815
+    order_N: NDArray[np.int64]
+    z_N: NDArray[np.float64]
+    difference_N: NDArray[np.float64]
 
 
 def disagreement(a_MN: NDArray, b_MN: NDArray) -> Disagreement:
     """Order examples by how much two architectures disagree, in units of trial noise.
 
     Losses of different architectures have different scales, so each trial is turned into relative ranks (0 =
-    its easiest example, 1 = its hardest). The difference of the two means is divided by its standard error over
-    trials. With few trials the ranks of some examples agree by luck, and these would lead the list; each
-    variance is therefore pulled towards the mean variance of its model, which counts as `PRIOR_FREEDOM` degrees
-    of freedom beside the example's own M − 1.
+    its easiest example, 1 = its hardest). The difference of the two means is divided by its standard error
+    over trials. With few trials the ranks of some examples agree by luck, and these would lead the list; each
+    variance is therefore pulled towards the mean variance of its model, which counts as `PRIOR_FREEDOM`
+    degrees of freedom beside the example's own M − 1.
 
     Parameters
     ----------
@@ -64,9 +64,7 @@ def disagreement(a_MN: NDArray, b_MN: NDArray) -> Disagreement:
     array([-1.,  0.,  0.,  1.])
     """
     if a_MN.ndim != 2 or b_MN.ndim != 2 or a_MN.shape[1] != b_MN.shape[1]:
-        raise ValueError(
-            f"losses {a_MN.shape} and {b_MN.shape} are not (trials, examples) of the same examples"
-        )
+        raise ValueError(f"losses {a_MN.shape} and {b_MN.shape} are not (trials, examples) of the same examples")
     if min(len(a_MN), len(b_MN)) < 2:
         raise ValueError(f"trial noise needs two trials on each side, got {len(a_MN)} and {len(b_MN)}")
     (mean_a_N, error_a_N), (mean_b_N, error_b_N) = _rank_moments(a_MN), _rank_moments(b_MN)

@@ -194,9 +194,7 @@ def match_external(
     frame = make_frame([model], labels_N, options)
     scores_N = np.asarray(scores_N)
     if scores_N.shape != (model.examples,):
-        raise ValueError(
-            f"{name} has scores of shape {scores_N.shape}, but {model.name} has {model.examples} examples"
-        )
+        raise ValueError(f"{name} has scores of shape {scores_N.shape}, but {model.name} has {model.examples} examples")
     hardness_N = -scores_N if higher_is_easier else scores_N
     _, ties = trial_seed([hardness_N[None]], options.seed)
     seeds = trial_seed(model.losses, options.seed)

@@ -183,9 +183,7 @@ def correlation(a_N: NDArray, b_N: NDArray) -> float:
     1.0
     """
     if len(a_N) != len(b_N):
-        raise ValueError(
-            f"scores of {len(a_N)} and {len(b_N)} examples cannot be paired; score the same data"
-        )
+        raise ValueError(f"scores of {len(a_N)} and {len(b_N)} examples cannot be paired; score the same data")
     a_N, b_N = a_N - a_N.mean(), b_N - b_N.mean()
     scale = math.sqrt(float(a_N @ a_N) * float(b_N @ b_N))
     return max(-1.0, min(1.0, float(a_N @ b_N) / scale)) if scale > 0 else math.nan
@@ -373,11 +371,7 @@ def reliability_curve(losses_MN: NDArray, seed: int = 0, splits: int = 200) -> R
     curve_M = np.array([_split_half(covariance_MM, m, rng, splits) for m in range(1, trials + 1)])
     whole = curve_M[-1]
     # Spearman–Brown solved for the number of trials.
-    needed = (
-        trials * TARGET_RELIABILITY * (1 - whole) / (whole * (1 - TARGET_RELIABILITY))
-        if whole > 0
-        else math.inf
-    )
+    needed = trials * TARGET_RELIABILITY * (1 - whole) / (whole * (1 - TARGET_RELIABILITY)) if whole > 0 else math.inf
     return ReliabilityCurve(np.arange(1, trials + 1), curve_M, math.nan if math.isnan(whole) else needed)
 
 
@@ -456,9 +450,7 @@ def _check_losses(losses_MN: NDArray) -> NDArray:
 
 def _refuse_diverged(losses_MN: NDArray) -> None:
     bad_M = np.array([losses_N.size - np.isfinite(losses_N).sum() for losses_N in losses_MN])
-    trials = ", ".join(
-        f"trial {m}: {bad_M[m]} of {losses_MN.shape[1]} examples" for m in np.flatnonzero(bad_M)
-    )
+    trials = ", ".join(f"trial {m}: {bad_M[m]} of {losses_MN.shape[1]} examples" for m in np.flatnonzero(bad_M))
     raise ValueError(f"losses are not finite ({trials}); drop the diverged trial or run it again")
 
 

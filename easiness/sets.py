@@ -231,21 +231,15 @@ def class_counts(rows: ArrayLike, labels_N: ArrayLike) -> NDArray[np.int64]:
     return np.bincount(labels_N[mask_N], minlength=int(labels_N.max()) + 1)
 
 
-def _cut(
-    easiness_N: NDArray, fraction: float, seed: int, labels_N: ArrayLike | None, sign: int
-) -> NDArray[np.int64]:
+def _cut(easiness_N: NDArray, fraction: float, seed: int, labels_N: ArrayLike | None, sign: int) -> NDArray[np.int64]:
     """Rows whose ``sign × easiness`` is lowest, in all or in every class."""
     if easiness_N.ndim != 1:
         raise ValueError(f"easiness must be one number for each example, got shape {easiness_N.shape}")
     bad = easiness_N.size - int(np.isfinite(easiness_N).sum())
     if bad:
-        raise ValueError(
-            f"{bad} of {easiness_N.size} easiness values are not finite; drop or repair them first"
-        )
+        raise ValueError(f"{bad} of {easiness_N.size} easiness values are not finite; drop or repair them first")
     if labels_N is None:
-        rows = _lowest(
-            easiness_N, set_size(fraction, len(easiness_N)), np.arange(len(easiness_N)), seed, sign
-        )
+        rows = _lowest(easiness_N, set_size(fraction, len(easiness_N)), np.arange(len(easiness_N)), seed, sign)
         return np.sort(rows)
     labels_N = _check_labels(labels_N)
     if labels_N.shape != easiness_N.shape:
@@ -298,9 +292,7 @@ def _check_set(rows: ArrayLike) -> NDArray[np.int64]:
 def _check_labels(labels_N: ArrayLike) -> NDArray[np.int64]:
     labels_N = np.asarray(labels_N)
     if labels_N.ndim != 1 or len(labels_N) == 0 or labels_N.dtype.kind not in "iu" or labels_N.min() < 0:
-        raise ValueError(
-            f"labels must be class numbers from 0, got {labels_N.dtype} of shape {labels_N.shape}"
-        )
+        raise ValueError(f"labels must be class numbers from 0, got {labels_N.dtype} of shape {labels_N.shape}")
     return labels_N.astype(np.int64, copy=False)
 
 

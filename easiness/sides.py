@@ -40,9 +40,7 @@ class ScoredModel:
             raise ValueError(f"{self.name} has {len(self.updates)} moments but losses at {len(self.losses)}")
         shapes = sorted({losses_MN.shape for losses_MN in self.losses})
         if len(shapes) > 1 or len(shapes[0]) != 2 or 0 in shapes[0]:
-            raise ValueError(
-                f"{self.name} needs (trials, examples) losses of one shape at all moments, got {shapes}"
-            )
+            raise ValueError(f"{self.name} needs (trials, examples) losses of one shape at all moments, got {shapes}")
 
     @property
     def trials(self) -> int:
@@ -103,7 +101,7 @@ class Frame:
     options : MatchOptions
     """
 
-    labels_N: NDArray[np.int64]  # noqa: N815
+    labels_N: NDArray[np.int64]
     members: dict[Scope, list[NDArray[np.int64]] | None]
     options: MatchOptions
 
@@ -128,7 +126,7 @@ class Side:
     name: str
     updates: int
     trials: int
-    ranks_N: NDArray[np.float64]  # noqa: N815
+    ranks_N: NDArray[np.float64]
     rows: dict[str, NDArray[np.int64]]
     bits: dict[str, NDArray[np.uint8]]
     drawn: dict[str, NDArray[np.uint8]] | None
@@ -245,9 +243,7 @@ def observed(
     """Cut the easy and the hard set from scores; returns them as rows and as bits."""
     labels_N = None if scope == "global" else frame.labels_N
     ties = int(source.generate_state(1)[0])
-    rows = {
-        kind: CUT[kind](easiness_N, frame.options.fraction, seed=ties, labels_N=labels_N) for kind in KINDS
-    }
+    rows = {kind: CUT[kind](easiness_N, frame.options.fraction, seed=ties, labels_N=labels_N) for kind in KINDS}
     members = frame.members[scope]
     return rows, {kind: packed_rows(rows[kind], len(easiness_N), members) for kind in KINDS}
 
