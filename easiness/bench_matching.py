@@ -1,4 +1,4 @@
-"""How fast is matching at the size of ImageNet, beside the naive way?"""
+"""Time the matching of ImageNet-sized scores, beside the naive way."""
 
 import resource
 import sys

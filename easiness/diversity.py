@@ -152,7 +152,8 @@ def _exceeds(
     first_DB = np.concatenate([first_B[None], rng.permuted(np.tile(first_B, (permutations, 1)), axis=1)])
     difference_D = _variances(products_BB, first_DB) - _variances(products_BB, ~first_DB)
     # A shuffle that only swaps equal images must count as a tie, whatever the rounding.
-    reached = int((difference_D[1:] >= difference_D[0] - 1e-9 * abs(difference_D[0])).sum())
+    rounding = 1e-12 * products_BB.max()
+    reached = int((difference_D[1:] >= difference_D[0] - rounding).sum())
     return float(difference_D[0]), (1 + reached) / (1 + permutations)
 
 

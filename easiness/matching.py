@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from easiness.comparing import Match, compare
-from easiness.resampling import KINDS, count_shared, packed_rows, trial_seed
+from easiness.resampling import KINDS, branch, count_shared, packed_rows, trial_seed
 from easiness.scores import average_ranks, easiness
 from easiness.sides import (
     CUT,
@@ -20,7 +20,6 @@ from easiness.sides import (
     ScoredModel,
     Side,
     averages,
-    branch,
     make_frame,
     model_side,
     observed,
@@ -140,7 +139,7 @@ def match_moments(
             model_side(model, moment, average, scope, seeds, frame)
             for moment, average in zip(moments, means, strict=True)
         )
-        matches += compare(a, b, moments[0] + 1, scope, model.trials - 1, frame)
+        matches += compare(a, b, moments[0] + 1, scope, 2 * (model.trials - 1), frame)
     return matches
 
 

@@ -120,6 +120,18 @@ def trial_seed(losses_TMN: list[NDArray], seed: int) -> tuple[NDArray[np.int64],
     return order_M, np.random.SeedSequence([seed, *entropy])
 
 
+def branch(source: np.random.SeedSequence, *path: int) -> np.random.SeedSequence:
+    """Seed of one purpose; unlike `spawn`, the same however often it is asked for.
+
+    Examples
+    --------
+    >>> source = np.random.SeedSequence(0)
+    >>> branch(source, 1, 2).spawn_key, branch(branch(source, 1), 2).spawn_key
+    ((1, 2), (1, 2))
+    """
+    return np.random.SeedSequence(source.entropy, spawn_key=(*source.spawn_key, *path))
+
+
 def packed_sets(
     losses_MN: NDArray,
     weights_DM: NDArray[np.float32],
@@ -179,7 +191,7 @@ def packed_sets(
             _select(read, size, set_size(fraction, size), weights_DM[block], out, rng)
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(fill, starts, source.spawn(len(starts))))
+        list(pool.map(fill, starts, (branch(source, start) for start in starts)))
     return packed
 
 
