@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from easiness.comparing import Match, compare
+from easiness.comparing import Match, compare, freedom
 from easiness.resampling import KINDS, branch, count_shared, packed_rows, trial_seed
 from easiness.scores import average_ranks, easiness
 from easiness.sides import (
@@ -86,7 +86,8 @@ def match_pairs(
                 for model, average in zip(models, means, strict=True)
             ]
             for a, b in combinations(sides, 2):
-                matches += compare(a, b, moment + 1, scope, a.trials + b.trials - 2, frame)
+                degrees = 2 * min(freedom(a.trials), freedom(b.trials))
+                matches += compare(a, b, moment + 1, scope, degrees, frame)
     return matches
 
 
@@ -139,7 +140,7 @@ def match_moments(
             model_side(model, moment, average, scope, seeds, frame)
             for moment, average in zip(moments, means, strict=True)
         )
-        matches += compare(a, b, moments[0] + 1, scope, 2 * (model.trials - 1), frame)
+        matches += compare(a, b, moments[0] + 1, scope, freedom(model.trials), frame)
     return matches
 
 
@@ -206,7 +207,7 @@ def match_external(
             rows, bits = observed(hardness_N, scope, branch(ties, SCOPES.index(scope)), frame)
             drawn = {kind: bits[kind][None] for kind in KINDS}
             b = Side(name, -1, 0, ranks_N, rows, bits, drawn, dict.fromkeys(KINDS, 1.0))
-            matches += compare(a, b, moment + 1, scope, a.trials - 1, frame)
+            matches += compare(a, b, moment + 1, scope, freedom(a.trials), frame)
     return matches
 
 
