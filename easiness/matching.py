@@ -78,12 +78,13 @@ def match_pairs(
     frame = make_frame(models, labels_N, options)
     seeds = {model.name: trial_seed(model.losses, options.seed) for model in models}
     matches = []
-    for moment in range(min(len(model.updates) for model in models)):
-        means = averages([(model, moment) for model in models], options.threads)
+    for moment in range(sorted(len(model.updates) for model in models)[-2]):
+        present = [model for model in models if moment < len(model.updates)]
+        means = averages([(model, moment) for model in present], options.threads)
         for scope in options.scopes:
             sides = [
-                model_side(model, moment, average, scope, seeds[model.name], frame)
-                for model, average in zip(models, means, strict=True)
+                model_side(model, moment, mean, scope, seeds[model.name], frame)
+                for model, mean in zip(present, means, strict=True)
             ]
             for a, b in combinations(sides, 2):
                 degrees = 2 * min(freedom(a.trials), freedom(b.trials))

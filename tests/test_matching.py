@@ -207,6 +207,8 @@ def test_moments_pair_by_index_up_to_the_shorter_course():
     short = ScoredModel("short", (7, 9), models[0].losses[:2])
     rows = match_pairs([short, models[1]], labels_N, GLOBAL)
     assert [(row.epoch, row.updates_a, row.updates_b) for row in rows] == [(1, 100, 7)] * 2 + [(2, 200, 9)] * 2
+    rows = match_pairs([short, *models], labels_N, GLOBAL)
+    assert [row.epoch for row in rows] == [1] * 6 + [2] * 6 + [3] * 2
 
 
 def test_two_moments_of_one_model():
