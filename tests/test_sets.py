@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from easiness.scores import rank_correlation
 from easiness.sets import (
     chance,
     chance_given_classes,
@@ -178,3 +179,13 @@ def test_corrected_rate():
 
 def test_class_counts():
     np.testing.assert_array_equal(class_counts([1, 2, 4], [0, 0, 3, 3, 3]), [1, 0, 0, 2])
+
+
+def test_published_scores_agree_as_published(shared_data):
+    with np.load(shared_data / "reference-scores" / "cifar10_train_reference_scores.npz") as scores:
+        el2n_N, forgetting_N, labels_N = scores["el2n_epoch20"], scores["forgetting_epoch200"], scores["labels"]
+    assert rank_correlation(el2n_N, forgetting_N) == pytest.approx(0.894, abs=5e-4)
+    assert overlap(hardest(el2n_N), hardest(forgetting_N, seed=1), 50_000) == pytest.approx(0.64, abs=5e-3)
+    assert overlap(easiest(el2n_N), easiest(forgetting_N, seed=1), 50_000) == pytest.approx(0.51, abs=5e-3)
+    for cut in (easiest, hardest):
+        np.testing.assert_array_equal(class_counts(cut(el2n_N, labels_N=labels_N), labels_N), 500)
