@@ -8,9 +8,12 @@ trials, less noise, more overlap. `low` to `high` covers, in 95 % of repetitions
 *in the same numbers* give on average. It says nothing about the rate of endless trials, which is higher.
 
 **How it is made.** The trials of both sides are reweighted at random (`resampling.spread_weights`) and the
-spread of the rates so obtained is put around the observed rate: rate ± t · sd, t being Student's quantile for
-M_a + M_b − 2 degrees of freedom. Percentiles of the resampled rates would be wrong: a reweighted mean carries
-the noise of its trials twice, so resampled rates lie lower than the rate whose spread they measure.
+spread of the rates so obtained is put around the observed rate: rate ± t · sd. Percentiles of the resampled
+rates would be wrong: a reweighted mean carries the noise of its trials twice, so resampled rates lie lower than
+the rate whose spread they measure. The degrees of freedom behind t (`freedom`) are M − 1 a side, as for any mean,
+but more for few trials, where the rate bends enough to show more of the noise than a linear function would; the
+rule was chosen by simulation, to cover in 92 to 98 % of draws, with and without swings of whole classes between
+trials.
 """
 
 import math
@@ -97,8 +100,8 @@ class Match:
         return corrected(self.low, self.chance_given_classes), corrected(self.high, self.chance_given_classes)
 
 
-def compare(a: Side, b: Side, epoch: int, scope: Scope, freedom: int, frame: Frame) -> list[Match]:
-    """Compare two sides, for easy and for hard; `freedom` is that of the trials that were reweighted."""
+def compare(a: Side, b: Side, epoch: int, scope: Scope, degrees: int, frame: Frame) -> list[Match]:
+    """Compare two sides, for easy and for hard; `degrees` of freedom are those of the reweighted trials."""
     matches = []
     for kind in KINDS:
         size, count = len(a.rows[kind]), len(a.ranks_N)
@@ -108,7 +111,7 @@ def compare(a: Side, b: Side, epoch: int, scope: Scope, freedom: int, frame: Fra
         low = high = math.nan
         if a.drawn is not None and b.drawn is not None:
             spread = float(count_shared(a.drawn[kind], b.drawn[kind]).std(ddof=1) / size)
-            reach = student_quantile(freedom) * spread
+            reach = student_quantile(degrees) * spread
             low, high = max(0.0, rate - reach), min(1.0, rate + reach)
         matches.append(
             Match(
@@ -137,21 +140,35 @@ def compare(a: Side, b: Side, epoch: int, scope: Scope, freedom: int, frame: Fra
     return matches
 
 
-def student_quantile(freedom: int) -> float:
+def freedom(trials: int) -> int:
+    """Degrees of freedom that one side's trials give the spread of a rate.
+
+    As many as there are pairs of trials, up to six; M − 1 where that is more. Of two independent sides the
+    poorer decides, for both.
+
+    Examples
+    --------
+    >>> [freedom(trials) for trials in (2, 3, 4, 7, 10)]
+    [1, 3, 6, 6, 9]
+    """
+    return min(trials * (trials - 1) // 2, max(6, trials - 1))
+
+
+def student_quantile(degrees: int) -> float:
     """Half-width, in standard errors, of a two-sided 95 % interval by Student's t distribution.
 
     Parameters
     ----------
-    freedom : int
-        Degrees of freedom, at least 1.
+    degrees : int
+        Of freedom, at least 1.
 
     Examples
     --------
-    >>> [round(student_quantile(freedom), 2) for freedom in (1, 2, 6, 18)]
+    >>> [round(student_quantile(degrees), 2) for degrees in (1, 2, 6, 18)]
     [12.71, 4.3, 2.45, 2.1]
     """
-    # With t = √freedom tan φ, the density of φ is proportional to cos(φ) to the power freedom − 1.
+    # With t = √degrees tan φ, the density of φ is proportional to cos(φ) to the power degrees − 1.
     angle = np.linspace(0, math.pi / 2, 20_001)
-    density = np.cos(angle) ** (freedom - 1)
+    density = np.cos(angle) ** (degrees - 1)
     mass = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
-    return math.sqrt(freedom) * math.tan(float(np.interp(CONFIDENCE, mass / mass[-1], angle)))
+    return math.sqrt(degrees) * math.tan(float(np.interp(CONFIDENCE, mass / mass[-1], angle)))

@@ -32,10 +32,10 @@ def disagreement(a_MN: NDArray, b_MN: NDArray) -> Disagreement:
     """Order examples by how much two architectures disagree, in units of trial noise.
 
     Losses of different architectures have different scales, so each trial is turned into relative ranks (0 =
-    its easiest example, 1 = its hardest). The difference of the two means is divided by its standard error over
-    trials. With few trials the ranks of some examples agree by luck, and these would lead the list; each
-    variance is therefore pulled towards the mean variance of its model, which counts as `PRIOR_FREEDOM` degrees
-    of freedom beside the example's own M − 1.
+    its easiest example, 1 = its hardest). The difference of the two means is divided by its standard error
+    over trials. With few trials the ranks of some examples agree by luck, and these would lead the list; each
+    variance is therefore pulled towards the mean variance of its model, which counts as `PRIOR_FREEDOM`
+    degrees of freedom beside the example's own M − 1.
 
     Parameters
     ----------

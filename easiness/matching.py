@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from easiness.comparing import Match, compare
-from easiness.resampling import KINDS, count_shared, packed_rows, trial_seed
+from easiness.comparing import Match, compare, freedom
+from easiness.resampling import KINDS, branch, count_shared, packed_rows, trial_seed
 from easiness.scores import average_ranks, easiness
 from easiness.sides import (
     CUT,
@@ -20,7 +20,6 @@ from easiness.sides import (
     ScoredModel,
     Side,
     averages,
-    branch,
     make_frame,
     model_side,
     observed,
@@ -79,15 +78,17 @@ def match_pairs(
     frame = make_frame(models, labels_N, options)
     seeds = {model.name: trial_seed(model.losses, options.seed) for model in models}
     matches = []
-    for moment in range(min(len(model.updates) for model in models)):
-        means = averages([(model, moment) for model in models], options.threads)
+    for moment in range(sorted(len(model.updates) for model in models)[-2]):
+        present = [model for model in models if moment < len(model.updates)]
+        means = averages([(model, moment) for model in present], options.threads)
         for scope in options.scopes:
             sides = [
-                model_side(model, moment, average, scope, seeds[model.name], frame)
-                for model, average in zip(models, means, strict=True)
+                model_side(model, moment, mean, scope, seeds[model.name], frame)
+                for model, mean in zip(present, means, strict=True)
             ]
             for a, b in combinations(sides, 2):
-                matches += compare(a, b, moment + 1, scope, a.trials + b.trials - 2, frame)
+                degrees = 2 * min(freedom(a.trials), freedom(b.trials))
+                matches += compare(a, b, moment + 1, scope, degrees, frame)
     return matches
 
 
@@ -140,7 +141,7 @@ def match_moments(
             model_side(model, moment, average, scope, seeds, frame)
             for moment, average in zip(moments, means, strict=True)
         )
-        matches += compare(a, b, moments[0] + 1, scope, model.trials - 1, frame)
+        matches += compare(a, b, moments[0] + 1, scope, freedom(model.trials), frame)
     return matches
 
 
@@ -207,7 +208,7 @@ def match_external(
             rows, bits = observed(hardness_N, scope, branch(ties, SCOPES.index(scope)), frame)
             drawn = {kind: bits[kind][None] for kind in KINDS}
             b = Side(name, -1, 0, ranks_N, rows, bits, drawn, dict.fromkeys(KINDS, 1.0))
-            matches += compare(a, b, moment + 1, scope, a.trials - 1, frame)
+            matches += compare(a, b, moment + 1, scope, freedom(a.trials), frame)
     return matches
 
 

@@ -16,10 +16,10 @@ from easiness.scores import trial_digests
 from easiness.sets import set_size
 
 COLUMNS = 8192  # examples of one pass: with ROWS of them in float32, 1 MiB, which stays in a core's cache
-ROWS = 32
-SAMPLE = 16384
+ROWS = 32  # at most 256: rows of candidates are kept as bytes, which sort fastest
+SAMPLE = 1 << 15
 BLAS_ALONE = 1 << 18  # multiplications below which OpenBLAS stays in the calling thread
-SLACK = 6.0  # standard errors between the sample's cut and the ends of its bracket
+SLACK = 5.0  # standard errors between the sample's cut and the ends of its bracket
 
 KINDS = ("easy", "hard")
 
@@ -120,6 +120,18 @@ def trial_seed(losses_TMN: list[NDArray], seed: int) -> tuple[NDArray[np.int64],
     return order_M, np.random.SeedSequence([seed, *entropy])
 
 
+def branch(source: np.random.SeedSequence, *path: int) -> np.random.SeedSequence:
+    """Seed of one purpose; unlike `spawn`, the same however often it is asked for.
+
+    Examples
+    --------
+    >>> source = np.random.SeedSequence(0)
+    >>> branch(source, 1, 2).spawn_key, branch(branch(source, 1), 2).spawn_key
+    ((1, 2), (1, 2))
+    """
+    return np.random.SeedSequence(source.entropy, spawn_key=(*source.spawn_key, *path))
+
+
 def packed_sets(
     losses_MN: NDArray,
     weights_DM: NDArray[np.float32],
@@ -179,7 +191,7 @@ def packed_sets(
             _select(read, size, set_size(fraction, size), weights_DM[block], out, rng)
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(fill, starts, source.spawn(len(starts))))
+        list(pool.map(fill, starts, (branch(source, start) for start in starts)))
     return packed
 
 
@@ -240,22 +252,27 @@ def _select(
         out["easy"][:] = np.packbits(_lowest(values_bC, size, rng), axis=1)
         out["hard"][:] = np.packbits(_lowest(-values_bC, size, rng), axis=1)
         return
-    brackets = _brackets(_weighted(weights_bM, read(np.sort(rng.choice(count, SAMPLE, replace=False)))), size / count)
+    sample_bS = _weighted(weights_bM, read(np.sort(rng.choice(count, SAMPLE, replace=False))))
+    brackets = _brackets(sample_bS, size / count)
     near = {kind: [] for kind in KINDS}
+    # Kept between chunks: fresh memory of this size would be fetched from the system every time.
+    values_bC = np.empty((len(weights_bM), COLUMNS), dtype=np.float32)
+    inside_bC, near_bC = np.empty((2, len(weights_bM), COLUMNS), dtype=bool)
     for start in range(0, count, COLUMNS):
         stop = min(start + COLUMNS, count)
-        values_bC = _weighted(weights_bM, read(slice(start, stop)))
+        values_bC, inside_bC, near_bC = (buffer[:, : stop - start] for buffer in (values_bC, inside_bC, near_bC))
+        _weighted(weights_bM, read(slice(start, stop)), values_bC)
         for kind in KINDS:
             if kind == "hard":
                 np.negative(values_bC, out=values_bC)
             low_b, high_b = brackets[kind]
-            inside_bC = values_bC < low_b
+            np.less(values_bC, low_b, out=inside_bC)
             out[kind][:, start // 8 : -(-stop // 8)] = np.packbits(inside_bC, axis=1)
-            near_bC = values_bC <= high_b
+            np.less_equal(values_bC, high_b, out=near_bC)
             near_bC ^= inside_bC
             at = np.flatnonzero(near_bC)
             row, column = np.divmod(at, stop - start)
-            near[kind].append((row, column + start, values_bC.ravel()[at]))
+            near[kind].append((row.astype(np.uint8), column + start, values_bC.ravel()[at]))
     for kind in KINDS:
         row, column, value = (np.concatenate(parts) for parts in zip(*near[kind], strict=True))
         by_row = np.argsort(row, kind="stable")
@@ -272,14 +289,17 @@ def _select(
                 bits[:] = np.packbits(_lowest(values_1N if kind == "easy" else -values_1N, size, rng))
 
 
-def _weighted(weights_bM: NDArray[np.float32], losses_MC: NDArray[np.float32]) -> NDArray[np.float32]:
+def _weighted(
+    weights_bM: NDArray[np.float32], losses_MC: NDArray[np.float32], out_bC: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Multiply in pieces too small for the BLAS to start threads of its own: those would fight with ours."""
-    means_bC = np.empty((len(weights_bM), losses_MC.shape[1]), dtype=np.float32)
+    if out_bC is None:
+        out_bC = np.empty((len(weights_bM), losses_MC.shape[1]), dtype=np.float32)
     step = max(BLAS_ALONE // weights_bM.size, 64)
     for start in range(0, losses_MC.shape[1], step):
         piece = slice(start, start + step)
-        np.matmul(weights_bM, losses_MC[:, piece], out=means_bC[:, piece])
-    return means_bC
+        np.matmul(weights_bM, losses_MC[:, piece], out=out_bC[:, piece])
+    return out_bC
 
 
 def _brackets(values_bS: NDArray, share: float) -> dict[str, tuple[NDArray, NDArray]]:
@@ -287,16 +307,13 @@ def _brackets(values_bS: NDArray, share: float) -> dict[str, tuple[NDArray, NDAr
     sampled = values_bS.shape[1]
     error = SLACK * math.sqrt(share * (1 - share) / sampled)
     low_at, high_at = math.floor((share - error) * sampled), math.ceil((share + error) * sampled)
-    low_at, high_at = max(low_at, 0), min(high_at, sampled - 1)
-    easy_bS = np.partition(values_bS, (low_at, high_at), axis=1)
-    hard_bS = -np.partition(values_bS, (sampled - 1 - high_at, sampled - 1 - low_at), axis=1)[:, ::-1]
-    # Nothing is known below the sample's lowest value, so a bracket that begins there begins at -inf.
+    high_at = min(high_at, sampled - 1)
+    sorted_bS = np.sort(values_bS, axis=1)
+    # Nothing is known below the sample's lowest value, so a bracket that would begin there begins at -inf.
+    nothing_b = np.full((len(values_bS), 1), -np.inf, dtype=np.float32)
     return {
-        kind: (
-            values[:, low_at, None] if low_at else np.full((len(values), 1), -np.inf),
-            values[:, high_at, None],
-        )
-        for kind, values in (("easy", easy_bS), ("hard", hard_bS))
+        kind: (ascending_bS[:, low_at, None] if low_at > 0 else nothing_b, ascending_bS[:, high_at, None])
+        for kind, ascending_bS in (("easy", sorted_bS), ("hard", -sorted_bS[:, ::-1]))
     }
 
 

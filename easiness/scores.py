@@ -44,8 +44,9 @@ def easiness(losses_MN: NDArray) -> NDArray[np.float64]:
     """
     losses_MN = _check_losses(losses_MN)
     total_N = np.zeros(losses_MN.shape[1])
-    for losses_N in losses_MN:
-        total_N += losses_N
+    with np.errstate(invalid="ignore"):  # inf − inf; the total tells
+        for losses_N in losses_MN:
+            total_N += losses_N
     # Sums of float32 in float64 cannot overflow, so a bad value anywhere leaves a bad total.
     if not np.isfinite(total_N).all():
         _refuse_diverged(losses_MN)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from easiness.resampling import KINDS, count_shared, half_weights, packed_rows, packed_sets, spread_weights
+from easiness.resampling import KINDS, branch, count_shared, half_weights, packed_rows, packed_sets, spread_weights
 from easiness.scores import average_ranks, easiness
 from easiness.sets import class_counts, easiest, hardest
 
@@ -246,8 +246,3 @@ def observed(
     rows = {kind: CUT[kind](easiness_N, frame.options.fraction, seed=ties, labels_N=labels_N) for kind in KINDS}
     members = frame.members[scope]
     return rows, {kind: packed_rows(rows[kind], len(easiness_N), members) for kind in KINDS}
-
-
-def branch(source: np.random.SeedSequence, *path: int) -> np.random.SeedSequence:
-    """Seed of one purpose; unlike `spawn`, the same however often it is asked for."""
-    return np.random.SeedSequence(source.entropy, spawn_key=path)
