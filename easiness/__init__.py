@@ -7,3 +7,25 @@ The way of the data: `open_dataset` reads images with labels, sources and a fing
 over trials (lower = easier); `easiest` and `hardest` cut the sets; `overlap` compares them. `load_scores` reads all of
 it back from a tracking server, by run id.
 """
+
+from easiness.datasets import Dataset, open_dataset
+from easiness.recipes import Recipe, make_recipe
+from easiness.scores import easiness, rank_correlation, reliability
+from easiness.sets import chance, easiest, hardest, overlap
+from easiness.tracking import Scores, load_scores
+
+__all__ = [
+    "Dataset",
+    "Recipe",
+    "Scores",
+    "chance",
+    "easiest",
+    "easiness",
+    "hardest",
+    "load_scores",
+    "make_recipe",
+    "open_dataset",
+    "overlap",
+    "rank_correlation",
+    "reliability",
+]

@@ -91,6 +91,8 @@ def measure_logits(logits_BK: torch.Tensor, labels_B: torch.Tensor) -> torch.Ten
     # away beside the one, and the easiest examples of a well trained network would tie at zero.
     gap = ahead_BK.logsumexp(dim=1)
     losses = nn.functional.softplus(gap).masked_fill(of_label[:, 0].isinf(), float("nan"))
-    errors = logits_BK.softmax(dim=1).scatter(1, column, -gap.sigmoid()[:, None])
+    # The label's error, 1 - p, is the sum of all others': drawn out of the norm, it leaves shares of order one, where
+    # squares of the errors themselves would underflow.
+    el2n = gap.sigmoid() * (1 + ahead_BK.softmax(dim=1).square().sum(dim=1)).sqrt()
     correct = (logits_BK.argmax(dim=1) == labels_B).float()
-    return torch.stack([losses, errors.norm(dim=1), -ahead_BK.amax(dim=1), correct])
+    return torch.stack([losses, el2n, -ahead_BK.amax(dim=1), correct])

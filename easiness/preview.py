@@ -50,11 +50,17 @@ def write_preview(
     counts = class_counts(table, dataset.class_names)
     ordered = table.sort_values("rank")
     easy, hard = ordered.head(_PICTURES), ordered.tail(_PICTURES)[::-1]
-    in_easy, in_hard = (table.loc[table["set"] == name, "easiness"] for name in ("easy", "hard"))
+    in_easy, in_hard = (table[table["set"] == name] for name in ("easy", "hard"))
+    # Sets that were cut in every class have no common cut to be drawn.
+    cut_as_one = in_easy["rank"].max() == len(in_easy)
     groups = table["group"].to_numpy() if "group" in table else None
     drawn = {
         "histogram": figures.easiness_histogram(
-            scores, easy_cut=in_easy.max(), hard_cut=in_hard.min(), groups_N=groups, title=title
+            scores,
+            easy_cut=in_easy["easiness"].max() if cut_as_one else None,
+            hard_cut=in_hard["easiness"].min() if cut_as_one else None,
+            groups_N=groups,
+            title=title,
         ),
         "trajectory": figures.trajectory_by_decile(trajectory_TN, deciles(scores), updates_T, title=title),
         "easiest_and_hardest": figures.easiest_and_hardest(

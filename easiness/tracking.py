@@ -17,6 +17,8 @@ from pathlib import Path
 # A server that does not answer is reported in seconds. MLflow reads these when it is called, and a user may set others.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+# Its bars for a handful of small files would stand between our own, and fill a log.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
 import numpy as np

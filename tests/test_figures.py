@@ -71,6 +71,7 @@ SAMPLES = {
     "histogram": lambda: histogram(title=LONG),
     "histogram, groups": lambda: histogram(groups_N=np.resize(["majority", "minority", "wrong"], SPREAD.size)),
     "histogram, one example": lambda: figures.easiness_histogram([0.5], easy_cut=0.5, hard_cut=0.5),
+    "histogram, no common cut": lambda: figures.easiness_histogram(SPREAD, easy_cut=None, hard_cut=None),
     "histogram, zeros": lambda: figures.easiness_histogram(np.zeros(30), easy_cut=0, hard_cut=0),
     "trajectory": lambda: figures.trajectory_by_decile(
         np.outer([1, 0.5, 0.2], SPREAD), np.arange(3000) % 10, [500_500, 1_001_000, 1_501_500]

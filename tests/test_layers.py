@@ -25,6 +25,7 @@ FLOORS = {
     "tracking": "tracking",
     "commandline": "commandline",
     "experiments": "experiments",
+    "benchmarks": "benchmarks",
 }
 
 # From which floors a room may import, besides its own.
@@ -42,9 +43,11 @@ BELOW = {
     "tracking": "F0",
     "commandline": "",
     "experiments": "F0 F1 F2 F3 tracking commandline",
+    "benchmarks": "F0 F1 F2 F3 F4 P1 P2 P3 tables tracking experiments",
 }
 
 NUMPY_ONLY = ("P1", "P2")
+TORCH_BESIDES_F = ("experiments", "benchmarks")
 # What only these rooms may import, and what the rest of the house must not know.
 ONE_ROOM = {
     "mlflow": {"tracking"},
@@ -111,7 +114,7 @@ def complaints(name, source, known, is_package=False):
             wrong.append(f"{name} imports {top}, which is for {', '.join(sorted(ONE_ROOM[top]))}")
         elif floor in NUMPY_ONLY and top not in {"numpy", *sys.stdlib_module_names}:
             wrong.append(f"{name} imports {top}, and is to know numpy only")
-        elif top in ("torch", "torchvision") and not floor.startswith("F") and floor != "experiments":
+        elif top in ("torch", "torchvision") and not floor.startswith("F") and floor not in TORCH_BESIDES_F:
             wrong.append(f"{name} imports {top}")
     return wrong
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from easiness.commandline import options_of, parse_options
+from tests.parameter_tables import README, table, with_table
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
@@ -72,9 +73,11 @@ def test_every_dependency_has_a_bounded_range():
         assert re.search(r">=[\d.]+,<[\d.]+$|==[\d.]+$", requirement), requirement
 
 
-def test_readme_names_every_entry_point_and_parameter():
-    readme = (ROOT / "README.md").read_text()
-    for name in ENTRY_POINTS:
-        assert f"`{name}`" in readme
-        for parameter in PROJECT["entry_points"][name]["parameters"]:
-            assert f"`{parameter}`" in readme, f"{parameter} of {name} is missing in README.md"
+def test_readme_tables_are_those_of_mlproject_and_docstrings():
+    readme = README.read_text()
+    assert with_table(readme) == readme, "run: python -m tests.parameter_tables"
+
+
+def test_every_parameter_is_described():
+    missing = [line for line in table().splitlines() if line.startswith("| `") and line.endswith("|  |")]
+    assert missing == []

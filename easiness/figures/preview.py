@@ -19,8 +19,8 @@ SHOWN_PER_END = 15  # classes at either end, where there are too many to show al
 def easiness_histogram(
     easiness_N: np.ndarray,
     *,
-    easy_cut: float,
-    hard_cut: float,
+    easy_cut: float | None,
+    hard_cut: float | None,
     groups_N: Sequence[str] | np.ndarray | None = None,
     title: str = "",
 ) -> Figure:
@@ -31,7 +31,8 @@ def easiness_histogram(
     easiness_N
         (N,) mean cross-entropy in nats; lower = easier.
     easy_cut, hard_cut
-        Highest easiness in the easy set and lowest easiness in the hard set, in nats.
+        Highest easiness in the easy set and lowest easiness in the hard set, in nats; None for sets that were cut in
+        every class, since these have no common cut.
     groups_N
         (N,) name of the known group of each example (as of a planted dataset); the largest is drawn below.
     title
@@ -48,7 +49,7 @@ def easiness_histogram(
         raise ValueError(
             f"{count} of {easiness_N.size} values of easiness_N are not finite; drop the trial they are from"
         )
-    if not easy_cut <= hard_cut:
+    if easy_cut is not None and hard_cut is not None and not easy_cut <= hard_cut:
         raise ValueError(f"easy_cut {easy_cut:g} > hard_cut {hard_cut:g}; lower easiness is easier, so swap them")
 
     logarithmic = style.spans_decades(easiness_N)
@@ -91,12 +92,14 @@ def easiness_histogram(
         style.log_ticks(axes.xaxis)
     # A cut at 0 is off a logarithmic axis: it is drawn at the axis' end and named in full.
     for cut, colour, dash, name in (
-        (easy_cut, style.EASY, (4, 1.5), f"easy set: at or below {easy_cut:.3g}"),
-        (hard_cut, style.HARD, (1.5, 1.5), f"hard set: at or above {hard_cut:.3g}"),
+        (easy_cut, style.EASY, (4, 1.5), "easy set: at or below"),
+        (hard_cut, style.HARD, (1.5, 1.5), "hard set: at or above"),
     ):
+        if cut is None:
+            continue
         place = max(cut, edges[0]) if logarithmic else cut
         axes.axvline(place, color=colour, linewidth=2, dashes=dash)
-        handles.append(Line2D([], [], color=colour, linewidth=2, dashes=dash, label=name))
+        handles.append(Line2D([], [], color=colour, linewidth=2, dashes=dash, label=f"{name} {cut:.3g}"))
     axes.grid(visible=False, axis="x")
     style.whole_ticks(axes.yaxis)
     style.label(axes, x=x_label, y="number of examples")

@@ -173,6 +173,8 @@ def label(axes: Axes, *, x: str, y: str) -> None:
 
 def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
     """Put the legend under the axes, never over data, in as many columns as fit, and make room for it."""
+    if not handles:
+        return
     labels = [fit(str(handle.get_label()), WIDTH - 0.8, SMALL, lines=2) for handle in handles]
     widest = max(text_width(line, SMALL) for text in labels for line in text.split("\n"))
     columns = max(1, min(len(labels), int((WIDTH - 0.1) / (widest + 0.62))))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from easiness.bench_matching import _match_naively, bench_matching
+from easiness.benchmarks.matching import _match_naively, bench_matching
 from easiness.matching import match_pairs
 from easiness.sides import MatchOptions, ScoredModel
 

@@ -1,0 +1,72 @@
+"""The README's tables of entry points, made from MLproject and the docstrings: `python -m tests.parameter_tables`."""
+
+import dataclasses
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+BEGIN, END = "<!-- parameters: begin -->", "<!-- parameters: end -->"
+DEBUG = "Show the traceback of an error."
+
+
+def described(documentation):
+    """Texts of numpydoc's Parameters or Attributes, by name."""
+    texts, names = {}, []
+    inside = False
+    for line in inspect.cleandoc(documentation or "").splitlines():
+        if re.fullmatch(r"(Parameters|Attributes)", line):
+            inside = True
+        elif line and not line.startswith(" ") and " : " not in line and not re.fullmatch(r"[\w, ]+|-+", line):
+            inside = False
+        elif inside and (head := re.fullmatch(r"([\w, ]+?)(?: : .*)?", line)) and not line.startswith(" "):
+            names = [name.strip() for name in head[1].split(",")]
+        elif inside and line.startswith(" "):
+            for name in names:
+                texts[name] = f"{texts.get(name, '')} {line.strip()}".strip()
+    return texts
+
+
+def texts_of(function):
+    """What every option of an entry point is for; fields of `Setup` that are the recipe's own are described there."""
+    texts = described(function.__doc__)
+    for parameter in inspect.signature(function).parameters.values():
+        if dataclasses.is_dataclass(parameter.annotation):
+            own = described(parameter.annotation.__doc__)
+            recipe = described(importlib.import_module("easiness.recipes").Recipe.__doc__)
+            shared = {name for name, text in own.items() if text == "Fields of `Recipe`."}
+            texts |= {name: recipe[name] if name in shared and name in recipe else text for name, text in own.items()}
+    return texts
+
+
+def table():
+    """Markdown of all entry points: one paragraph and one folded table each."""
+    project = yaml.safe_load((ROOT / "MLproject").read_text())
+    parts = []
+    for name, entry in project["entry_points"].items():
+        function = getattr(importlib.import_module(f"entrypoints.{name}"), name)
+        texts = texts_of(function) | {"debug": DEBUG}
+        first = inspect.cleandoc(function.__doc__).split("\n\n")[0].replace("\n", " ")
+        rows = [
+            f"| `{key}` | `{spec['default']}` | {texts.get(key, '')} |".replace("| `` |", "| |")
+            for key, spec in entry["parameters"].items()
+        ]
+        parts.append(
+            f"**`{name}`** · {first}\n\n<details><summary>parameters</summary>\n\n"
+            "| parameter | default | what it is |\n|---|---|---|\n" + "\n".join(rows) + "\n\n</details>\n"
+        )
+    return "\n".join(parts)
+
+
+def with_table(readme):
+    """README with the present tables between the two marks."""
+    before, rest = readme.split(BEGIN)
+    return f"{before}{BEGIN}\n\n{table()}\n{END}{rest.split(END)[1]}"
+
+
+if __name__ == "__main__":
+    README.write_text(with_table(README.read_text()))
