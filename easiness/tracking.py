@@ -215,8 +215,8 @@ def log_model(run_id: str, model: object, example_BCHW: np.ndarray) -> None:
         )
 
 
-def find_trials(run_id: str, digests: Collection[str]) -> dict[str, str]:
-    """Finished trials, in the experiment of a run, that are known by these digests.
+def find_trials(run_id: str, digests: Collection[str], kind: str = "trial") -> dict[str, str]:
+    """Finished trials (or others of a `kind`), in the experiment of a run, that are known by these digests.
 
     Returns
     -------
@@ -224,7 +224,7 @@ def find_trials(run_id: str, digests: Collection[str]) -> dict[str, str]:
         Run id by digest; the latest where there are several.
     """
     found = {}
-    for run in _search(run_id, "tags.`easiness.kind` = 'trial' and attributes.status = 'FINISHED'"):
+    for run in _search(run_id, f"tags.`easiness.kind` = '{kind}' and attributes.status = 'FINISHED'"):
         digest = run.data.tags.get("easiness.trial_digest")
         if digest in digests:
             found.setdefault(digest, run.info.run_id)
@@ -233,7 +233,7 @@ def find_trials(run_id: str, digests: Collection[str]) -> dict[str, str]:
 
 def close_cut_off(run_id: str, digests: Collection[str]) -> None:
     """Mark runs of this machine that were cut off in the middle of these trials as KILLED, and their parents."""
-    for run in _search(run_id, "tags.`easiness.kind` = 'trial' and attributes.status = 'RUNNING'"):
+    for run in _search(run_id, "attributes.status = 'RUNNING'"):
         tags = run.data.tags
         if tags.get("easiness.trial_digest") in digests and all(
             tags.get(key) == value for key, value in _host().items()
