@@ -8,6 +8,7 @@ from easiness import tracking
 from easiness.architectures import build_model
 from easiness.commandline import caller_path
 from easiness.datasets import Dataset, open_dataset
+from easiness.kept import kept_rows, read_kept
 from easiness.recipes import Recipe, make_recipe
 from easiness.tracking import DataDescription
 from easiness.training import scored_updates
@@ -41,6 +42,8 @@ class Setup:
         auto, cpu or cuda.
     skip_bad : bool
         Leave out files that are no images, instead of stopping.
+    keep : str or None
+        List of the training examples to keep, .csv or .npy, as `ablate` writes it; the others are left out.
     log_models : str
         Of which trials to log the final network: last, all or none.
     """
@@ -65,6 +68,7 @@ class Setup:
     engine: str = "auto"
     device: str = "auto"
     skip_bad: bool = False
+    keep: str | None = None
     log_models: str = "last"
 
 
@@ -123,6 +127,9 @@ def open_experiment(setup: Setup) -> Experiment:
     common = {"seed": recipe.seed, "skip_bad": setup.skip_bad}
     train = open_dataset(setup.dataset, root, split="train", limit=setup.limit, **common)
     val = open_dataset(setup.dataset, root, split="val", limit=setup.limit_val, **common)
+    if setup.keep is not None:
+        path = caller_path(setup.keep)
+        train = train.subset(kept_rows(train, read_kept(path), path))
     scored_updates(recipe, len(train))
     build_model(recipe.model, train.num_classes, image_size=recipe.resolution, seed=0)
     return Experiment(recipe, train, val, device, setup)

@@ -146,6 +146,20 @@ class Recipe:
         return self.learning_rate / 10**passed
 
 
+def recipe_from(settings: dict[str, object]) -> Recipe:
+    """Recipe whose `settings()` were written to json and read back.
+
+    Raises
+    ------
+    ValueError
+        If a field is unknown or missing: another version wrote it.
+    """
+    try:
+        return Recipe(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+    except TypeError as error:
+        raise ValueError(f"these are no settings of this version's recipes ({error})") from None
+
+
 def _sha256(content: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
