@@ -224,8 +224,8 @@ def run_ablation(
     plan.check(len(train))
     if STEPWISE in plan.strategies and scoring.recipe.trials < LEAST_TRIALS:
         raise ValueError(
-            f"the score run has {scoring.recipe.trials} trial, and stepwise scores what is left with as many; score with "
-            f"trials={LEAST_TRIALS} or more, or leave stepwise out of strategies"
+            f"the score run has {scoring.recipe.trials} trial, and stepwise scores what is left with as many; score "
+            f"with trials={LEAST_TRIALS} or more, or leave stepwise out of strategies"
         )
     steps = stepwise_plan(plan.removing_ratios, len(train), STEP) if STEPWISE in plan.strategies else []
     levels = sorted({step.before for step in steps}) or [0]

@@ -1,4 +1,4 @@
-"""What an ablation found, as tables and sentences: accuracy of every arm, what it really removed, what that is worth."""
+"""What an ablation found, as tables and sentences: accuracy of every arm, what it really removed, what that costs."""
 
 from collections.abc import Callable, Sequence
 
@@ -134,7 +134,7 @@ def differences_table(accuracy: pd.DataFrame, strategies: Sequence[str]) -> pd.D
 
 
 def costs_table(accuracy: pd.DataFrame, strategies: Sequence[str]) -> pd.DataFrame:
-    """Accuracy minus that with nothing removed, at the same seed; columns as `differences_table`. Below 0 = it costs."""
+    """Accuracy minus that with nothing removed, at the same seed, below 0 = it costs; else as `differences_table`."""
     return _against(accuracy, strategies, lambda ratio: (NOTHING, 0.0))
 
 

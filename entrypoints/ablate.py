@@ -160,7 +160,8 @@ def choose_moment(scores: Scores, moment: int | None) -> tuple[np.ndarray, Scori
     updates = scores.updates.tolist()
     if moment not in updates:
         raise ValueError(
-            f"score_moment is {moment}, and score run {scores.run_id} scored after {', '.join(map(str, updates))} updates"
+            f"score_moment is {moment}, and score run {scores.run_id} scored after {', '.join(map(str, updates))} "
+            "updates"
         )
     recipe = recipe_from(scores.manifest["recipe"])
     return scores.trajectory[updates.index(moment)], Scoring(recipe, moment, len(scores.table))

@@ -10,8 +10,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "easiness"
 
 # Rooms by floor; a package stands for all of its modules.
 FLOORS = {
-    "F0": """version recipes randomness datasets kept planted cifar10 image_files image_folder imagenet validation_list beton
-             crew architectures torchvision_import""",
+    "F0": """version recipes randomness datasets planted cifar10 image_files image_folder imagenet validation_list beton
+             crew architectures torchvision_import kept""",
     "F1": "loaders packing",
     "F2": "training measuring",
     "F3": "trials engines progress",
