@@ -33,7 +33,7 @@ NOTHING = "none"
 LEAST_TRIALS = 2
 
 # Purposes of seeds that are spawned from the same one; trials have the short keys (0,), (1,), …
-_DRAW, _RESCORE = 1, 2
+_DRAW, _RESCORE, _TRAIN = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,11 @@ class Scoring:
         epochs = self.moment / updates_per_epoch(self.count, self.recipe.batch_size)
         per_epoch = updates_per_epoch(count, self.recipe.batch_size)
         moment = max(round(epochs * per_epoch), min(self.moment, 1))
-        seed = np.random.SeedSequence(self.recipe.seed, spawn_key=(_RESCORE, path, count))
         return dataclasses.replace(
             self.recipe,
             epochs=max(math.ceil(moment / per_epoch), 1),
             score_at=(moment,),
-            seed=int(seed.generate_state(1)[0]),
+            seed=_spawned(self.recipe.seed, _RESCORE, path, count),
         )
 
 
@@ -276,9 +275,8 @@ def _arms_at_once(plan: Plan, train: Dataset, easiness_N: np.ndarray) -> list[Ar
         for ratio in plan.removing_ratios:
             count = removal_count(ratio, len(train))
             for seed in range(plan.seeds):
-                arms.append(
-                    Arm(strategy, ratio, seed, _left(plan, train, everything, easiness_N, strategy, seed, count))
-                )
+                kept = _left(plan, train, everything, easiness_N, strategy, seed, count)
+                arms.append(Arm(strategy, ratio, seed, kept))
     return arms
 
 
@@ -335,7 +333,8 @@ def _equal_arms(arms: Sequence[Arm]) -> list[list[Arm]]:
 def _arm_job(plan: Plan, recipe: Recipe, whole: int, group: Sequence[Arm]) -> Job:
     """Build the one training of arms that keep the same examples."""
     arm = group[0]
-    own = dataclasses.replace(recipe, score_at=None, trials=1)
+    # Not the seeds of the networks that scored: an arm must not meet the luck that its examples were chosen by.
+    own = dataclasses.replace(recipe, score_at=None, trials=1, seed=_spawned(recipe.seed, _TRAIN, 0, 0))
     if plan.equal_updates:
         longer = updates_per_epoch(whole, own.batch_size) / updates_per_epoch(len(arm.kept), own.batch_size)
         epochs, schedule_epochs = (max(round(longer * each), 1) for each in (own.epochs, own.schedule_epochs))
@@ -352,6 +351,10 @@ def _arm_job(plan: Plan, recipe: Recipe, whole: int, group: Sequence[Arm]) -> Jo
             "easiness.seed": str(arm.seed),
         },
     )
+
+
+def _spawned(seed: int, *key: int) -> int:
+    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1)[0])
 
 
 def _scoring_jobs(scoring: Scoring, rows: np.ndarray, seed: int, whole: int) -> list[Job]:

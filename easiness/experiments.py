@@ -101,12 +101,19 @@ class Experiment:
 
     def describe(self) -> str:
         """One line for a person: which data, how many, how trained."""
-        recipe, train = self.recipe, self.train
+        recipe = self.recipe
+        return (
+            f"{self.describe_data()}; {recipe.trials} trials of {recipe.epochs} epochs, batch {recipe.batch_size}, "
+            f"learning rate {recipe.learning_rate:g}, on {self.device}"
+        )
+
+    def describe_data(self) -> str:
+        """One line for a person: which data, and how many."""
+        train = self.train
         skipped = f", {len(train.skipped)} bad files skipped" if train.skipped else ""
         return (
             f"{self.name}: {len(train)} training and {len(self.val)} validation images of {train.num_classes} classes "
-            f"(fingerprint {train.fingerprint[:12]}{skipped}); {recipe.trials} trials of {recipe.epochs} epochs, batch "
-            f"{recipe.batch_size}, learning rate {recipe.learning_rate:g}, on {self.device}"
+            f"(fingerprint {train.fingerprint[:12]}{skipped})"
         )
 
 

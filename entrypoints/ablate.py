@@ -76,7 +76,7 @@ def ablate(
         experiment.recipe.seed,
     )
     plan.check(len(experiment.train))
-    print(experiment.describe())
+    print(describe(experiment, plan))
     with tracking.tracked_run("ablate", f"ablate {experiment.name}") as run_id:
         log_experiment(run_id, experiment)
         found = find_scores(run_id, scores, experiment)
@@ -125,8 +125,19 @@ def ablate(
             write_figures(folder / "figures", *shown, plan.strategies, experiment.name)
             tracking.log_folder(run_id, folder)
         note = "\n".join(f"- {line}" for line in summary)
-        tracking.set_tags(run_id, {"mlflow.note.content": f"{experiment.describe()}\n\n{note}"})
+        tracking.set_tags(run_id, {"mlflow.note.content": f"{describe(experiment, plan)}\n\n{note}"})
         say(run_id, tables, summary, seeds)
+
+
+def describe(experiment: Experiment, plan: Plan) -> str:
+    """One line for a person: which data, what is removed, how each arm is trained."""
+    recipe = experiment.recipe
+    ratios = ", ".join(f"{100 * ratio:g}" for ratio in plan.removing_ratios)
+    return (
+        f"{experiment.describe_data()}; removing {ratios} % by {', '.join(plan.strategies)}, {plan.seeds} seeds each; "
+        f"every arm {recipe.epochs} epochs, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}, on "
+        f"{experiment.device}"
+    )
 
 
 def find_scores(run_id: str, scores: str | None, experiment: Experiment) -> Scores:
