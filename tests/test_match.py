@@ -48,15 +48,17 @@ def only_match():
     return run, tracking.fetch(run.info.run_id)
 
 
-def two_runs(tmp_path, dataset, **more):
-    """Score runs of two models, the losses of each by name."""
+def two_runs(tmp_path, dataset, source="moved", **more):
+    """Score runs of two models, the losses of each by name; without pictures, which take time, unless with source."""
     losses = {name: draw_losses(dataset, seed, **more) for seed, name in enumerate(("alpha", "beta"))}
-    ids = [log_score_run(tmp_path, dataset, losses_TMN, model=name) for name, losses_TMN in losses.items()]
+    ids = [
+        log_score_run(tmp_path, dataset, losses_TMN, model=name, source=source) for name, losses_TMN in losses.items()
+    ]
     return ids, losses
 
 
 def test_a_match_run_keeps_the_contract(store, monkeypatch, capsys, tmp_path, dataset):
-    ids, losses = two_runs(tmp_path, dataset)
+    ids, losses = two_runs(tmp_path, dataset, source=None)
     call(monkeypatch, *QUICK)
     said = capsys.readouterr().out
     run, folder = only_match()
@@ -121,7 +123,7 @@ def test_disagreement_names_the_examples_with_their_ranks(store, monkeypatch, tm
     losses[1][-1, :, 17] = 1e3  # the hardest of beta
     losses[0][-1, :, 17] = 1e-6  # the easiest of alpha
     for name, losses_TMN in zip(("alpha", "beta"), losses, strict=True):
-        log_score_run(tmp_path, dataset, losses_TMN, model=name)
+        log_score_run(tmp_path, dataset, losses_TMN, model=name, source="moved")
     call(monkeypatch, *QUICK)
     _, folder = only_match()
     table = pd.read_csv(folder / "disagreement.csv")
@@ -165,7 +167,9 @@ def test_latest_run_of_each_model_on_the_data_scored_last(store, monkeypatch, ca
 
 
 def test_named_runs_of_one_model_are_told_apart(store, monkeypatch, tmp_path, dataset):
-    ids = [log_score_run(tmp_path, dataset, draw_losses(dataset, seed), model="alpha") for seed in range(2)]
+    ids = [
+        log_score_run(tmp_path, dataset, draw_losses(dataset, seed), model="alpha", source="moved") for seed in range(2)
+    ]
     call(monkeypatch, *QUICK, f"--runs={ids[1]},{ids[0]}")
     _, folder = only_match()
     names = {f"alpha ({run_id[:8]})" for run_id in ids}
@@ -245,8 +249,7 @@ def test_wrong_words_are_answered_in_one_line(store, monkeypatch, capsys, tmp_pa
 
 
 def test_pictures_that_are_not_here_are_done_without(store, monkeypatch, capsys, tmp_path, dataset):
-    for seed, name in enumerate(("alpha", "beta")):
-        log_score_run(tmp_path, dataset, draw_losses(dataset, seed), model=name, source="moved")
+    two_runs(tmp_path, dataset, source="moved")
     call(monkeypatch, *QUICK)
     assert "no pictures, the images are not found here: " in capsys.readouterr().out
     _, folder = only_match()
@@ -266,7 +269,7 @@ def test_pictures_of_other_data_are_not_shown(store, monkeypatch, capsys, tmp_pa
 
 def test_one_run_against_outside_scores(store, monkeypatch, capsys, tmp_path, dataset):
     losses_TMN = draw_losses(dataset, 0)
-    log_score_run(tmp_path, dataset, losses_TMN, model="alpha")
+    log_score_run(tmp_path, dataset, losses_TMN, model="alpha", source="moved")
     hardness_N = losses_TMN[-1].mean(axis=0, dtype=float)
     pd.DataFrame({"example_id": dataset.example_ids, "el2n": hardness_N}).to_csv("outside.csv", index=False)
     call(monkeypatch, *QUICK, "--against=outside.csv")
