@@ -159,7 +159,7 @@ def class_sheet(dataset: Dataset, table: pd.DataFrame, class_name: str, model: s
     ends = (members.head(count), members.tail(count)[::-1])
     return figures.easiest_and_hardest(
         *([dataset.images[row] for row in end.index] for end in ends),
-        *([f"#{row.example_id}\n{row.easiness:.3g} nats" for row in end.itertuples()] for end in ends),
+        *([f"#{row.example_id}\n{row.easiness:.2f} nats" for row in end.itertuples()] for end in ends),
         title=f"{class_name}: easiest and hardest of {len(members)}, {model}",
     )
 
@@ -211,7 +211,7 @@ def class_averages(measured: ClassDiversity, model: str) -> Figure:
         list(sets),
         [(each.variance, each.low, each.high) for each in sets.values()],
         title=(
-            f"{measured.class_name}: average of {sets['easy'].images} images each, {model}\n"
+            f"{measured.class_name}, {model}: averages of {sets['easy'].images} images\n"
             f"hard > random > easy: p = {measured.test.p:.2g}"
         ),
     )

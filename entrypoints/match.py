@@ -61,7 +61,8 @@ def match(
     data : str, optional
         Archive or folder that holds the images; where they were when they were scored, where none is given.
     """
-    options = MatchOptions(fraction=fraction, draws=draws, seed=seed, threads=threads or os.cpu_count() or 1)
+    threads = (os.cpu_count() or 1) if threads is None else threads
+    options = MatchOptions(fraction=fraction, draws=draws, seed=seed, threads=threads)
     with tracking.tracked_run("match", "match") as run_id, tempfile.TemporaryDirectory() as place:
         scores = open_matched_runs(run_id, runs, one_is_enough=against is not None)
         manifest, table = scores[0].manifest, scores[0].table
@@ -121,8 +122,9 @@ def say(run_id: str, results: MatchingResults, sentences: list[str]) -> None:
     for name, table in tables.items():
         if len(table):
             print(f"\n{name}:\n{table.to_string(index=False, float_format='{:.3f}'.format, na_rep='')}")
-    print("", *sentences, sep="\n")
-    print(f"run id     {run_id}")
+    if sentences:
+        print("\n" + "\n".join(sentences))
+    print(f"\nrun id     {run_id}")
     print(f"artifacts  {tracking.artifact_place(run_id)}")
     print(f"open       {tracking.how_to_open()}")
 

@@ -87,7 +87,7 @@ def test_both_figures_under_every_model_and_the_table(capsys):
     assert (table["low"] <= table["variance"]).all()
     captions = [text.get_text() for text in drawn["fig1_class_0_one"].axes[0].texts]
     easiest = tables["one"].query("class_name == 'class 0'").sort_values("easiness").iloc[0]
-    assert f"#{easiest.example_id}\n{easiest.easiness:.3g} nats" in captions
+    assert f"#{easiest.example_id}\n{easiest.easiness:.2f} nats" in captions
     drawn, measured = look_at_classes(dataset, tables, ("class 0", "class 2"), **LOOK | {"fraction": 0.05})
     assert measured == {}
     assert set(drawn) == {"fig1_class_0_one", "fig1_class_0_two_x"}
