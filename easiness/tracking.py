@@ -320,7 +320,7 @@ class Scores:
         return self.measure("losses")
 
     def measure(self, name: str) -> np.ndarray:
-        """(T, M, N) float32 of a measure: losses, el2n, margin or correct, fetched from the trials' runs."""
+        """(T, M, N) float32 of a measure: losses, el2n, margin, correct or predicted, fetched from the trials' runs."""
         run_ids = [trial["run_id"] for trial in self.manifest["trials"]]
         return read_trials(run_ids, name, self.updates, self.manifest["fingerprint"], self.tracking_uri)
 
@@ -335,7 +335,7 @@ def read_trials(
     run_ids : sequence of str
         M runs of trials.
     measure : str
-        losses, el2n, margin or correct.
+        losses, el2n, margin, correct or predicted.
     updates : sequence of int
         T scored moments.
     fingerprint : str

@@ -20,7 +20,7 @@ FLOORS = {
     "P2": "resampling matching sides comparing disagreement diversity selection",
     "P3": "figures",
     # Data sets with their scores, for people: between the columns, and free of torch.
-    "tables": "tables",
+    "tables": "tables thumbnails",
     "preview": "preview ablation_preview",
     "tracking": "tracking",
     "commandline": "commandline",
