@@ -11,17 +11,17 @@ PACKAGE = Path(__file__).resolve().parents[1] / "easiness"
 # Rooms by floor; a package stands for all of its modules.
 FLOORS = {
     "F0": """version recipes randomness datasets planted cifar10 image_files image_folder imagenet validation_list beton
-             crew architectures torchvision_import""",
+             crew architectures torchvision_import kept""",
     "F1": "loaders packing",
     "F2": "training measuring",
     "F3": "trials engines progress",
-    "F4": "tracked_trials ablation",
-    "P1": "scores sets",
+    "F4": "tracked_trials ablation ablation_tables",
+    "P1": "scores sets paired",
     "P2": "resampling matching sides comparing disagreement diversity selection",
     "P3": "figures",
     # Data sets with their scores, for people: between the columns, and free of torch.
-    "tables": "tables",
-    "preview": "preview",
+    "tables": "tables thumbnails",
+    "preview": "preview ablation_preview",
     "tracking": "tracking",
     "commandline": "commandline",
     "experiments": "experiments",
