@@ -66,13 +66,15 @@ def shown_classes(dataset: str, class_names: tuple[str, ...], class_name: str | 
     return class_name, class_name
 
 
-def reopen_dataset(manifest: Mapping[str, object], root: Path | None) -> Dataset:
+def reopen_dataset(manifest: Mapping[str, object], example_ids_N: np.ndarray, root: Path | None) -> Dataset:
     """Open the training set of a score run again, and make sure that it is the same.
 
     Parameters
     ----------
     manifest : mapping
         Of the score run.
+    example_ids_N : numpy.ndarray
+        (N,) which rows of the whole dataset it scored, by a limit or by a list of what to keep.
     root : pathlib.Path or None
         Archive or folder that holds it now.
 
@@ -83,14 +85,10 @@ def reopen_dataset(manifest: Mapping[str, object], root: Path | None) -> Dataset
     ValueError
         If it cannot be read, or has another fingerprint.
     """
-    dataset = open_dataset(
-        manifest["dataset"],
-        root,
-        split="train",
-        limit=manifest["limit"],
-        seed=manifest["recipe"]["seed"],
-        skip_bad=bool(manifest["skipped"]),
-    )
+    seed, skip_bad = manifest["recipe"]["seed"], bool(manifest["skipped"])
+    dataset = open_dataset(manifest["dataset"], root, split="train", seed=seed, skip_bad=skip_bad)
+    if not np.array_equal(example_ids_N, dataset.example_ids):
+        dataset = dataset.subset(example_ids_N)
     if dataset.fingerprint != manifest["fingerprint"]:
         raise ValueError(
             f"the data at {root or 'their usual place'} have fingerprint {dataset.fingerprint[:12]}, and the scores "

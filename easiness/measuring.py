@@ -1,4 +1,4 @@
-"""Loss, EL2N, margin and correctness of every example, from one pass in eval mode without augmentation."""
+"""Loss, EL2N, margin and predicted label of every example, from one pass in eval mode without augmentation."""
 
 from dataclasses import dataclass, fields
 
@@ -23,12 +23,15 @@ class Measurements:
         Logit of the label minus the greatest other logit; higher = easier, above 0 = correct (Pleiss et al. 2020).
     correct : numpy.ndarray
         1 where the label has the greatest logit, else 0.
+    predicted : numpy.ndarray
+        Label with the greatest logit, 0 to K - 1.
     """
 
     losses: np.ndarray
     el2n: np.ndarray
     margin: np.ndarray
     correct: np.ndarray
+    predicted: np.ndarray
 
 
 MEASURES = tuple(field.name for field in fields(Measurements))
@@ -82,7 +85,7 @@ def measure_logits(logits_BK: torch.Tensor, labels_B: torch.Tensor) -> torch.Ten
     Returns
     -------
     torch.Tensor
-        (4, B) float32: losses, EL2N, margin, correct.
+        (5, B) float32: losses, EL2N, margin, correct, predicted label (whole numbers up to 2**24 are exact).
     """
     column = labels_B[:, None]
     of_label = logits_BK.gather(1, column)
@@ -94,5 +97,6 @@ def measure_logits(logits_BK: torch.Tensor, labels_B: torch.Tensor) -> torch.Ten
     # The label's error, 1 - p, is the sum of all others': drawn out of the norm, it leaves shares of order one, where
     # squares of the errors themselves would underflow.
     el2n = gap.sigmoid() * (1 + ahead_BK.softmax(dim=1).square().sum(dim=1)).sqrt()
-    correct = (logits_BK.argmax(dim=1) == labels_B).float()
-    return torch.stack([losses, el2n, -ahead_BK.amax(dim=1), correct])
+    predicted = logits_BK.argmax(dim=1)
+    correct = (predicted == labels_B).float()
+    return torch.stack([losses, el2n, -ahead_BK.amax(dim=1), correct, predicted.float()])

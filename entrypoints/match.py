@@ -4,6 +4,8 @@ import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from easiness import tracking
 from easiness.class_pictures import look_at_classes, reopen_dataset, shown_classes
 from easiness.commandline import caller_path, command
@@ -72,7 +74,7 @@ def match(
         if against is not None:
             path = caller_path(against)
             external = read_external_scores(path, table, column=against_column, polarity=against_polarity)
-        dataset = find_pictures(manifest, data)
+        dataset = find_pictures(manifest, table["example_id"].to_numpy(), data)
         title = log_matched_runs(run_id, scores)
         results = match_models(
             scored_models(scores, Path(place)), table, options, paper_models=paper_models(scores), external=external
@@ -93,11 +95,11 @@ def match(
         say(run_id, results, sentences)
 
 
-def find_pictures(manifest: dict[str, object], data: str | None) -> Dataset | None:
+def find_pictures(manifest: dict[str, object], example_ids: np.ndarray, data: str | None) -> Dataset | None:
     """Open the images of a score run again; without `data`, a line says so where they are not to be found."""
     source = data or manifest["source"]
     try:
-        return reopen_dataset(manifest, None if source is None else caller_path(source))
+        return reopen_dataset(manifest, example_ids, None if source is None else caller_path(source))
     except (OSError, ValueError) as error:
         if data is not None:
             raise
