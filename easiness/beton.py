@@ -10,6 +10,7 @@ bytes, none of which crosses a page; at the end a table of where the bytes of ea
 
 import hashlib
 import io
+import json
 import operator
 import os
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ _PLACE = np.dtype([("sample_id", "<u8"), ("ptr", "<u8"), ("size", "<u8")])
 _INT_FIELD, _IMAGE_FIELD = 1, 2
 
 # What is known of each example without reading its image.
-RECORD = np.dtype([("mode", "<i4"), ("height", "<i4"), ("width", "<i4"), ("size", "<i8"), ("ptr", "<i8")])
+RECORD = np.dtype([("ptr", "<i8"), ("size", "<i8"), ("height", "<i4"), ("width", "<i4"), ("mode", "<i4")], align=True)
 
 
 class EncodedImage(NamedTuple):
@@ -228,10 +229,19 @@ def read_index(path: Path) -> BetonIndex:
     # FFCV's own writer lists the places in the order in which its processes ended.
     sizes_by_place = dict(zip(places["ptr"].tolist(), places["size"].tolist(), strict=True))
     records["size"] = [sizes_by_place.get(ptr, -1) for ptr in records["ptr"].tolist()]
+    pixels = records["height"].astype(np.int64) * records["width"] * 3
+    unlike = (records["mode"] == RAW) & (records["size"] != pixels)
+    if unlike.any():
+        raise ValueError(f"{path} is damaged: {unlike.sum():,} raw images have another size than their pixels")
     beyond = (records["size"] < 0) | (records["ptr"] + records["size"] > whole)
     if beyond.any():
         raise ValueError(f"{path} is damaged: {beyond.sum():,} of {count:,} images lie outside of it; pack it again")
     return BetonIndex(records, examples["f1"].astype(np.int64))
+
+
+def manifest_path(beton: Path) -> Path:
+    """Where the manifest of a .beton is."""
+    return beton.with_suffix(".json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,8 +301,13 @@ class BetonImages(Sequence):
         return data
 
     def name(self, index: int) -> str:
-        """What a message calls the image."""
-        return f"image {self.rows[index]} of {self.path}"
+        """What a message calls the image: its number, and where it came from if the manifest says so."""
+        row = int(self.rows[index])
+        try:
+            source = json.loads(manifest_path(self.path).read_text())["sources"][row]
+        except (OSError, ValueError, LookupError):
+            return f"image {row} of {self.path}"
+        return f"image {row} of {self.path} ({source})"
 
     def take(self, rows: np.ndarray) -> "BetonImages":
         """Choose images by row, in the order of `rows`."""

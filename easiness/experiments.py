@@ -1,6 +1,6 @@
 """What every training entry point is given: model, data and recipe, checked and opened before a run begins."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 
@@ -8,7 +8,8 @@ from easiness import tracking
 from easiness.architectures import build_model
 from easiness.commandline import caller_path
 from easiness.datasets import Dataset, open_dataset
-from easiness.recipes import Recipe, make_recipe
+from easiness.loaders import choose_loader
+from easiness.recipes import LOADERS, Recipe, make_recipe
 from easiness.tracking import DataDescription
 from easiness.training import scored_updates
 
@@ -41,6 +42,10 @@ class Setup:
         auto, cpu or cuda.
     skip_bad : bool
         Leave out files that are no images, instead of stopping.
+    loader : str
+        auto, ffcv (packed data), torchvision (any files) or resident (in memory).
+    verify : str
+        How to check packed data before they are used: quick (tables and a sample) or full.
     log_models : str
         Of which trials to log the final network: last, all or none.
     """
@@ -65,6 +70,8 @@ class Setup:
     engine: str = "auto"
     device: str = "auto"
     skip_bad: bool = False
+    loader: str = "auto"
+    verify: str = "quick"
     log_models: str = "last"
 
 
@@ -82,6 +89,8 @@ class Experiment:
         Where to train.
     setup : Setup
         The options that it was made from.
+    why_loader : str
+        Why the recipe's loader was taken.
     """
 
     recipe: Recipe
@@ -89,6 +98,7 @@ class Experiment:
     val: Dataset
     device: torch.device
     setup: Setup
+    why_loader: str
 
     @property
     def name(self) -> str:
@@ -102,7 +112,8 @@ class Experiment:
         return (
             f"{self.name}: {len(train)} training and {len(self.val)} validation images of {train.num_classes} classes "
             f"(fingerprint {train.fingerprint[:12]}{skipped}); {recipe.trials} trials of {recipe.epochs} epochs, batch "
-            f"{recipe.batch_size}, learning rate {recipe.learning_rate:g}, on {self.device}"
+            f"{recipe.batch_size}, learning rate {recipe.learning_rate:g}, on {self.device}; "
+            f"loader {recipe.loader} ({self.why_loader})"
         )
 
 
@@ -116,16 +127,21 @@ def open_experiment(setup: Setup) -> Experiment:
     FileNotFoundError
         If the data are not there.
     """
-    names = {each.name for each in fields(Recipe)} & {each.name for each in fields(Setup)} - {"model", "dataset"}
-    recipe = make_recipe(setup.dataset, setup.model, **{name: getattr(setup, name) for name in names})
+    names = {each.name for each in fields(Recipe)} & {each.name for each in fields(Setup)}
+    chosen = {name: getattr(setup, name) for name in names - {"model", "dataset", "loader"}}
+    recipe = make_recipe(setup.dataset, setup.model, **chosen)
     device = choose_device(setup.device)
     root = None if setup.data is None else caller_path(setup.data)
-    common = {"seed": recipe.seed, "skip_bad": setup.skip_bad}
+    common = {"seed": recipe.seed, "skip_bad": setup.skip_bad, "verify": setup.verify}
     train = open_dataset(setup.dataset, root, split="train", limit=setup.limit, **common)
     val = open_dataset(setup.dataset, root, split="val", limit=setup.limit_val, **common)
+    if setup.loader not in ("auto", *LOADERS):
+        raise ValueError(f"loader is {setup.loader!r}, and must be one of auto, {', '.join(LOADERS)}")
+    loader, why_loader = choose_loader(setup.loader, recipe, train, val)
+    recipe = replace(recipe, loader=loader)
     scored_updates(recipe, len(train))
     build_model(recipe.model, train.num_classes, image_size=recipe.resolution, seed=0)
-    return Experiment(recipe, train, val, device, setup)
+    return Experiment(recipe, train, val, device, setup, why_loader)
 
 
 def log_experiment(run_id: str, experiment: Experiment) -> None:
@@ -135,7 +151,8 @@ def log_experiment(run_id: str, experiment: Experiment) -> None:
         DataDescription(data.name, data.split, source, data.fingerprint, len(data), data.num_classes)
         for data in (experiment.train, experiment.val)
     ]
-    tracking.log_settings(run_id, experiment.recipe.settings() | {"device": str(experiment.device)})
+    settled = {"device": str(experiment.device), "verify": experiment.setup.verify}
+    tracking.log_settings(run_id, experiment.recipe.settings() | settled)
     tracking.log_data(run_id, *descriptions)
     tracking.set_tags(
         run_id,

@@ -71,6 +71,10 @@ class ImageFiles(Sequence):
             )
         return image
 
+    def name(self, index: int) -> str:
+        """What a message calls the picture."""
+        return self.paths[index]
+
     def take(self, rows: np.ndarray) -> "ImageFiles":
         """Choose pictures by row, in the order of `rows`."""
         return ImageFiles(tuple(self.paths[row] for row in rows), self.sizes[rows])

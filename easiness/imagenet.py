@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from easiness.beton import DIGEST_SIZE, BetonImages, block_digest, read_index
+from easiness.beton import DIGEST_SIZE, BetonImages, block_digest, manifest_path, read_index
 from easiness.image_folder import ImageFolder, files_by_class, list_split, open_listed, require_folder
 from easiness.validation_list import is_flat, list_flat
 
@@ -73,11 +73,6 @@ class Manifest:
     def digest_table(self) -> np.ndarray:
         """(N, 16) uint8."""
         return np.frombuffer(bytes.fromhex(self.digests), np.uint8).reshape(-1, DIGEST_SIZE)
-
-
-def manifest_path(beton: Path) -> Path:
-    """Where the manifest of a .beton is."""
-    return beton.with_suffix(".json")
 
 
 def read_manifest(beton: Path) -> Manifest:

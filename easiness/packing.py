@@ -3,13 +3,10 @@
 import errno
 import hashlib
 import io
-import itertools
 import json
 import os
 import time
-from collections import deque
 from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,12 +24,14 @@ from easiness.beton import (
     BetonWriter,
     EncodedImage,
     WrittenBeton,
+    manifest_path,
     read_index,
 )
+from easiness.crew import work_ahead
 from easiness.datasets import dataset_of_folder
 from easiness.image_files import decode_image, printable, reason, refusal
 from easiness.image_folder import ImageFolder
-from easiness.imagenet import Manifest, manifest_path, read_manifest, verify_beton
+from easiness.imagenet import Manifest, read_manifest, verify_beton
 from easiness.randomness import uniforms
 
 MODES = ("jpg", "raw", "proportion")
@@ -271,18 +270,10 @@ def _encoded(paths: list[str], options: PackOptions, workers: int) -> Generator[
         except (OSError, ValueError) as error:
             return reason(error)
 
-    waiting: deque[Future] = deque()
-    rows = iter(range(len(paths)))
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            while True:
-                for row in itertools.islice(rows, 8 * workers - len(waiting)):
-                    waiting.append(pool.submit(encode, row))
-                if not waiting:
-                    return
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    def name(row: int) -> str:
+        return f"packing {printable(paths[row])}"
+
+    return work_ahead(range(len(paths)), encode, workers=workers, ahead=8 * workers, describe=name)
 
 
 def _up_to_date(target: Path, origin: str) -> Manifest | None:

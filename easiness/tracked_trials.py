@@ -16,7 +16,7 @@ import torch
 from easiness import tracking
 from easiness.datasets import Dataset
 from easiness.engines import choose_engine, run_trials
-from easiness.loaders import Staged, stage_resident
+from easiness.loaders import Staged, stage
 from easiness.measuring import MEASURES
 from easiness.progress import TrialDisplay
 from easiness.randomness import trial_seeds
@@ -248,14 +248,14 @@ def send_trial(run_id: str, task: TrialTask, *, with_model: bool) -> None:
 @contextmanager
 def _staged(train: Dataset, val: Dataset, recipe: Recipe, *, in_files: bool) -> Iterator[tuple[Staged, Staged]]:
     if not in_files:
-        yield stage_resident(train, val, recipe, None)
+        yield stage(train, val, recipe, None)
         return
     WORK.mkdir(exist_ok=True)
     for left_behind in WORK.glob("staged-*"):
         if not _alive(int(left_behind.name.split("-")[1])):
             shutil.rmtree(left_behind, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=WORK, prefix=f"staged-{os.getpid()}-") as folder:
-        yield stage_resident(train, val, recipe, Path(folder))
+        yield stage(train, val, recipe, Path(folder))
 
 
 def _alive(pid: int) -> bool:

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from easiness import imagenet
-from easiness.beton import BetonWriter, EncodedImage
+from easiness.beton import BetonWriter, EncodedImage, manifest_path
 from easiness.datasets import open_dataset
-from easiness.imagenet import Manifest, list_imagenet, manifest_path, verify_beton
+from easiness.imagenet import Manifest, list_imagenet, verify_beton
 from easiness.packing import PackOptions, pack
 
 

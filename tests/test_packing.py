@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from easiness.beton import JPEG, RAW
+from easiness.beton import JPEG, RAW, manifest_path
 from easiness.datasets import open_dataset
 from easiness.image_files import decode_image
-from easiness.imagenet import list_imagenet, manifest_path, read_manifest
+from easiness.imagenet import list_imagenet, read_manifest
 from easiness.packing import PackOptions, encode_image, pack
 
 OPTIONS = PackOptions(max_side=40)

@@ -2,5 +2,6 @@
 
 from easiness.loaders.protocol import Batch, Loader, Staged
 from easiness.loaders.resident import stage_resident
+from easiness.loaders.staging import choose_loader, stage
 
-__all__ = ["Batch", "Loader", "Staged", "stage_resident"]
+__all__ = ["Batch", "Loader", "Staged", "choose_loader", "stage", "stage_resident"]
