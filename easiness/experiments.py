@@ -46,6 +46,8 @@ class Setup:
         auto, ffcv (packed data), torchvision (any files) or resident (in memory).
     verify : str
         How to check packed data before they are used: quick (tables and a sample) or full.
+    score_pass : str
+        each: every trial scores as it goes; joint: one pass over the data scores all trials, for data slow to decode.
     log_models : str
         Of which trials to log the final network: last, all or none.
     """
@@ -72,6 +74,7 @@ class Setup:
     skip_bad: bool = False
     loader: str = "auto"
     verify: str = "quick"
+    score_pass: str = "each"
     log_models: str = "last"
 
 

@@ -31,6 +31,7 @@ WORK = Path(".easiness")
 _PATIENCE_S = (5, 15, 40)
 
 LOG_MODELS = ("last", "all", "none")
+SCORE_PASSES = ("each", "joint")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def tracked_trials(
     device: torch.device,
     engine: str = "auto",
     log_models: str = "last",
+    score_pass: str = "each",
     as_children: bool = True,
 ) -> list[TrackedTrial]:
     """Have trials of a recipe on the tracking server.
@@ -84,6 +86,8 @@ def tracked_trials(
         `auto`, `inline` or `processes`.
     log_models : str
         Of which trials to log the final network: `last`, `all` or `none`.
+    score_pass : str
+        `each`: every trial measures as it goes; `joint`: one pass over the data for all trials of a moment, at the end.
     as_children : bool
         False logs a single trial on the run itself.
 
@@ -101,6 +105,8 @@ def tracked_trials(
     """
     if log_models not in LOG_MODELS:
         raise ValueError(f"log_models is {log_models!r}, and must be one of {', '.join(LOG_MODELS)}")
+    if score_pass not in SCORE_PASSES:
+        raise ValueError(f"score_pass is {score_pass!r}, and must be one of {', '.join(SCORE_PASSES)}")
     fingerprints = (train.fingerprint, val.fingerprint)
     digests = {trial: recipe.trial_digest(trial, fingerprints) for trial in numbers}
     found = tracking.find_trials(run_id, digests.values())
@@ -116,7 +122,8 @@ def tracked_trials(
         tracking.close_cut_off(run_id, [digests[trial] for trial in missing])
         engine = choose_engine(engine, device, len(missing))
         with _staged(train, val, recipe, in_files=engine == "processes") as (staged_train, staged_val):
-            tasks = [TrialTask(recipe, trial, staged_train, staged_val, folders[trial]) for trial in missing]
+            joint = score_pass == "joint"
+            tasks = [TrialTask(recipe, trial, staged_train, staged_val, folders[trial], joint) for trial in missing]
             models = {"last": {numbers[-1]}, "all": set(missing), "none": set()}[log_models]
             log = _TrialLog(run_id, train.fingerprint, digests, models, as_children)
             images = work_in_trial(recipe, len(train), len(val))
