@@ -15,8 +15,8 @@ from easiness.preview import write_preview
 from easiness.scores import easiness, reliability, roc_auc
 from easiness.sets import set_size
 from easiness.tables import class_counts, score_table
-from easiness.tracked_trials import TrackedTrial, tracked_trials
 from easiness.thumbnails import worth_showing, write_thumbnails
+from easiness.tracked_trials import TrackedTrial, tracked_trials
 from easiness.training import scored_updates
 
 

@@ -22,6 +22,7 @@ FLOORS = {
     # Data sets with their scores, for people: between the columns, and free of torch.
     "tables": "tables thumbnails",
     "preview": "preview",
+    "reporting": "reporting",
     "tracking": "tracking",
     "commandline": "commandline",
     "experiments": "experiments",
@@ -40,6 +41,7 @@ BELOW = {
     "P3": "P1 P2",
     "tables": "F0 P1 P2",
     "preview": "F0 P1 P2 P3 tables",
+    "reporting": "F0 P1 P2 P3 tables tracking",
     "tracking": "F0",
     "commandline": "",
     "experiments": "F0 F1 F2 F3 tracking commandline",
