@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import socket
+import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -155,12 +156,13 @@ def log_epochs(run_id: str, epochs: Sequence[dict[str, float]]) -> None:
     Parameters
     ----------
     run_id : str
-        Of a trial.
+        Of a trial, or of what has a course over epochs.
     epochs : sequence of dict
-        As `run_trial` reports them, with `epoch` and `time`.
+        As `run_trial` reports them, with `epoch` and `time` (milliseconds; now, where there is none).
     """
+    now = _now()
     metrics = [
-        Metric(key, value, int(entry["time"]), int(entry["epoch"]))
+        Metric(key, value, int(entry.get("time", now)), int(entry["epoch"]))
         for entry in epochs
         for key, value in entry.items()
         if key not in _WHEN
@@ -245,8 +247,41 @@ def close_cut_off(run_id: str, digests: Collection[str]) -> None:
                 end_child(parent_id, "KILLED")
 
 
-def fetch(run_id: str, path: str = "", tracking_uri: str | None = None) -> Path:
+@dataclass(frozen=True)
+class ScoreRun:
+    """A finished score run, by its tags.
+
+    Attributes
+    ----------
+    run_id, model : str
+    dataset, fingerprint : str
+        Of its training set.
+    """
+
+    run_id: str
+    model: str
+    dataset: str
+    fingerprint: str
+
+
+def find_score_runs(run_id: str) -> list[ScoreRun]:
+    """Finished score runs in the experiment of a run, the latest first."""
+    runs = _search(run_id, "tags.`easiness.kind` = 'score' and attributes.status = 'FINISHED'")
+    names = ("easiness.model", "easiness.dataset", "easiness.fingerprint")
+    return [ScoreRun(run.info.run_id, *(run.data.tags.get(name, "unknown") for name in names)) for run in runs]
+
+
+def fetch(run_id: str, path: str = "", tracking_uri: str | None = None, *, folder: Path | None = None) -> Path:
     """Download artifacts of a run, or find them where they are on this machine.
+
+    Parameters
+    ----------
+    run_id, path : str
+        Whose, and which; all of them without a path.
+    tracking_uri : str, optional
+        Server or store; MLflow's own default without it.
+    folder : pathlib.Path, optional
+        Where to download to, for the caller to remove; a temporary folder that stays without it.
 
     Raises
     ------
@@ -255,8 +290,14 @@ def fetch(run_id: str, path: str = "", tracking_uri: str | None = None) -> Path:
     """
     with _server():
         try:
+            here = urlsplit(_client(tracking_uri).get_run(run_id).info.artifact_uri).scheme in ("", "file")
             return Path(
-                mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, tracking_uri=tracking_uri)
+                mlflow.artifacts.download_artifacts(
+                    run_id=run_id,
+                    artifact_path=path,
+                    tracking_uri=tracking_uri,
+                    dst_path=None if here or folder is None else str(folder),
+                )
             )
         except (OSError, MlflowException) as error:
             if isinstance(error, MlflowException) and error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
@@ -327,14 +368,24 @@ class Scores:
         """(T, M, N) float32 cross-entropy in nats; lower = easier."""
         return self.measure("losses")
 
-    def measure(self, name: str) -> np.ndarray:
-        """(T, M, N) float32 of a measure: losses, el2n, margin, correct or predicted, fetched from the trials' runs."""
+    def measure(self, name: str, mapped: Path | None = None) -> np.ndarray:
+        """(T, M, N) float32 of a measure: losses, el2n, margin, correct or predicted, fetched from the trials' runs.
+
+        With a folder `mapped`, the array lies in a file there and is only mapped into memory.
+        """
         run_ids = [trial["run_id"] for trial in self.manifest["trials"]]
-        return read_trials(run_ids, name, self.updates, self.manifest["fingerprint"], self.tracking_uri)
+        fingerprint = self.manifest["fingerprint"]
+        return read_trials(run_ids, name, self.updates, fingerprint, self.tracking_uri, mapped=mapped)
 
 
 def read_trials(
-    run_ids: Sequence[str], measure: str, updates: Sequence[int], fingerprint: str, tracking_uri: str | None = None
+    run_ids: Sequence[str],
+    measure: str,
+    updates: Sequence[int],
+    fingerprint: str,
+    tracking_uri: str | None = None,
+    *,
+    mapped: Path | None = None,
 ) -> np.ndarray:
     """Read one measure of several trials.
 
@@ -350,11 +401,13 @@ def read_trials(
         Of the training set that all trials must be of.
     tracking_uri : str, optional
         Server or store; MLflow's own default without it.
+    mapped : pathlib.Path, optional
+        Folder for a file that holds the array, which is then mapped instead of held in memory.
 
     Returns
     -------
     numpy.ndarray
-        (T, M, N) float32.
+        (T, M, N) float32; read-only where it is mapped.
 
     Raises
     ------
@@ -363,17 +416,33 @@ def read_trials(
     FileNotFoundError
         If a trial lacks a moment.
     """
-    trials = []
-    for run_id in run_ids:
+    values_TMN = None
+    for m, run_id in enumerate(run_ids):
         with _server():
             found = _client(tracking_uri).get_run(run_id).data.tags.get("easiness.fingerprint")
         if found != fingerprint:
             raise ValueError(
                 f"trial run {run_id} is of data {found}, the others of {fingerprint}: they cannot be combined"
             )
-        folder = fetch(run_id, measure, tracking_uri)
-        trials.append(np.stack([np.load(folder / f"updates={update:06d}.npy") for update in updates]))
-    return np.stack(trials, axis=1)
+        with tempfile.TemporaryDirectory() as place:
+            folder = fetch(run_id, measure, tracking_uri, folder=Path(place))
+            for t, update in enumerate(updates):
+                path = folder / f"updates={update:06d}.npy"
+                if not path.exists():
+                    raise FileNotFoundError(f"trial run {run_id} has no {measure} after {update} updates")
+                values_N = np.load(path)
+                if values_TMN is None:
+                    shape = (len(updates), len(run_ids), len(values_N))
+                    values_TMN = _new_array(shape, None if mapped is None else mapped / f"{measure}.npy")
+                values_TMN[t, m] = values_N
+    if mapped is None:
+        return values_TMN
+    values_TMN.flush()
+    return np.load(mapped / f"{measure}.npy", mmap_mode="r")
+
+
+def _new_array(shape: tuple[int, ...], file: Path | None) -> np.ndarray:
+    return np.empty(shape, np.float32) if file is None else np.lib.format.open_memmap(file, "w+", np.float32, shape)
 
 
 def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:
@@ -403,12 +472,15 @@ def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:
     kind = _get_run(run_id, tracking_uri).data.tags.get("easiness.kind")
     if kind != "score":
         raise ValueError(f"run {run_id} is of kind {kind!r}, and scores are read from a run of kind 'score'")
-    folder = fetch(run_id, "scores", tracking_uri)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    if manifest["schema"] != SCHEMA:
-        raise ValueError(f"run {run_id} was written with schema {manifest['schema']}, and this version reads {SCHEMA}")
-    table = pd.read_parquet(folder / "easiness.parquet")
-    return Scores(run_id, manifest, table, np.load(folder / "trajectory.npy"), tracking_uri)
+    with tempfile.TemporaryDirectory() as place:
+        folder = fetch(run_id, "scores", tracking_uri, folder=Path(place))
+        manifest = json.loads((folder / "manifest.json").read_text())
+        if manifest["schema"] != SCHEMA:
+            raise ValueError(
+                f"run {run_id} was written with schema {manifest['schema']}, and this version reads {SCHEMA}"
+            )
+        table = pd.read_parquet(folder / "easiness.parquet")
+        return Scores(run_id, manifest, table, np.load(folder / "trajectory.npy"), tracking_uri)
 
 
 @dataclass(frozen=True)
