@@ -18,8 +18,8 @@ from easiness.matched_runs import (
     scored_models,
 )
 from easiness.matching_figures import disagreement_figures, matching_figures
-from easiness.matching_files import at_last_moment, matching_summary, write_matching
-from easiness.matching_results import MatchingResults, courses, match_models
+from easiness.matching_files import matching_summary, write_matching
+from easiness.matching_results import MatchingResults, at_last_moment, courses, match_models
 from easiness.sets import set_size
 from easiness.sides import MatchOptions
 

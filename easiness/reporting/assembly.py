@@ -11,6 +11,7 @@ from easiness.reporting.blocks import Block, Gallery, Heading, Table, Text, Verd
 from easiness.reporting.choice import Choice, PassedOver
 from easiness.reporting.claims import Verdict, changing_sets, diverse_sets, shared_sets
 from easiness.reporting.gallery import Examples, class_ends, disputed_shelf, suspicious, suspicious_shelf
+from easiness.reporting.match_chapter import match_chapter
 from easiness.reporting.score_chapter import score_chapter
 from easiness.reporting.sources import AblationSource, MatchSource, ScoreSource, Source
 from easiness.resampling import KINDS
@@ -154,8 +155,16 @@ def _content(chapter: _Chapter) -> list[Block]:
     blocks: list[Block] = []
     if chapter.scores:
         blocks += score_chapter(chapter.key, chapter.scores)
+    if chapter.match is not None:
+        blocks += match_chapter(chapter.key, chapter.match, _numbered_by(chapter.scores))
+    if chapter.scores:
         blocks += _gallery(chapter)
     return blocks
+
+
+def _numbered_by(scores: Sequence[ScoreSource]) -> str:
+    """What moments are numbered by: epochs, where every recipe was scored at the end of each."""
+    return "epoch" if scores and not any(each.settings["recipe"]["score_at"] for each in scores) else "scored moment"
 
 
 def _gallery(chapter: _Chapter) -> list[Block]:

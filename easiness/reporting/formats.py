@@ -13,6 +13,8 @@ _TEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
 }  # fmt: skip
 
+_LONG = 44  # characters; a longer cell is broken into lines
+
 
 def shown(value: object) -> str:
     """Write a cell for people: four digits of a number, a dash for what is unknown.
@@ -86,7 +88,7 @@ def to_html(table: pd.DataFrame, caption: str, links: Mapping[str, str]) -> str:
         for row in table.itertuples(index=False)
     )
     return (
-        f'<div class="wide"><table><caption>{html.escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n'
+        f'<div class="wide"><table><caption><span>{html.escape(caption)}</span></caption>\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{rows}</tbody></table></div>"
     )
 
@@ -96,7 +98,7 @@ def _cell(value: object, number: bool, links: Mapping[str, str]) -> str:
     if isinstance(value, str) and value in links:
         return f'<td><a href="{html.escape(links[value])}">{text}</a></td>'
     if not number:
-        return f"<td>{text}</td>"
+        return f"<td{' class=long' if len(text) > _LONG else ''}>{text}</td>"
     known = text != "–"
     return f'<td class=n data-v="{float(value)!r}">{text}</td>' if known else "<td class=n>–</td>"
 

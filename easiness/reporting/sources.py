@@ -150,8 +150,8 @@ def _read_score(artifacts: _Artifacts) -> ScoreSource:
 
 def _read_match(artifacts: _Artifacts) -> MatchSource:
     manifest = artifacts.manifest("matching.json")
-    tables = {"matching": pd.read_csv(artifacts.path("matching.csv"))}
-    tables |= artifacts.tables("moments", "table1", "external", "disagreement", "diversity")
+    artifacts.path("matching.csv")  # a single model leaves it without a row, but it is there
+    tables = artifacts.tables("matching", "moments", "table1", "external", "disagreement", "diversity")
     order_tests = artifacts.maybe("diversity.json", _json, {})
     thumbnails = artifacts.maybe(THUMBNAILS, read_thumbnails, {})
     pictures = {

@@ -17,7 +17,7 @@ h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .5rem; }
 h2 { font-size: 1.45rem; margin: 3rem 0 .75rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line); }
 h3 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; }
 h1, h2, h3, p, li, figcaption, summary, td, dd { overflow-wrap: anywhere; }
-p, .verdicts, figcaption, caption { max-width: 46rem; }
+p, .verdicts, figcaption { max-width: 46rem; }
 a { color: var(--link); }
 nav { position: sticky; top: 0; z-index: 1; background: var(--paper); border-bottom: 1px solid var(--line); }
 nav ul { max-width: 76rem; margin: 0 auto; padding: .5rem 1.25rem; display: flex; gap: 1.25rem; list-style: none;
@@ -25,18 +25,19 @@ nav ul { max-width: 76rem; margin: 0 auto; padding: .5rem 1.25rem; display: flex
 nav a { text-decoration: none; }
 a:focus-visible, summary:focus-visible, button:focus-visible, input:focus-visible { outline: 2px solid var(--link);
   outline-offset: 2px; }
-.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); gap: 1.25rem;
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1.25rem;
   margin: 1.25rem 0; align-items: start; }
-figure { margin: 0; border: 1px solid var(--line); border-radius: 8px; overflow: hidden; background: var(--panel); }
+figure { margin: 0; max-width: 44rem; border: 1px solid var(--line); border-radius: 8px; overflow: hidden; background: var(--panel); }
 figure img { display: block; width: 100%; max-width: 100%; height: auto; background: #fff; }
-figure.portrait img { max-width: 40rem; margin: 0 auto; }
 figcaption { padding: .6rem .8rem; font-size: .9rem; color: var(--soft); }
 .wide { overflow-x: auto; margin: .75rem 0; max-width: 100%; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; color: var(--soft); padding: .25rem 0 .5rem; font-size: .9rem; }
+caption { text-align: left; color: var(--soft); padding: .25rem 0 .5rem; font-size: .9rem; max-width: none; }
+caption span { position: sticky; left: 0; display: inline-block; max-width: min(46rem, calc(100vw - 2.5rem)); }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .75rem .3rem 0; text-align: left; vertical-align: top; }
 th { white-space: nowrap; background: var(--paper); }
-td { max-width: 28rem; min-width: 3rem; }
+td { white-space: nowrap; }
+td.long { white-space: normal; min-width: 16rem; max-width: 30rem; }
 .n { text-align: right; white-space: nowrap; }
 th button { all: unset; cursor: pointer; font-weight: 600; }
 th button::after { content: " ↕"; color: var(--soft); font-weight: 400; }
