@@ -88,7 +88,8 @@ def to_html(table: pd.DataFrame, caption: str, links: Mapping[str, str]) -> str:
         for row in table.itertuples(index=False)
     )
     return (
-        f'<div class="wide"><table><caption><span>{html.escape(caption)}</span></caption>\n<thead><tr>{head}</tr></thead>\n'
+        f'<div class="wide"><table><caption><span>{html.escape(caption)}</span></caption>\n'
+        f"<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{rows}</tbody></table></div>"
     )
 
