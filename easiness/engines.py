@@ -51,7 +51,7 @@ def run_trials(
     Parameters
     ----------
     tasks : list of TrialTask
-        With the same recipe and data.
+        No two of one name; each may have its own recipe and data.
     engine : str
         `inline` or `processes`, as `choose_engine` settled it.
     device : torch.device
@@ -82,17 +82,17 @@ def _run_in_processes(
     waiting, news = context.Queue(), context.Queue()
     for task in tasks:
         waiting.put(task)
-    by_trial = {task.trial: task for task in tasks}
+    by_name = {task.name: task for task in tasks}
     workers = [
         context.Process(target=_work, args=(waiting, news), daemon=True)
-        for _ in range(worker_count(len(tasks), tasks[0].recipe.threads))
+        for _ in range(worker_count(len(tasks), max(task.recipe.threads for task in tasks)))
     ]
     for _ in workers:
         waiting.put(None)
     for worker in workers:
         worker.start()
     try:
-        while by_trial:
+        while by_name:
             try:
                 item = news.get(timeout=1.0)
             except queue.Empty:
@@ -103,7 +103,7 @@ def _run_in_processes(
             elif isinstance(item, BaseException):
                 raise item
             else:
-                finished(by_trial.pop(item))
+                finished(by_name.pop(item))
     finally:
         for worker in workers:
             worker.terminate()
@@ -129,7 +129,7 @@ def _work(waiting: multiprocessing.Queue, news: multiprocessing.Queue) -> None:
     try:
         while (task := waiting.get()) is not None:
             run_trial(task, torch.device("cpu"), news.put)
-            news.put(task.trial)
+            news.put(task.name)
     except BaseException as error:
         news.put(_picklable(error))
 

@@ -8,6 +8,7 @@ from easiness import tracking
 from easiness.architectures import build_model
 from easiness.commandline import caller_path
 from easiness.datasets import Dataset, open_dataset
+from easiness.kept import kept_rows, read_kept
 from easiness.recipes import Recipe, make_recipe
 from easiness.tracking import DataDescription
 from easiness.training import scored_updates
@@ -41,6 +42,8 @@ class Setup:
         auto, cpu or cuda.
     skip_bad : bool
         Leave out files that are no images, instead of stopping.
+    keep : str or None
+        List of the training examples to keep, .csv or .npy, as `ablate` writes it; the others are left out.
     log_models : str
         Of which trials to log the final network: last, all or none.
     """
@@ -65,6 +68,7 @@ class Setup:
     engine: str = "auto"
     device: str = "auto"
     skip_bad: bool = False
+    keep: str | None = None
     log_models: str = "last"
 
 
@@ -97,12 +101,19 @@ class Experiment:
 
     def describe(self) -> str:
         """One line for a person: which data, how many, how trained."""
-        recipe, train = self.recipe, self.train
+        recipe = self.recipe
+        return (
+            f"{self.describe_data()}; {recipe.trials} trials of {recipe.epochs} epochs, batch {recipe.batch_size}, "
+            f"learning rate {recipe.learning_rate:g}, on {self.device}"
+        )
+
+    def describe_data(self) -> str:
+        """One line for a person: which data, and how many."""
+        train = self.train
         skipped = f", {len(train.skipped)} bad files skipped" if train.skipped else ""
         return (
             f"{self.name}: {len(train)} training and {len(self.val)} validation images of {train.num_classes} classes "
-            f"(fingerprint {train.fingerprint[:12]}{skipped}); {recipe.trials} trials of {recipe.epochs} epochs, batch "
-            f"{recipe.batch_size}, learning rate {recipe.learning_rate:g}, on {self.device}"
+            f"(fingerprint {train.fingerprint[:12]}{skipped})"
         )
 
 
@@ -123,6 +134,9 @@ def open_experiment(setup: Setup) -> Experiment:
     common = {"seed": recipe.seed, "skip_bad": setup.skip_bad}
     train = open_dataset(setup.dataset, root, split="train", limit=setup.limit, **common)
     val = open_dataset(setup.dataset, root, split="val", limit=setup.limit_val, **common)
+    if setup.keep is not None:
+        path = caller_path(setup.keep)
+        train = train.subset(kept_rows(train, read_kept(path), path))
     scored_updates(recipe, len(train))
     build_model(recipe.model, train.num_classes, image_size=recipe.resolution, seed=0)
     return Experiment(recipe, train, val, device, setup)

@@ -49,8 +49,9 @@ class Recipe:
     normalization : str
         `image`: every view minus its mean, divided by its standard deviation (global contrast normalization);
         `channel`: mean and standard deviation of each colour over the training set.
-    score_at : tuple of int
-        Updates after which every training example is measured; empty: at the end of every epoch.
+    score_at : tuple of int or None
+        Updates after which every training example is measured; empty: at the end of every epoch. In Python, None
+        measures none of them, ever: what counts is the validation set.
     trials : int
         Number of independent trials M; does not change any one of them.
     seed : int
@@ -72,7 +73,7 @@ class Recipe:
     augmentation: str = "shift_flip"
     shift: int = 4
     normalization: str = "image"
-    score_at: tuple[int, ...] = ()
+    score_at: tuple[int, ...] | None = ()
     trials: int = 10
     seed: int = 0
     threads: int = 1
@@ -100,7 +101,8 @@ class Recipe:
                 raise ValueError(f"{name} is {getattr(self, name)}, and must be in [0, 1)")
         if any(not 0 < share < 1 for share in self.milestones):
             raise ValueError(f"milestones are {self.milestones}, and must be shares of the training between 0 and 1")
-        if any(update < 0 for update in self.score_at) or len(set(self.score_at)) < len(self.score_at):
+        score_at = self.score_at or ()
+        if any(update < 0 for update in score_at) or len(set(score_at)) < len(score_at):
             raise ValueError(f"score_at is {self.score_at}, and must be different numbers of updates, none below 0")
         for name, allowed in (("augmentation", AUGMENTATIONS), ("normalization", NORMALIZATIONS)):
             if getattr(self, name) not in allowed:
@@ -142,6 +144,20 @@ class Recipe:
         total = self.schedule_epochs * updates_per_epoch
         passed = sum(update >= round(share * total) for share in self.milestones)
         return self.learning_rate / 10**passed
+
+
+def recipe_from(settings: dict[str, object]) -> Recipe:
+    """Recipe whose `settings()` were written to json and read back.
+
+    Raises
+    ------
+    ValueError
+        If a field is unknown or missing: another version wrote it.
+    """
+    try:
+        return Recipe(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+    except TypeError as error:
+        raise ValueError(f"these are no settings of this version's recipes ({error})") from None
 
 
 def _sha256(content: dict[str, object]) -> str:

@@ -6,17 +6,18 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from easiness import tracking
 from easiness.datasets import Dataset
 from easiness.engines import choose_engine, run_trials
-from easiness.loaders import Staged, stage_resident
+from easiness.loaders import Staged, restage, stage_resident
 from easiness.measuring import MEASURES
 from easiness.progress import TrialDisplay
 from easiness.randomness import trial_seeds
@@ -31,6 +32,37 @@ WORK = Path(".easiness")
 _PATIENCE_S = (5, 15, 40)
 
 LOG_MODELS = ("last", "all", "none")
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A trial that is wanted.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        How to train and when to measure.
+    trial : int
+        Number of the trial, from 0.
+    rows : numpy.ndarray or None
+        Rows of the training set to train on, ascending; None = all.
+    name : str
+        What its run is called, unlike any other of one call; "trial 3" if nothing is given.
+    kind : str
+        The tag `easiness.kind` of its run.
+    tags : dict of str
+        More tags of its run.
+    """
+
+    recipe: Recipe
+    trial: int
+    rows: np.ndarray | None = None
+    name: str = ""
+    kind: str = "trial"
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or f"trial {self.trial}")
 
 
 @dataclass(frozen=True)
@@ -50,6 +82,39 @@ class TrackedTrial:
     trial: int
     run_id: str
     digest: str
+
+
+class SharedData:
+    """Training and validation set, staged when first needed and once for any number of jobs; a context manager.
+
+    Parameters
+    ----------
+    train, val : Dataset
+        Training and validation set.
+    """
+
+    def __init__(self, train: Dataset, val: Dataset) -> None:
+        self.train, self.val = train, val
+        self._folders = ExitStack()
+        self._staged: dict[tuple[int, bool], tuple[Staged, Staged]] = {}
+
+    def __enter__(self) -> "SharedData":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folders.close()
+
+    def staged(self, recipe: Recipe, rows: np.ndarray | None, *, in_files: bool) -> tuple[Staged, Staged]:
+        """Training examples of a job, and the validation set; `in_files` where other processes open them."""
+        key = (recipe.resolution, in_files)
+        if key not in self._staged:
+            folder = self._folders.enter_context(_work_folder()) if in_files else None
+            self._staged[key] = stage_resident(self.train, self.val, recipe, folder)
+        return restage(*self._staged[key], recipe, rows)
+
+    def fingerprints(self, rows: np.ndarray | None) -> tuple[str, str]:
+        """Of the training examples of a job, and of the validation set."""
+        return self.train.fingerprint if rows is None else self.train.fingerprint_of(rows), self.val.fingerprint
 
 
 def tracked_trials(
@@ -99,48 +164,121 @@ def tracked_trials(
     TrackingError
         If the server went away; finished trials stay on disk, and the same call uploads them.
     """
+    jobs = [Job(recipe, trial) for trial in numbers]
+    models = names_with_model(jobs, log_models)
+    with SharedData(train, val) as data:
+        return tracked_jobs(
+            jobs, data, run_id=run_id, device=device, engine=engine, with_model=models, as_children=as_children
+        )
+
+
+def names_with_model(jobs: Sequence[Job], log_models: str) -> set[str]:
+    """Names of the jobs whose final network is to be logged: of the `last` one, of `all` or of `none`."""
     if log_models not in LOG_MODELS:
         raise ValueError(f"log_models is {log_models!r}, and must be one of {', '.join(LOG_MODELS)}")
-    fingerprints = (train.fingerprint, val.fingerprint)
-    digests = {trial: recipe.trial_digest(trial, fingerprints) for trial in numbers}
-    found = tracking.find_trials(run_id, digests.values())
-    for trial, digest in digests.items():
+    names = [job.name for job in jobs]
+    return set({"last": names[-1:], "all": names, "none": []}[log_models])
+
+
+def tracked_jobs(
+    jobs: Sequence[Job],
+    data: SharedData,
+    *,
+    run_id: str,
+    device: torch.device,
+    engine: str = "auto",
+    with_model: Collection[str] = (),
+    as_children: bool = True,
+) -> list[TrackedTrial]:
+    """Have trials of any recipes and subsets on the tracking server, all in one pool, the longest first.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        What is wanted; equal ones (recipe, number, examples) are trained once.
+    data : SharedData
+        What the jobs' rows are rows of.
+    run_id, device, engine, as_children
+        As in `tracked_trials`.
+    with_model : collection of str
+        Names of the jobs whose final network is logged.
+
+    Returns
+    -------
+    list of TrackedTrial
+        In the order of the jobs.
+
+    Raises
+    ------
+    DivergedError, TrackingError
+        As `tracked_trials`.
+    """
+    fingerprints = [data.fingerprints(job.rows) for job in jobs]
+    digests = [job.recipe.trial_digest(job.trial, own) for job, own in zip(jobs, fingerprints, strict=True)]
+    found = {}
+    for kind in {job.kind for job in jobs}:
+        found |= tracking.find_trials(run_id, digests, kind)
+    waiting: dict[str, _Waiting] = {}
+    for job, digest, (fingerprint, _) in zip(jobs, digests, fingerprints, strict=True):
         if digest in found:
-            print(f"trial {trial}  found finished in run {found[digest]}", file=sys.stderr)
-    missing = [trial for trial, digest in digests.items() if digest not in found]
-    if missing:
-        folders = {trial: WORK / "trials" / digests[trial][:16] for trial in missing}
-        busy = [trial for trial in missing if in_use(folders[trial])]
+            print(f"{job.name}  found finished in run {found[digest]}", file=sys.stderr)
+        elif digest not in {other.digest for other in waiting.values()}:
+            waiting[job.name] = _Waiting(job, digest, fingerprint)
+    if waiting:
+        busy = [name for name, each in waiting.items() if in_use(each.folder)]
         if busy:
-            raise ValueError(f"trial {busy[0]} of this recipe is running in another process; wait for it")
-        tracking.close_cut_off(run_id, [digests[trial] for trial in missing])
-        engine = choose_engine(engine, device, len(missing))
-        with _staged(train, val, recipe, in_files=engine == "processes") as (staged_train, staged_val):
-            tasks = [TrialTask(recipe, trial, staged_train, staged_val, folders[trial]) for trial in missing]
-            models = {"last": {numbers[-1]}, "all": set(missing), "none": set()}[log_models]
-            log = _TrialLog(run_id, train.fingerprint, digests, models, as_children)
-            images = work_in_trial(recipe, len(train), len(val))
-            with TrialDisplay(missing, images, recipe.epochs) as display, log:
+            raise ValueError(f"{busy[0]} of this recipe is running in another process; wait for it")
+        tracking.close_cut_off(run_id, [each.digest for each in waiting.values()])
+        engine = choose_engine(engine, device, len(waiting))
+        images = {
+            name: work_in_trial(job.recipe, len(data.train) if job.rows is None else len(job.rows), len(data.val))
+            for name, job in ((name, each.job) for name, each in waiting.items())
+        }
+        tasks = []
+        for name in sorted(waiting, key=images.get, reverse=True):
+            job = waiting[name].job
+            staged = data.staged(job.recipe, job.rows, in_files=engine == "processes")
+            tasks.append(TrialTask(job.recipe, job.trial, *staged, waiting[name].folder, name))
+        epochs = {task.name: task.recipe.epochs for task in tasks}
+        log = _TrialLog(run_id, waiting, with_model, as_children)
+        with TrialDisplay(images, epochs) as display, log:
 
-                def report(progress: Progress) -> None:
-                    display.report(progress)
-                    log.report(progress)
+            def report(progress: Progress) -> None:
+                display.report(progress)
+                log.report(progress)
 
-                run_trials(tasks, engine=engine, device=device, report=report, finished=log.finished)
-                log.send_waiting(patience=_PATIENCE_S)
+            def finished(task: TrialTask) -> None:
+                display.finished(task.name)
+                log.finished(task)
+
+            run_trials(tasks, engine=engine, device=device, report=report, finished=finished)
+            log.send_waiting(patience=_PATIENCE_S)
         found |= log.run_ids
-    return [TrackedTrial(trial, found[digest], digest) for trial, digest in digests.items()]
+    return [TrackedTrial(job.trial, found[digest], digest) for job, digest in zip(jobs, digests, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A job that is not on the server: its digest, and the fingerprint of what it trains on."""
+
+    job: Job
+    digest: str
+    fingerprint: str
+
+    @property
+    def folder(self) -> Path:
+        return WORK / "trials" / self.digest[:16]
 
 
 class _TrialLog:
     """Runs of trials below one run. A server that goes away delays them, and loses nothing: results wait on disk."""
 
     def __init__(
-        self, parent_id: str, fingerprint: str, digests: dict[int, str], models: set[int], as_children: bool
+        self, parent_id: str, jobs: dict[str, _Waiting], with_model: Collection[str], as_children: bool
     ) -> None:
-        self._parent_id, self._fingerprint, self._digests, self._models = parent_id, fingerprint, digests, models
+        self._parent_id, self._jobs, self._with_model = parent_id, jobs, with_model
         self._as_children = as_children
-        self._open: dict[int, str] = {}
+        self._open: dict[str, str] = {}
         self._waiting: list[TrialTask] = []
         self._quiet_until = 0.0
         self.run_ids: dict[str, str] = {}
@@ -163,7 +301,7 @@ class _TrialLog:
         if time.monotonic() < self._quiet_until:
             return
         try:
-            run_id = self._child(progress.trial)
+            run_id = self._child(progress.name)
             if progress.metrics:
                 tracking.log_epochs(run_id, [progress.metrics])
         except TrackingError as error:
@@ -189,34 +327,36 @@ class _TrialLog:
                     self._quiet_until = time.monotonic() + 60
                     return
                 if pause is None:
-                    numbers = ", ".join(str(task.trial) for task in self._waiting)
+                    names = ", ".join(task.name for task in self._waiting)
                     raise TrackingError(
-                        f"{error}; trials {numbers} are finished and kept in {WORK / 'trials'}: the same command "
-                        "uploads them"
+                        f"{error}; {names} are finished and kept in {WORK / 'trials'}: the same command uploads them"
                     ) from error
                 time.sleep(pause)
 
-    def _child(self, trial: int) -> str:
-        if trial not in self._open:
+    def _child(self, name: str) -> str:
+        if name not in self._open:
+            waiting = self._jobs[name]
+            job = waiting.job
             tags = {
-                "easiness.trial": str(trial),
-                "easiness.trial_digest": self._digests[trial],
-                "easiness.fingerprint": self._fingerprint,
+                **job.tags,
+                "easiness.trial": str(job.trial),
+                "easiness.trial_digest": waiting.digest,
+                "easiness.fingerprint": waiting.fingerprint,
             }
             if self._as_children:
-                self._open[trial] = tracking.start_child(self._parent_id, "trial", f"trial {trial}", tags)
+                self._open[name] = tracking.start_child(self._parent_id, job.kind, name, tags)
             else:
-                tracking.set_tags(self._parent_id, tags | {"easiness.kind": "trial"})
-                self._open[trial] = self._parent_id
-        return self._open[trial]
+                tracking.set_tags(self._parent_id, tags | {"easiness.kind": job.kind})
+                self._open[name] = self._parent_id
+        return self._open[name]
 
     def _send(self, task: TrialTask) -> None:
-        run_id = self._child(task.trial)
-        send_trial(run_id, task, with_model=task.trial in self._models)
+        run_id = self._child(task.name)
+        send_trial(run_id, task, with_model=task.name in self._with_model)
         if self._as_children:
             tracking.end_child(run_id, "FINISHED")
-        self.run_ids[self._digests[task.trial]] = run_id
-        del self._open[task.trial]
+        self.run_ids[self._jobs[task.name].digest] = run_id
+        del self._open[task.name]
         shutil.rmtree(task.folder)
 
 
@@ -237,25 +377,24 @@ def send_trial(run_id: str, task: TrialTask, *, with_model: bool) -> None:
     tracking.log_settings(
         run_id, recipe.settings() | {"trial": task.trial} | {f"seed_{k}": v for k, v in vars(seeds).items()}
     )
-    tracking.log_epochs(run_id, json.loads((task.folder / "metrics.json").read_text()))
-    for measure in MEASURES:
-        tracking.log_folder(run_id, task.folder / measure, measure)
+    tracking.log_epochs(run_id, json.loads((task.folder / "validation" / "epochs.json").read_text()))
+    for name in (*MEASURES, "validation"):
+        if (task.folder / name).is_dir():  # a recipe may measure nothing but the validation set
+            tracking.log_folder(run_id, task.folder / name, name)
     if with_model:
         example = next(iter(task.val.open(torch.device("cpu")).score_batches())).images[:2].numpy()
         tracking.log_model(run_id, load_model(task), example)
 
 
 @contextmanager
-def _staged(train: Dataset, val: Dataset, recipe: Recipe, *, in_files: bool) -> Iterator[tuple[Staged, Staged]]:
-    if not in_files:
-        yield stage_resident(train, val, recipe, None)
-        return
+def _work_folder() -> Iterator[Path]:
+    """Make a folder for staged images, and remove those of processes that were killed."""
     WORK.mkdir(exist_ok=True)
     for left_behind in WORK.glob("staged-*"):
         if not _alive(int(left_behind.name.split("-")[1])):
             shutil.rmtree(left_behind, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=WORK, prefix=f"staged-{os.getpid()}-") as folder:
-        yield stage_resident(train, val, recipe, Path(folder))
+        yield Path(folder)
 
 
 def _alive(pid: int) -> bool:

@@ -218,8 +218,8 @@ def log_model(run_id: str, model: object, example_BCHW: np.ndarray) -> None:
         )
 
 
-def find_trials(run_id: str, digests: Collection[str]) -> dict[str, str]:
-    """Finished trials, in the experiment of a run, that are known by these digests.
+def find_trials(run_id: str, digests: Collection[str], kind: str = "trial") -> dict[str, str]:
+    """Finished trials (or others of a `kind`), in the experiment of a run, that are known by these digests.
 
     Returns
     -------
@@ -227,7 +227,7 @@ def find_trials(run_id: str, digests: Collection[str]) -> dict[str, str]:
         Run id by digest; the latest where there are several.
     """
     found = {}
-    for run in _search(run_id, "tags.`easiness.kind` = 'trial' and attributes.status = 'FINISHED'"):
+    for run in _search(run_id, f"tags.`easiness.kind` = '{kind}' and attributes.status = 'FINISHED'"):
         digest = run.data.tags.get("easiness.trial_digest")
         if digest in digests:
             found.setdefault(digest, run.info.run_id)
@@ -236,7 +236,7 @@ def find_trials(run_id: str, digests: Collection[str]) -> dict[str, str]:
 
 def close_cut_off(run_id: str, digests: Collection[str]) -> None:
     """Mark runs of this machine that were cut off in the middle of these trials as KILLED, and their parents."""
-    for run in _search(run_id, "tags.`easiness.kind` = 'trial' and attributes.status = 'RUNNING'"):
+    for run in _search(run_id, "attributes.status = 'RUNNING'"):
         tags = run.data.tags
         if tags.get("easiness.trial_digest") in digests and all(
             tags.get(key) == value for key, value in _host().items()
@@ -443,6 +443,29 @@ def read_trials(
 
 def _new_array(shape: tuple[int, ...], file: Path | None) -> np.ndarray:
     return np.empty(shape, np.float32) if file is None else np.lib.format.open_memmap(file, "w+", np.float32, shape)
+
+
+def read_validation(run_id: str) -> tuple[list[dict[str, float]], np.ndarray]:
+    """Read what a trial measured of the validation set.
+
+    Returns
+    -------
+    epochs : list of dict
+        Metrics of every epoch.
+    correct : numpy.ndarray
+        (N_val,) float32, 1 where the final network is right.
+    """
+    folder = fetch(run_id, "validation")
+    return json.loads((folder / "epochs.json").read_text()), np.load(folder / "correct.npy")
+
+
+def find_score_run(run_id: str, model: str, fingerprint: str) -> str | None:
+    """Latest finished score run of a model and data, in the experiment of a run; None if there is none."""
+    query = (
+        f"tags.`easiness.kind` = 'score' and attributes.status = 'FINISHED' and tags.`easiness.model` = '{model}' "
+        f"and tags.`easiness.fingerprint` = '{fingerprint}'"
+    )
+    return next((run.info.run_id for run in _search(run_id, query)), None)
 
 
 def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:

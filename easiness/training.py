@@ -74,6 +74,8 @@ def scored_updates(recipe: Recipe, count: int) -> tuple[int, ...]:
     ValueError
         If the recipe asks for an update that the training does not reach.
     """
+    if recipe.score_at is None:
+        return ()
     per_epoch = updates_per_epoch(count, recipe.batch_size)
     total = recipe.epochs * per_epoch
     beyond = [update for update in recipe.score_at if update > total]

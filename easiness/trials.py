@@ -40,6 +40,8 @@ class TrialTask:
         Training and validation set.
     folder : pathlib.Path
         Where the trial keeps its results; left behind complete, with a `done.json`.
+    name : str
+        What it is called while it runs, unlike any other that runs beside it; "trial 3" if nothing is given.
     """
 
     recipe: Recipe
@@ -47,6 +49,10 @@ class TrialTask:
     train: Staged
     val: Staged
     folder: Path
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or f"trial {self.trial}")
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,8 @@ class Progress:
 
     Attributes
     ----------
-    trial : int
-        Number of the trial.
+    name : str
+        Of the task.
     images : int
         Images trained on or scored since the last news.
     metrics : dict or None
@@ -65,7 +71,7 @@ class Progress:
         Whether these images were worked on before the trial was cut off.
     """
 
-    trial: int
+    name: str
     images: int
     metrics: dict[str, float] | None = None
     resumed: bool = False
@@ -83,7 +89,8 @@ def run_trial(task: TrialTask, device: torch.device, report: Callable[[Progress]
     ----------
     task : TrialTask
         Recipe, data and folder. The folder receives `losses/updates=000391.npy` (N,) float32 and the same for every
-        other measure, `metrics.json` (one entry per epoch), `model.pt` (final weights) and, last of all, `done.json`.
+        other measure, `validation/epochs.json` (metrics, one entry per epoch), `validation/correct.npy` (float32, 1
+        where the final network is right), `model.pt` (final weights) and, last of all, `done.json`.
     device : torch.device
         Where to train.
     report : callable
@@ -102,7 +109,7 @@ def run_trial(task: TrialTask, device: torch.device, report: Callable[[Progress]
         try:
             _run(task, device, report)
         except FloatingPointError as error:
-            raise DivergedError(f"trial {task.trial}: {error}") from error
+            raise DivergedError(f"{task.name}: {error}") from error
 
 
 def in_use(folder: Path) -> bool:
@@ -132,8 +139,8 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
     recipe, seeds = task.recipe, trial_seeds(task.recipe.seed, task.trial)
     if device.type == "cpu":
         torch.set_num_threads(recipe.threads)
-    train_loader = _Reporting(task.train.open(device), task.trial, report)
-    val_loader = _Reporting(task.val.open(device), task.trial, report)
+    train_loader = _Reporting(task.train.open(device), task.name, report)
+    val_loader = _Reporting(task.val.open(device), task.name, report)
     model = _fresh_model(task, train_loader.num_classes).to(device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe)
     checkpoint = task.folder / "checkpoint.pt"
@@ -145,18 +152,21 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
         metrics = state["metrics"]
         scored = sum(update <= metrics[-1]["update"] for update in scored_updates(recipe, train_loader.count))
         images = len(metrics) * (train_loader.count + val_loader.count) + scored * train_loader.count
-        report(Progress(task.trial, images, resumed=True))
+        report(Progress(task.name, images, resumed=True))
     for moment in train(model, optimizer, train_loader, recipe, seeds, first_epoch=len(metrics)):
         if moment.scored:
             _save_measurements(task.folder, moment.update, _measure(model, train_loader, moment))
         if moment.ends_epoch:
-            metrics.append(_epoch_metrics(moment, _measure(model, val_loader, moment)))
-            report(Progress(task.trial, 0, metrics[-1]))
+            validation = _measure(model, val_loader, moment)
+            metrics.append(_epoch_metrics(moment, validation, metrics))
+            report(Progress(task.name, 0, metrics[-1]))
             if moment.epoch < recipe.epochs:
                 state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "metrics": metrics}
                 _replace(checkpoint, lambda path, state=state: torch.save(state, path))
     _replace(task.folder / "model.pt", lambda path: torch.save(model.state_dict(), path))
-    _write_json(task.folder / "metrics.json", metrics)
+    (task.folder / "validation").mkdir(exist_ok=True)
+    np.save(task.folder / "validation" / "correct.npy", validation.correct)
+    _write_json(task.folder / "validation" / "epochs.json", metrics)
     checkpoint.unlink(missing_ok=True)
     _write_json(task.folder / "done.json", {"trial": task.trial, "seeds": vars(seeds), "device": str(device)})
 
@@ -164,8 +174,8 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
 class _Reporting:
     """A loader that says how many images have been worked on."""
 
-    def __init__(self, loader: Loader, trial: int, report: Callable[[Progress], None]) -> None:
-        self._loader, self._trial, self._report = loader, trial, report
+    def __init__(self, loader: Loader, name: str, report: Callable[[Progress], None]) -> None:
+        self._loader, self._name, self._report = loader, name, report
         self.count, self.num_classes = loader.count, loader.num_classes
 
     def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
@@ -177,7 +187,7 @@ class _Reporting:
     def _told(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
             yield batch
-            self._report(Progress(self._trial, len(batch.rows)))
+            self._report(Progress(self._name, len(batch.rows)))
 
 
 def _measure(model: nn.Module, loader: Loader, moment: Moment) -> Measurements:
@@ -195,7 +205,8 @@ def _fresh_model(task: TrialTask, num_classes: int) -> nn.Module:
     return build_model(task.recipe.model, num_classes, image_size=task.recipe.resolution, seed=seeds.initialization)
 
 
-def _epoch_metrics(moment: Moment, val: Measurements) -> dict[str, float]:
+def _epoch_metrics(moment: Moment, val: Measurements, earlier: list[dict[str, float]]) -> dict[str, float]:
+    before = earlier[-1]["training_seconds"] if earlier else 0.0
     return {
         "epoch": moment.epoch,
         "update": moment.update,
@@ -205,6 +216,7 @@ def _epoch_metrics(moment: Moment, val: Measurements) -> dict[str, float]:
         "val_accuracy": float(val.correct.mean(dtype=np.float64)),
         "learning_rate": moment.learning_rate,
         "images_per_second": moment.images / moment.seconds,
+        "training_seconds": before + moment.seconds,
     }
 
 

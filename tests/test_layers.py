@@ -11,18 +11,18 @@ PACKAGE = Path(__file__).resolve().parents[1] / "easiness"
 # Rooms by floor; a package stands for all of its modules.
 FLOORS = {
     "F0": """version recipes randomness datasets planted cifar10 image_files image_folder imagenet validation_list beton
-             crew architectures torchvision_import""",
+             crew architectures torchvision_import kept""",
     "F1": "loaders packing",
     "F2": "training measuring",
     "F3": "trials engines progress",
-    "F4": "tracked_trials ablation",
-    "P1": "scores sets",
+    "F4": "tracked_trials ablation ablation_tables",
+    "P1": "scores sets paired",
     "P2": "resampling matching sides comparing disagreement diversity selection",
     "P3": "figures",
     # Data sets with their scores, for people: between the columns, and free of torch.
     "tables": "tables thumbnails paper external_scores",
     "pages": "pages",
-    "preview": "preview",
+    "preview": "preview ablation_preview",
     # A matching: runs from the server, numbers as tables, pictures of the data, and the files that join them.
     "matched_runs": "matched_runs",
     "matching_results": "matching_results",

@@ -66,7 +66,7 @@ def test_a_trial_carries_what_the_contract_promises(store, data, recipe):
     client = mlflow.MlflowClient()
     logged = client.get_run(trial.run_id)
     assert logged.info.status == "FINISHED"
-    metrics = {"train_loss", "val_loss", "val_accuracy", "learning_rate", "images_per_second"}
+    metrics = {"train_loss", "val_loss", "val_accuracy", "learning_rate", "images_per_second", "training_seconds"}
     assert set(logged.data.metrics) == metrics
     assert [m.step for m in client.get_metric_history(trial.run_id, "val_accuracy")] == [1, 2]
     assert logged.data.params["recipe.learning_rate"] == "0.1"
@@ -99,7 +99,7 @@ def test_a_server_that_goes_away_loses_nothing(store, data, recipe, monkeypatch,
         raise TrackingError("the tracking server does not answer")
 
     monkeypatch.setattr(tracking, "log_folder", gone)
-    with pytest.raises(TrackingError, match=r"trials 0, 1 are finished and kept .*the same command"):
+    with pytest.raises(TrackingError, match=r"trial 0, trial 1 are finished and kept .*the same command"):
         run(recipe, data, [0, 1])
     monkeypatch.setattr(tracking, "log_folder", real)
     monkeypatch.setattr("easiness.trials.train", None)  # training again would fail
@@ -151,7 +151,8 @@ def test_unknown_choice_of_models(store, data, recipe):
 def test_left_behind_images_of_a_killed_process_are_removed(store, data, recipe):
     dead = WORK / "staged-999999999-x"
     dead.mkdir(parents=True)
-    with room._staged(*data, recipe, in_files=True) as (train, val):
+    with room.SharedData(*data) as shared:
+        train, val = shared.staged(recipe, None, in_files=True)
         assert not dead.exists()
         assert TrialTask(recipe, 0, train, val, WORK).train.open(CPU).count == 64
     assert not list(WORK.glob("staged-*"))

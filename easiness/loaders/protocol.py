@@ -47,7 +47,7 @@ class Loader(Protocol):
 
 
 class Staged(Protocol):
-    """A dataset made ready for any number of processes; small when pickled."""
+    """A dataset made ready for any number of processes; small when pickled, and subsets of it share its images."""
 
     def open(self, device: torch.device) -> Loader:
         """Open it in this process."""

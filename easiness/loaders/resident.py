@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class StagedResident:
     Attributes
     ----------
     images : numpy.ndarray or pathlib.Path
-        (N, H, W, 3) uint8, or the .npy file that holds them.
+        (F, H, W, 3) uint8, or the .npy file that holds them.
     labels, example_ids : numpy.ndarray
         (N,) int64.
     num_classes : int
@@ -40,6 +40,8 @@ class StagedResident:
         Batch size, augmentation and normalization.
     mean_C, std_C : numpy.ndarray
         (3,) of the training set, grey levels of 0 to 255; used by normalization `channel`.
+    rows : numpy.ndarray or None
+        (N,) int64: which of the F images these are, ascending; None = all.
     """
 
     images: np.ndarray | Path
@@ -49,6 +51,12 @@ class StagedResident:
     recipe: Recipe
     mean_C: np.ndarray
     std_C: np.ndarray
+    rows: np.ndarray | None = None
+
+    def pixels(self) -> np.ndarray:
+        """(F, H, W, 3) uint8, mapped where they are in a file."""
+        # Mode "c" maps the file for reading; torch wants memory that it could write to.
+        return np.load(self.images, mmap_mode="c") if isinstance(self.images, Path) else self.images
 
     def open(self, device: torch.device) -> "ResidentLoader":
         """Map the images and move them to the device."""
@@ -59,9 +67,8 @@ class ResidentLoader:
     """Batches of a staged dataset; see `easiness.loaders.Loader`."""
 
     def __init__(self, staged: StagedResident, device: torch.device) -> None:
-        # Mode "c" maps the file for reading; torch wants memory that it could write to.
-        pixels = np.load(staged.images, mmap_mode="c") if isinstance(staged.images, Path) else staged.images
-        self._images = torch.from_numpy(pixels).to(device)
+        self._images = torch.from_numpy(staged.pixels()).to(device)
+        self._places = None if staged.rows is None else torch.from_numpy(staged.rows).to(device)
         self._labels = torch.from_numpy(staged.labels).to(device)
         self._example_ids = staged.example_ids
         self._recipe = staged.recipe
@@ -84,14 +91,16 @@ class ResidentLoader:
         rows, ys, xs = (index.to(self._device) for index in (torch.from_numpy(order), ys, xs))
         for start, stop in batch_bounds(self.count, self._recipe.batch_size):
             part = slice(start, stop)
-            views = self._images[rows[part, None, None], ys[part, :, None], xs[part, None, :]]
+            places = rows[part] if self._places is None else self._places[rows[part]]
+            views = self._images[places[:, None, None], ys[part, :, None], xs[part, None, :]]
             yield self._batch(views, self._labels[rows[part]], order[part])
 
     def score_batches(self) -> Iterator[Batch]:
         """Batches in the dataset's order, without augmentation."""
         for start in range(0, self.count, SCORE_BATCH):
             part = slice(start, min(start + SCORE_BATCH, self.count))
-            yield self._batch(self._images[part], self._labels[part], np.arange(part.start, part.stop))
+            images = self._images[part if self._places is None else self._places[part]]
+            yield self._batch(images, self._labels[part], np.arange(part.start, part.stop))
 
     def _draws(
         self, epoch: int, seeds: TrialSeeds, example_ids: np.ndarray
@@ -148,6 +157,37 @@ def stage_resident(
             StagedResident(images, dataset.labels, dataset.example_ids, dataset.num_classes, recipe, mean, std)
         )
     return staged[0], staged[1]
+
+
+def restage(
+    train: StagedResident, val: StagedResident, recipe: Recipe, rows: np.ndarray | None = None
+) -> tuple[StagedResident, StagedResident]:
+    """Take staged images for another recipe of the same resolution, and some of the training examples.
+
+    Images are shared, not copied; what comes is to the bit what `stage_resident` makes of the subset.
+
+    Parameters
+    ----------
+    train, val : StagedResident
+        Both whole.
+    recipe : Recipe
+        Batch size, augmentation and normalization.
+    rows : numpy.ndarray, optional
+        Rows of the training set, ascending; all of them by default.
+
+    Returns
+    -------
+    StagedResident, StagedResident
+        Training and validation set.
+    """
+    if rows is not None:
+        mean, std = train.mean_C, train.std_C
+        if recipe.normalization == "channel":  # of what is trained on, for both sets
+            mean, std = channel_statistics(train.pixels()[rows])
+        labels, example_ids = train.labels[rows], train.example_ids[rows]
+        train = replace(train, labels=labels, example_ids=example_ids, rows=rows, mean_C=mean, std_C=std)
+        val = replace(val, mean_C=mean, std_C=std)
+    return replace(train, recipe=recipe), replace(val, recipe=recipe)
 
 
 def fit_images(images: np.ndarray | ImageFiles, resolution: int) -> np.ndarray:
