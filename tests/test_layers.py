@@ -52,7 +52,7 @@ BELOW = {
     "matching_results": "P1 P2 tables",
     "matching_pictures": "F0 F1 P1 P2 P3 matching_results",
     "matching_files": "P1 P2 P3 pages tracking matching_results matching_pictures",
-    "reporting": "F0 P1 P2 P3 tables pages tracking matching_results matching_pictures",
+    "reporting": "F0 P1 P2 P3 tables pages preview tracking matching_results matching_pictures",
     "tracking": "F0",
     "commandline": "",
     "experiments": "F0 F1 F2 F3 tracking commandline",

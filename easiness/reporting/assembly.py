@@ -1,12 +1,13 @@
 """From the runs that were chosen to the blocks of a page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import pandas as pd
 
 from easiness import tracking
+from easiness.reporting.ablation_chapter import ablation_chapter
 from easiness.reporting.blocks import Block, Gallery, Heading, Table, Text, Verdicts
 from easiness.reporting.choice import Choice, PassedOver
 from easiness.reporting.claims import Verdict, changing_sets, diverse_sets, shared_sets
@@ -14,6 +15,7 @@ from easiness.reporting.gallery import Examples, class_ends, disputed_shelf, sus
 from easiness.reporting.match_chapter import match_chapter
 from easiness.reporting.score_chapter import score_chapter
 from easiness.reporting.sources import AblationSource, MatchSource, ScoreSource, Source
+from easiness.reporting.worth import hard_worth_more, many_easy_hurt, stepwise_beats_easy, stepwise_beats_random
 from easiness.resampling import KINDS
 
 
@@ -148,7 +150,22 @@ def _verdicts(chapter: _Chapter) -> list[Verdict]:
         *(shared_sets(tables.get("matching"), kind) for kind in KINDS),
         diverse_sets({} if chapter.match is None else chapter.match.order_tests),
         *(changing_sets(tables.get("moments"), kind) for kind in KINDS),
+        *_worth(chapter.ablations),
     ]
+
+
+def _worth(ablations: Sequence[AblationSource]) -> list[Verdict]:
+    """Judge what examples are worth; of several ablations each says which it is."""
+    judges = (hard_worth_more, many_easy_hurt, stepwise_beats_easy, stepwise_beats_random)
+    verdicts = []
+    # Without an ablation the claims stand there all the same.
+    for accuracy, title in [(each.tables["accuracy"], each.title) for each in ablations] or [(None, "")]:
+        for judge in judges:
+            verdict = judge(accuracy)
+            if len(ablations) > 1:
+                verdict = replace(verdict, claim=f"{verdict.claim} ({title})")
+            verdicts.append(verdict)
+    return verdicts
 
 
 def _content(chapter: _Chapter) -> list[Block]:
@@ -157,6 +174,8 @@ def _content(chapter: _Chapter) -> list[Block]:
         blocks += score_chapter(chapter.key, chapter.scores)
     if chapter.match is not None:
         blocks += match_chapter(chapter.key, chapter.match, _numbered_by(chapter.scores))
+    for source in chapter.ablations:
+        blocks += ablation_chapter(chapter.key, source)
     if chapter.scores:
         blocks += _gallery(chapter)
     return blocks
@@ -202,6 +221,8 @@ def _remarks(chapter: _Chapter) -> list[Block]:
         other = [run["model"] for run in chapter.match.settings["runs"] if run["run_id"] not in shown]
         if other:
             remarks.append(f"the match run was made of other score runs than those shown here for {', '.join(other)}")
+    if not chapter.ablations:
+        remarks.append("no ablate run was found, so nothing is said of what examples are worth")
     return [Text(f"**Note:** {'; '.join(remarks)}.")] if remarks else []
 
 

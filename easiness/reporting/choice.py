@@ -106,7 +106,7 @@ def _key(run: RunRecord) -> tuple[str, ...]:
     order = str(KINDS.index(run.kind))
     # One matching holds all models of its data.
     model = "" if run.kind == "match" else run.tags.get("easiness.model", "")
-    return (_dataset(run), _fingerprint(run), order, model)
+    return (_dataset(run), _fingerprint(run), order, model, run.tags.get("easiness.variant", ""))
 
 
 def _dataset(run: RunRecord) -> str:

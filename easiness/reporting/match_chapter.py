@@ -109,11 +109,11 @@ def _words(name: str, results: MatchingResults, x: str) -> tuple[str, str]:
         )
         return (
             f"Matching rate {whom} by {x}; sets cut from {cut}. The paper's chance line is 0.1.",
-            f"Lines of matching rates above their chance lines' level: {said}; chance is {rows['chance'].iloc[0]:.3f}.",
+            f"Lines of matching rates: {said}; chance is {rows['chance'].iloc[0]:.3f}.",
         )
     if stem == "reliability":
         return (
-            "Reliability: the correlation that easiness over so many trials has with a repetition.",
+            f"Reliability of {rest}: the correlation that easiness over so many trials has with a repetition.",
             "A line that rises with the number of trials towards 1, with the trials that reach 0.9.",
         )
     return (

@@ -16,6 +16,9 @@ from easiness.tracking import SCHEMA, RunRecord
 
 THUMBNAILS = "preview/thumbnails.npz"
 
+# Columns of words; a class may be called 3.
+_NAMES = ("a", "b", "model", "strategy", "grouping", "group", "class_name", "worst_class", "source", "run_id")
+
 Content = TypeVar("Content")
 
 
@@ -86,6 +89,11 @@ class AblationSource(Source):
 
     tables: dict[str, pd.DataFrame]
 
+    @property
+    def title(self) -> str:
+        """Model and variant, in a few words."""
+        return f"{self.settings['recipe']['model']}, {self.run.tags.get('easiness.variant', 'unknown variant')}"
+
 
 def read_source(run: RunRecord) -> Source:
     """Fetch what a finished run left.
@@ -130,8 +138,13 @@ class _Artifacts:
 
     def tables(self, *names: str) -> dict[str, pd.DataFrame]:
         """Read csv files that not every run has; those that are there and hold a row."""
-        found = {name: self.maybe(f"{name}.csv", pd.read_csv, None) for name in names}
+        found = {name: self.maybe(f"{name}.csv", _read_csv, None) for name in names}
         return {name: table for name, table in found.items() if table is not None and len(table)}
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Read a table of ours: only an empty cell is unknown, since a class may be called null."""
+    return pd.read_csv(path, dtype=dict.fromkeys(_NAMES, str), keep_default_na=False, na_values=[""])
 
 
 def _json(path: Path) -> dict:
@@ -164,7 +177,7 @@ def _read_match(artifacts: _Artifacts) -> MatchSource:
 
 def _read_ablation(artifacts: _Artifacts) -> AblationSource:
     manifest = artifacts.manifest("ablation.json")
-    tables = {"accuracy": pd.read_csv(artifacts.path("accuracy.csv"))}
+    tables = {"accuracy": _read_csv(artifacts.path("accuracy.csv"))}
     tables |= artifacts.tables("removed", "differences", "costs", "class_accuracy", "group_accuracy")
     return AblationSource(*_common(artifacts, manifest), tables)
 

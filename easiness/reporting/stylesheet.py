@@ -27,7 +27,7 @@ a:focus-visible, summary:focus-visible, button:focus-visible, input:focus-visibl
   outline-offset: 2px; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1.25rem;
   margin: 1.25rem 0; align-items: start; }
-figure { margin: 0; max-width: 44rem; border: 1px solid var(--line); border-radius: 8px; overflow: hidden;
+figure { margin: 0; max-width: 36rem; border: 1px solid var(--line); border-radius: 8px; overflow: hidden;
   background: var(--panel); }
 figure img { display: block; width: 100%; max-width: 100%; height: auto; background: #fff; }
 figcaption { padding: .6rem .8rem; font-size: .9rem; color: var(--soft); }
