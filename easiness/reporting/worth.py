@@ -45,7 +45,7 @@ def many_easy_hurt(accuracy: pd.DataFrame | None) -> Verdict:
         missing = _missing(accuracy, "easy", "random", f" of {MANY:.0%} or more")
         return Verdict(claim, place, UNKNOWN, missing, rule)
     found = _difference(accuracy, "easy", "random", ratios[-1:])
-    number = f"with {ratios[-1]:.0%} removed, easy instead of random leaves {_points(found)}"
+    number = f"with {_ratios(ratios[-1:])} removed, easy instead of random leaves {_points(found)}"
     judged = _judge(found)
     return Verdict(claim, place, {HOLDS: FAILS, FAILS: HOLDS}.get(judged, UNKNOWN), number, rule)
 
@@ -66,7 +66,7 @@ def stepwise_beats_random(accuracy: pd.DataFrame | None) -> Verdict:
         return _better(claim, place, accuracy, "stepwise", "random", "stepwise instead of random leaves")
     found = _difference(accuracy, "stepwise", "random", [PAPERS_RATIO])
     number = (
-        f"with {PAPERS_RATIO:.0%} removed, stepwise instead of random leaves {_points(found)}; the paper prints about "
+        f"with {_ratios([PAPERS_RATIO])} removed, stepwise instead of random leaves {_points(found)}; the paper prints about "
         f"{PAPERS_POINTS:+g} points for ResNet-50 on ImageNet"
     )
     others = _difference(accuracy, "stepwise", "random", common)
