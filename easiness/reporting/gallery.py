@@ -137,17 +137,18 @@ def suspicious(sources: Sequence[ScoreSource], count: int = SUSPICIOUS) -> pd.Da
     Returns
     -------
     pandas.DataFrame
-        example_id, source, label, class_name, least_rank (the relative rank at the last moment under the model that
-        finds it easiest; 1 = the hardest of all), preferred and preferred_share (class that most trials of all models
+        example_id, source, label, class_name, easiness (mean over the models at the last moment, nats), rank (at the
+        last moment under the model that finds it easiest; N = the hardest of all), preferred and preferred_share (class that most trials of all models
         predict, and their share; missing where no run kept predictions), group where the truth is known. The most
         suspicious first.
     """
-    ranks_AN = np.stack([_relative_ranks(source.trajectory_TN[-1]) for source in sources])
-    least_N, mean_N = ranks_AN.min(axis=0), ranks_AN.mean(axis=0)
-    rows = np.lexsort((-mean_N, -least_N))[:count]
+    ranks_AN = np.stack([_ranks(source.trajectory_TN[-1]) for source in sources])
+    least_N = ranks_AN.min(axis=0)
+    rows = np.lexsort((-ranks_AN.mean(axis=0), -least_N))[:count]
     first = sources[0].table
     found = first.iloc[rows][["example_id", "source", "label", "class_name"]].reset_index(drop=True)
-    found["least_rank"] = least_N[rows]
+    found["easiness"] = np.mean([source.trajectory_TN[-1, rows] for source in sources], axis=0)
+    found["rank"] = least_N[rows]
     predicting = [source for source in sources if "predicted" in source.table]
     if predicting:
         names = np.asarray(sources[0].settings["class_names"], object)
@@ -162,15 +163,14 @@ def suspicious_shelf(examples: Examples, found: pd.DataFrame) -> Shelf:
     """Show the labels that look wrong."""
     items = []
     for each in found.itertuples():
-        lines = [f"least rank {each.least_rank:.4f}"]
+        lines = [f"{each.easiness:.3g} nats", f"rank {each.rank:,} or more"]
         if "preferred" in found:
             lines.append(f"models say {each.preferred} ({each.preferred_share:.0%})")
         items.append(examples.item(each.example_id, *lines))
     models = ", ".join(source.model for source in examples.sources)
     note = (
-        f"Hard at the end of training for every model ({models}): ordered by the relative rank under the "
-        "model that finds "
-        "the example easiest, 1 = the hardest of all. "
+        f"Hard at the end of training for every model ({models}): ordered by the rank under the model that finds the "
+        f"example easiest, {len(examples.sources[0].table):,} = the hardest of all. Easiness is the mean over the models. "
     )
     if "preferred" in found:
         note += "The models' own label is the one that most trials predict, with the share that do."
@@ -209,10 +209,10 @@ def _preferred(sources: Sequence[ScoreSource], rows: np.ndarray, num_classes: in
     return votes_RK.argmax(axis=1), votes_RK.max(axis=1) / trials
 
 
-def _relative_ranks(easiness_N: np.ndarray) -> np.ndarray:
-    ranks_N = np.empty(len(easiness_N))
+def _ranks(easiness_N: np.ndarray) -> np.ndarray:
+    ranks_N = np.empty(len(easiness_N), np.int64)
     ranks_N[np.argsort(easiness_N, kind="stable")] = np.arange(1, len(easiness_N) + 1)
-    return ranks_N / len(easiness_N)
+    return ranks_N
 
 
 def _course(source: ScoreSource, row: int) -> Course:

@@ -66,8 +66,8 @@ def stepwise_beats_random(accuracy: pd.DataFrame | None) -> Verdict:
         return _better(claim, place, accuracy, "stepwise", "random", "stepwise instead of random leaves")
     found = _difference(accuracy, "stepwise", "random", [PAPERS_RATIO])
     number = (
-        f"with {_ratios([PAPERS_RATIO])} removed, stepwise instead of random leaves {_points(found)}; the paper prints about "
-        f"{PAPERS_POINTS:+g} points for ResNet-50 on ImageNet"
+        f"with {_ratios([PAPERS_RATIO])} removed, stepwise instead of random leaves {_points(found)}; the paper prints "
+        f"about {PAPERS_POINTS:+g} points for ResNet-50 on ImageNet"
     )
     others = _difference(accuracy, "stepwise", "random", common)
     number += f"; over the ratios {_ratios(common)}, {_points(others)}"
@@ -89,8 +89,7 @@ def _better(
     alone = [_judge(_difference(accuracy, a, b, [ratio])) for ratio in ratios]
     number = (
         f"over the ratios {_ratios(ratios)}, {words} {_points(found)}; taken alone, {alone.count(HOLDS)} of "
-        "them lie above "
-        f"0 and {alone.count(FAILS)} below"
+        f"them lie above 0 and {alone.count(FAILS)} below"
     )
     return Verdict(claim, place, _judge(found), number, _OVER_SEEDS)
 
