@@ -138,9 +138,9 @@ def suspicious(sources: Sequence[ScoreSource], count: int = SUSPICIOUS) -> pd.Da
     -------
     pandas.DataFrame
         example_id, source, label, class_name, easiness (mean over the models at the last moment, nats), rank (at the
-        last moment under the model that finds it easiest; N = the hardest of all), preferred and preferred_share (class that most trials of all models
-        predict, and their share; missing where no run kept predictions), group where the truth is known. The most
-        suspicious first.
+        last moment under the model that finds it easiest; N = the hardest of all), preferred and preferred_share (class
+        that most trials of all models predict, and their share; missing where no run kept predictions), group where the
+        truth is known. The most suspicious first.
     """
     ranks_AN = np.stack([_ranks(source.trajectory_TN[-1]) for source in sources])
     least_N = ranks_AN.min(axis=0)
@@ -170,7 +170,7 @@ def suspicious_shelf(examples: Examples, found: pd.DataFrame) -> Shelf:
     models = ", ".join(source.model for source in examples.sources)
     note = (
         f"Hard at the end of training for every model ({models}): ordered by the rank under the model that finds the "
-        f"example easiest, {len(examples.sources[0].table):,} = the hardest of all. Easiness is the mean over the models. "
+        f"example easiest, {len(examples.sources[0].table):,} = the hardest of all. Easiness is the mean over models. "
     )
     if "preferred" in found:
         note += "The models' own label is the one that most trials predict, with the share that do."
