@@ -211,7 +211,7 @@ def class_averages(measured: ClassDiversity, model: str) -> Figure:
         list(sets),
         [(each.variance, each.low, each.high) for each in sets.values()],
         title=(
-            f"{measured.class_name}: average of {sets['easy'].images} images each, {model}; "
+            f"{measured.class_name}: average of {sets['easy'].images} images each, {model}\n"
             f"hard > random > easy: p = {measured.test.p:.2g}"
         ),
     )

@@ -31,11 +31,12 @@ def matching_figures(results: MatchingResults, x: str) -> dict[str, Figure]:
         What the moments are numbered by.
     """
     drawn = {}
-    for stem, table in (("fig3", results.pairs), ("external", results.external)):
+    tables = {"fig3": ("Shared by architectures", results.pairs), "external": ("Outside scores", results.external)}
+    for stem, (title, table) in tables.items():
         if table is None or table.empty:
             continue
         for scope in SCOPES:
-            drawn[f"{stem}_{scope}"] = _curves(table[table["scope"] == scope], x, _TITLES[scope])
+            drawn[f"{stem}_{scope}"] = _curves(table[table["scope"] == scope], x, f"{title}: {_TITLES[scope]}")
     for model, curve in results.reliability.items():
         if len(curve.trials) > 1:
             drawn[f"reliability_{file_name(model)}"] = figures.reliability_curve(
@@ -68,13 +69,13 @@ def disagreement_figures(disagreements: pd.DataFrame, dataset: Dataset) -> dict[
             b,
             *([dataset.images[row_of[each]] for each in side["example_id"]] for side in sides),
             *([_caption(row) for row in side.itertuples()] for side in sides),
-            title=f"{a} and {b} disagree, beyond the noise of trials",
+            title=f"Where {a} and {b} disagree most",
         )
     return drawn
 
 
 def _caption(row: tuple) -> str:
-    return f"{row.class_name}\n#{row.example_id}  z {row.z:+.1f}"
+    return f"{row.class_name}\n#{row.example_id}\nz = {row.z:+.1f}"
 
 
 def _curves(table: pd.DataFrame, x: str, title: str) -> Figure:
@@ -95,4 +96,4 @@ def _curves(table: pd.DataFrame, x: str, title: str) -> Figure:
         ]
     mean, sd = table["chance"].iloc[0], table["chance_sd"].iloc[0]
     band = (mean, max(0.0, mean - _BAND * sd), mean + _BAND * sd)
-    return figures.matching_curves(curves_by_set, chance=band, x=x, title=f"Shared easy and hard examples: {title}")
+    return figures.matching_curves(curves_by_set, chance=band, x=x, title=title)

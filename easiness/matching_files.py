@@ -95,6 +95,7 @@ def matching_summary(results: MatchingResults, options: MatchOptions, scores: Se
         },
         "moment_overlaps": results.overlaps,
         "verdict": verdict(results.pairs),
+        "beyond_noise": results.beyond_noise.to_dict("records"),
     }
 
 
@@ -108,26 +109,33 @@ def _page(
     tables: Mapping[str, pd.DataFrame | None],
     summary: Mapping[str, object],
 ) -> list[str]:
-    def section(title: str, *stems: str, table: pd.DataFrame | None = None) -> list[str]:
-        paths = [path for name, path in pictures.items() if name.startswith(stems)]
-        shown = [pages.pictures(paths)] if paths else []
+    def section(title: str, *stems: str, table: pd.DataFrame | None = None, number: str = ".3f") -> list[str]:
+        shown = [path for name, path in pictures.items() if name.startswith(stems)] if stems else []
+        parts = [pages.pictures(shown)] if shown else []
         if table is not None and len(table):
-            shown.append(pages.rows(table))
-        return [pages.heading(title), *shown] if shown else []
+            parts.append(pages.rows(table, number))
+        return [pages.heading(title), *parts] if parts else []
 
     trials = ", ".join(f"{run['model']} {run['trials']}" for run in summary["runs"])
     disagreements = results.disagreements.groupby(["a", "b"], sort=False).head(_ROWS)
     external = None if results.external is None else at_last_moment(results.external)
+    limits = [
+        f"{row.a} and {row.b}: {row.beyond_noise} of {row.n} examples differ by {row.noise_limit:.1f} standard errors "
+        "over trials or more, which luck alone lets about one do"
+        for row in results.beyond_noise.itertuples()
+    ]
     return [
         pages.paragraph(_INTRODUCTION),
         pages.paragraph(f"Trials: {trials}."),
         pages.listing([entry["sentence"] for entry in summary["verdict"]]),
         *section("Between architectures (Fig. 3)", "fig3_"),
         *section("At the last moment", table=at_last_moment(results.pairs)),
-        *section("From the first moment to the last (Table 1)", "heatmap_", table=results.table1),
         *section("Against outside scores", "external_", table=external),
+        *section("First moment against the last (Table 1)", table=results.table1.dropna(axis=1, how="all")),
+        *section("Any two moments", "heatmap_"),
         *section("How reliable the scores are", "reliability_"),
         *section("Easiest and hardest of a class (Fig. 1)", "fig1_"),
-        *section("Average images and diversity (Fig. 2)", "fig2_", table=tables["diversity"]),
-        *section("Where architectures disagree", "disagreement_", table=disagreements),
+        *section("Average images and diversity (Fig. 2)", "fig2_", table=tables["diversity"], number=".0f"),
+        *section("Where architectures disagree", "disagreement_", table=disagreements, number=".2f"),
+        *([pages.listing(limits)] if limits else []),
     ]

@@ -12,7 +12,7 @@ import pandas as pd
 
 from easiness import paper
 from easiness.comparing import Match
-from easiness.disagreement import disagreement
+from easiness.disagreement import disagreement, noise_limit
 from easiness.external_scores import ExternalScores
 from easiness.matching import match_external, match_moments, match_pairs, moment_overlaps
 from easiness.resampling import KINDS
@@ -45,6 +45,9 @@ class MatchingResults:
         The `DISAGREEING` examples on which each pair differs most: a, b, example_id, label, class_name, source, z
         (standard errors over trials; positive = harder for a), difference of mean relative ranks, rank_a, rank_b
         (1 = easiest). Pairs with a single trial on a side are left out.
+    beyond_noise : pandas.DataFrame
+        One row per pair: a, b, epoch, noise_limit (|z| that about one example reaches by luck alone), beyond_noise (how
+        many reach it), n.
     reliability : dict of ReliabilityCurve
         By model, at its last moment.
     overlaps : dict
@@ -57,6 +60,7 @@ class MatchingResults:
     external: pd.DataFrame | None
     table1: pd.DataFrame
     disagreements: pd.DataFrame
+    beyond_noise: pd.DataFrame
     reliability: dict[str, ReliabilityCurve]
     overlaps: dict[str, dict[str, np.ndarray]]
 
@@ -109,7 +113,7 @@ def match_models(
         match_table(moments),
         outside,
         table_1(moments, paper_models),
-        disagreement_table(models, table),
+        *disagreement_tables(models, table),
         {model.name: reliability_curve(model.losses[-1], options.seed) for model in models},
         {
             model.name: {
@@ -150,14 +154,23 @@ def table_1(moments: Sequence[Match], paper_models: Mapping[str, str]) -> pd.Dat
     return pd.DataFrame(rows, columns=["model", *columns, "paper"]).astype({"paper": np.float64})
 
 
-def disagreement_table(models: Sequence[ScoredModel], table: pd.DataFrame) -> pd.DataFrame:
-    """Examples on which each pair of models differs most at the last moment that both have."""
-    parts = []
+def disagreement_tables(models: Sequence[ScoredModel], table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Examples on which each pair of models differs most at the last moment that both have, and what noise explains.
+
+    Returns
+    -------
+    pandas.DataFrame, pandas.DataFrame
+        `disagreements` and `beyond_noise` of `MatchingResults`.
+    """
+    parts, limits = [], []
     for a, b in combinations(models, 2):
         if min(a.trials, b.trials) < 2:
             continue
         moment = min(len(a.updates), len(b.updates)) - 1
         found = disagreement(a.losses[moment], b.losses[moment])
+        limit = noise_limit(min(a.trials, b.trials), a.examples)
+        beyond = int((np.abs(found.z_N) >= limit).sum())
+        limits.append((a.name, b.name, moment + 1, limit, beyond, a.examples))
         rows = found.order_N[:DISAGREEING]
         part = table.iloc[rows][["example_id", "label", "class_name", "source"]]
         ranks = {f"rank_{side}": _ranks(model.losses[moment])[rows] for side, model in (("a", a), ("b", b))}
@@ -171,7 +184,8 @@ def disagreement_table(models: Sequence[ScoredModel], table: pd.DataFrame) -> pd
             )
         )
     columns = ["a", "b", "example_id", "label", "class_name", "source", "z", "difference", "rank_a", "rank_b"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return found, pd.DataFrame(limits, columns=["a", "b", "epoch", "noise_limit", "beyond_noise", "n"])
 
 
 def at_last_moment(table: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ h1, h2, p, li { overflow-wrap: anywhere; }
 img { background: #fff; height: auto; max-width: 100%; }
 .pictures { align-items: start; display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, var(--column)); }
 .pictures { --column: minmax(min(100%, 30rem), 1fr); }
-.wide { overflow-x: auto; }
+.wide { margin: 1rem 0; overflow-x: auto; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid #8886; padding: .2rem .6rem; text-align: left; white-space: nowrap; }
 """
@@ -51,9 +51,9 @@ def pictures(paths: Sequence[Path]) -> str:
     return f'<div class="pictures">{"".join(shown)}</div>'
 
 
-def rows(table: pd.DataFrame) -> str:
-    """A table; on a narrow screen it scrolls by itself."""
-    text = table.to_html(index=False, border=0, float_format=lambda value: f"{value:.4g}", na_rep="")
+def rows(table: pd.DataFrame, number: str = ".4g") -> str:
+    """A table, its fractions in the format `number`; on a narrow screen it scrolls by itself."""
+    text = table.to_html(index=False, border=0, float_format=lambda value: format(value, number), na_rep="")
     return f'<div class="wide">{text}</div>'
 
 

@@ -28,6 +28,7 @@ import pandas as pd
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from easiness.version import VERSION
 
@@ -290,13 +291,18 @@ def fetch(run_id: str, path: str = "", tracking_uri: str | None = None, *, folde
     """
     with _server():
         try:
-            here = urlsplit(_client(tracking_uri).get_run(run_id).info.artifact_uri).scheme in ("", "file")
+            place = _client(tracking_uri).get_run(run_id).info.artifact_uri
+            if urlsplit(place).scheme in ("", "file"):  # MLflow would copy them
+                found = Path(local_file_uri_to_path(place), path)
+                if not found.exists():
+                    raise FileNotFoundError(str(found))
+                return found
             return Path(
                 mlflow.artifacts.download_artifacts(
                     run_id=run_id,
                     artifact_path=path,
                     tracking_uri=tracking_uri,
-                    dst_path=None if here or folder is None else str(folder),
+                    dst_path=None if folder is None else str(folder),
                 )
             )
         except (OSError, MlflowException) as error:

@@ -127,8 +127,8 @@ def say(run_id: str, results: MatchingResults, sentences: list[str]) -> None:
     for name, table in tables.items():
         if len(table):
             print(f"\n{name}:\n{table.to_string(index=False, float_format='{:.3f}'.format, na_rep='')}")
-    print("\n" + "\n".join(sentences))
-    print(f"\nrun id     {run_id}")
+    print("", *sentences, sep="\n")
+    print(f"run id     {run_id}")
     print(f"artifacts  {tracking.artifact_place(run_id)}")
     print(f"open       {tracking.how_to_open()}")
 
