@@ -74,6 +74,14 @@ def match_chapter(key: str, source: MatchSource, x: str) -> list[Block]:
     if "disagreement" in tables:
         caption = "Examples on which two models differ most: z in standard errors over trials, positive = harder for a."
         disagreement = [Table(f"{key}_disagreement", caption, tables["disagreement"], folded=True)]
+    if source.settings["beyond_noise"]:
+        caption = (
+            "Examples (of n) on which two models differ by more than noise_limit standard errors over "
+            "trials, which about one "
+            "reaches by luck alone."
+        )
+        noise = pd.DataFrame(source.settings["beyond_noise"])
+        disagreement.insert(0, Table(f"{key}_beyond_noise", caption, noise))
     blocks += _section("Where architectures disagree", pictures["disagreement"], disagreement)
     return blocks
 
@@ -175,6 +183,7 @@ def _results(source: MatchSource) -> MatchingResults:
         external=tables.get("external"),
         table1=tables.get("table1", empty),
         disagreements=tables.get("disagreement", empty),
+        beyond_noise=pd.DataFrame(summary["beyond_noise"]),
         reliability={model: _curve(each) for model, each in summary["reliability"].items()},
         overlaps={
             model: {kind: np.asarray(matrix, np.float64) for kind, matrix in each.items()}
