@@ -69,7 +69,6 @@ def test_a_report_is_complete(made):
         "suspicious",
         "disagreement",
         "reliability",
-        "diversity",
     ):
         assert {f"tables/planted_{stem}.{suffix}" for suffix in ("csv", "md", "tex")} <= names
     assert {f"tables/{stem}.csv" for stem in ("runs", "claims")} <= names
