@@ -66,13 +66,15 @@ def shown_classes(dataset: str, class_names: tuple[str, ...], class_name: str | 
     return class_name, class_name
 
 
-def reopen_dataset(manifest: Mapping[str, object], root: Path | None) -> Dataset:
+def reopen_dataset(manifest: Mapping[str, object], example_ids_N: np.ndarray, root: Path | None) -> Dataset:
     """Open the training set of a score run again, and make sure that it is the same.
 
     Parameters
     ----------
     manifest : mapping
         Of the score run.
+    example_ids_N : numpy.ndarray
+        (N,) which rows of the whole dataset it scored, by a limit or by a list of what to keep.
     root : pathlib.Path or None
         Archive or folder that holds it now.
 
@@ -83,14 +85,10 @@ def reopen_dataset(manifest: Mapping[str, object], root: Path | None) -> Dataset
     ValueError
         If it cannot be read, or has another fingerprint.
     """
-    dataset = open_dataset(
-        manifest["dataset"],
-        root,
-        split="train",
-        limit=manifest["limit"],
-        seed=manifest["recipe"]["seed"],
-        skip_bad=bool(manifest["skipped"]),
-    )
+    seed, skip_bad = manifest["recipe"]["seed"], bool(manifest["skipped"])
+    dataset = open_dataset(manifest["dataset"], root, split="train", seed=seed, skip_bad=skip_bad)
+    if not np.array_equal(example_ids_N, dataset.example_ids):
+        dataset = dataset.subset(example_ids_N)
     if dataset.fingerprint != manifest["fingerprint"]:
         raise ValueError(
             f"the data at {root or 'their usual place'} have fingerprint {dataset.fingerprint[:12]}, and the scores "
@@ -159,7 +157,7 @@ def class_sheet(dataset: Dataset, table: pd.DataFrame, class_name: str, model: s
     ends = (members.head(count), members.tail(count)[::-1])
     return figures.easiest_and_hardest(
         *([dataset.images[row] for row in end.index] for end in ends),
-        *([f"#{row.example_id}\n{row.easiness:.3g} nats" for row in end.itertuples()] for end in ends),
+        *([f"#{row.example_id}\n{row.easiness:.2f} nats" for row in end.itertuples()] for end in ends),
         title=f"{class_name}: easiest and hardest of {len(members)}, {model}",
     )
 
@@ -211,7 +209,7 @@ def class_averages(measured: ClassDiversity, model: str) -> Figure:
         list(sets),
         [(each.variance, each.low, each.high) for each in sets.values()],
         title=(
-            f"{measured.class_name}: average of {sets['easy'].images} images each, {model}\n"
+            f"{measured.class_name}, {model}: averages of {sets['easy'].images} images\n"
             f"hard > random > easy: p = {measured.test.p:.2g}"
         ),
     )

@@ -461,17 +461,15 @@ def read_validation(run_id: str) -> tuple[list[dict[str, float]], np.ndarray]:
     correct : numpy.ndarray
         (N_val,) float32, 1 where the final network is right.
     """
-    folder = fetch(run_id, "validation")
-    return json.loads((folder / "epochs.json").read_text()), np.load(folder / "correct.npy")
+    with tempfile.TemporaryDirectory() as place:
+        folder = fetch(run_id, "validation", folder=Path(place))
+        return json.loads((folder / "epochs.json").read_text()), np.load(folder / "correct.npy")
 
 
 def find_score_run(run_id: str, model: str, fingerprint: str) -> str | None:
     """Latest finished score run of a model and data, in the experiment of a run; None if there is none."""
-    query = (
-        f"tags.`easiness.kind` = 'score' and attributes.status = 'FINISHED' and tags.`easiness.model` = '{model}' "
-        f"and tags.`easiness.fingerprint` = '{fingerprint}'"
-    )
-    return next((run.info.run_id for run in _search(run_id, query)), None)
+    wanted = (model, fingerprint)
+    return next((run.run_id for run in find_score_runs(run_id) if (run.model, run.fingerprint) == wanted), None)
 
 
 def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:

@@ -64,7 +64,8 @@ def match(
     data : str, optional
         Archive or folder that holds the images; where they were when they were scored, where none is given.
     """
-    options = MatchOptions(fraction=fraction, draws=draws, seed=seed, threads=threads or os.cpu_count() or 1)
+    threads = (os.cpu_count() or 1) if threads is None else threads
+    options = MatchOptions(fraction=fraction, draws=draws, seed=seed, threads=threads)
     with tracking.tracked_run("match", "match") as run_id, tempfile.TemporaryDirectory() as place:
         scores = open_matched_runs(run_id, runs, one_is_enough=against is not None)
         manifest, table = scores[0].manifest, scores[0].table
@@ -74,7 +75,7 @@ def match(
         if against is not None:
             path = caller_path(against)
             external = read_external_scores(path, table, column=against_column, polarity=against_polarity)
-        dataset = find_pictures(manifest, data)
+        dataset = find_pictures(manifest, table["example_id"].to_numpy(), data)
         title = log_matched_runs(run_id, scores)
         results = match_models(
             scored_models(scores, Path(place)), table, options, paper_models=paper_models(scores), external=external
@@ -98,11 +99,11 @@ def match(
         say(run_id, results, sentences)
 
 
-def find_pictures(manifest: dict[str, object], data: str | None) -> Dataset | None:
+def find_pictures(manifest: dict[str, object], example_ids: np.ndarray, data: str | None) -> Dataset | None:
     """Open the images of a score run again; without `data`, a line says so where they are not to be found."""
     source = data or manifest["source"]
     try:
-        return reopen_dataset(manifest, None if source is None else caller_path(source))
+        return reopen_dataset(manifest, example_ids, None if source is None else caller_path(source))
     except (OSError, ValueError) as error:
         if data is not None:
             raise
@@ -127,8 +128,9 @@ def say(run_id: str, results: MatchingResults, sentences: list[str]) -> None:
     for name, table in tables.items():
         if len(table):
             print(f"\n{name}:\n{table.to_string(index=False, float_format='{:.3f}'.format, na_rep='')}")
-    print("", *sentences, sep="\n")
-    print(f"run id     {run_id}")
+    if sentences:
+        print("\n" + "\n".join(sentences))
+    print(f"\nrun id     {run_id}")
     print(f"artifacts  {tracking.artifact_place(run_id)}")
     print(f"open       {tracking.how_to_open()}")
 

@@ -23,7 +23,6 @@ LOOK = {"fraction": 0.2, "seed": 0, "resolution": 12}
 def manifest_of(dataset, **more):
     return {
         "dataset": dataset.name,
-        "limit": len(dataset),
         "recipe": {"seed": 0},
         "skipped": list(dataset.skipped),
         "fingerprint": dataset.fingerprint,
@@ -87,7 +86,7 @@ def test_both_figures_under_every_model_and_the_table(capsys):
     assert (table["low"] <= table["variance"]).all()
     captions = [text.get_text() for text in drawn["fig1_class_0_one"].axes[0].texts]
     easiest = tables["one"].query("class_name == 'class 0'").sort_values("easiness").iloc[0]
-    assert f"#{easiest.example_id}\n{easiest.easiness:.3g} nats" in captions
+    assert f"#{easiest.example_id}\n{easiest.easiness:.2f} nats" in captions
     drawn, measured = look_at_classes(dataset, tables, ("class 0", "class 2"), **LOOK | {"fraction": 0.05})
     assert measured == {}
     assert set(drawn) == {"fig1_class_0_one", "fig1_class_0_two_x"}
@@ -125,18 +124,28 @@ def test_data_are_opened_again_only_if_they_are_the_same(tmp_path):
     dataset = write_images(tmp_path / "here", [(9, 14)] * 6)
     manifest = manifest_of(dataset)
     (tmp_path / "here").rename(tmp_path / "there")
-    assert reopen_dataset(manifest, tmp_path / "there").fingerprint == dataset.fingerprint
+    assert reopen_dataset(manifest, dataset.example_ids, tmp_path / "there").fingerprint == dataset.fingerprint
     with pytest.raises(OSError, match="here"):
-        reopen_dataset(manifest, tmp_path / "here")
+        reopen_dataset(manifest, dataset.example_ids, tmp_path / "here")
     with pytest.raises(ValueError, match=f"and the scores are of {'0' * 12}"):
-        reopen_dataset(manifest | {"fingerprint": "0" * 64}, tmp_path / "there")
+        reopen_dataset(manifest | {"fingerprint": "0" * 64}, dataset.example_ids, tmp_path / "there")
+
+
+def test_a_part_of_the_data_is_found_by_its_example_ids(tmp_path):
+    part = write_images(tmp_path, [(9, 14)] * 6).subset([7, 2, 11])
+    again = reopen_dataset(manifest_of(part), part.example_ids, tmp_path)
+    assert list(again.sources) == list(part.sources)
+    with pytest.raises(ValueError, match="outside 0 to 11"):
+        reopen_dataset(manifest_of(part), np.array([7, 2, 12]), tmp_path)
 
 
 def test_files_that_were_skipped_are_skipped_again(tmp_path):
     write_images(tmp_path / "bad", [(9, 14)] * 6)
     (tmp_path / "bad" / "train" / "cat" / "zz.png").write_bytes(b"no image")
     dataset = open_dataset("folder", tmp_path / "bad", skip_bad=True)
-    assert reopen_dataset(manifest_of(dataset), tmp_path / "bad").fingerprint == dataset.fingerprint
+    assert (
+        reopen_dataset(manifest_of(dataset), dataset.example_ids, tmp_path / "bad").fingerprint == dataset.fingerprint
+    )
 
 
 def test_figures_can_be_saved(tmp_path):
