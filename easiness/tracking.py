@@ -69,7 +69,7 @@ class DataDescription:
 def tracked_run(kind: str, name: str) -> Iterator[str]:
     """Open the run of an entry point: the one that `mlflow run` has made, or a new one.
 
-    A run that ends by an error is marked FAILED.
+    Inside another one it becomes a child of that. A run that ends by an error is marked FAILED.
 
     Parameters
     ----------
@@ -89,9 +89,13 @@ def tracked_run(kind: str, name: str) -> Iterator[str]:
         If the server does not answer.
     """
     with _server():
-        if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_ID" not in os.environ:
-            mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default"))
-        active = mlflow.start_run()
+        parent = mlflow.active_run()
+        if parent is not None:
+            active = mlflow.start_run(nested=True, experiment_id=parent.info.experiment_id)
+        else:
+            if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_ID" not in os.environ:
+                mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default"))
+            active = mlflow.start_run()
     run_id = active.info.run_id
     status = "FAILED"
     try:
@@ -553,6 +557,38 @@ def runs_of_kind(experiment: str, kinds: Sequence[str]) -> list[RunRecord]:
             )
     runs = [run for kind in kinds for run in _search_in(found.experiment_id, f"tags.`easiness.kind` = '{kind}'")]
     return sorted(map(_record, runs), key=lambda run: (-run.started, run.run_id))
+
+
+def children_of(run_id: str, kinds: Sequence[str]) -> list[RunRecord]:
+    """Finished runs of these kinds below a run, the earliest first."""
+    query = f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.status = 'FINISHED'"
+    children = sorted(map(_record, _search(run_id, query)), key=lambda run: run.started)
+    return [run for run in children if run.kind in kinds]
+
+
+def runs_with_tag(run_id: str, key: str) -> dict[str, str]:
+    """Finished runs, in the experiment of a run, that have a tag: run id by the tag's value, the latest of several."""
+    found: dict[str, str] = {}
+    for run in _search(run_id, f"tags.`{key}` != '' and attributes.status = 'FINISHED'"):
+        found.setdefault(run.data.tags[key], run.info.run_id)
+    return found
+
+
+def measured_rates(run_id: str) -> dict[tuple[str, int], float]:
+    """Images that one trial trains on in a second, by model and resolution, as the experiment's trials measured it.
+
+    Returns
+    -------
+    dict of float
+        The median over trials of the rate of their last epoch.
+    """
+    rates: dict[tuple[str, int], list[float]] = {}
+    for run in _search(run_id, "tags.`easiness.trial_digest` != '' and attributes.status = 'FINISHED'"):
+        params, metrics = run.data.params, run.data.metrics
+        if "images_per_second" in metrics and "recipe.model" in params:
+            key = (params["recipe.model"], int(params["recipe.resolution"]))
+            rates.setdefault(key, []).append(metrics["images_per_second"])
+    return {key: float(np.median(values)) for key, values in rates.items()}
 
 
 def runs_by_id(run_ids: Sequence[str]) -> list[RunRecord]:

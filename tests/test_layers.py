@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "easiness"
 # Rooms by floor; a package stands for all of its modules.
 FLOORS = {
     "F0": """version recipes randomness datasets planted cifar10 image_files image_folder imagenet validation_list beton
-             crew architectures torchvision_import kept""",
+             crew architectures torchvision_import kept paper_runs""",
     "F1": "loaders packing",
     "F2": "training measuring",
     "F3": "trials engines progress",
@@ -20,7 +20,7 @@ FLOORS = {
     "P2": "resampling matching sides comparing disagreement diversity selection",
     "P3": "figures",
     # Data sets with their scores, for people: between the columns, and free of torch.
-    "tables": "tables thumbnails paper external_scores",
+    "tables": "tables exporting thumbnails paper external_scores",
     "pages": "pages",
     "preview": "preview ablation_preview",
     # A matching: runs from the server, numbers as tables, pictures of the data, and the files that join them.
