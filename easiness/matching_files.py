@@ -9,14 +9,12 @@ import pandas as pd
 from easiness import figures, pages
 from easiness.class_pictures import ClassDiversity, diversity_table
 from easiness.figures import Figure
-from easiness.matching_results import MatchingResults, plain, verdict
+from easiness.matching_results import MatchingResults, at_last_moment, plain, verdict
 from easiness.sides import MatchOptions
 from easiness.tracking import SCHEMA, Scores
 
 # Rows of each pair in the page's table of disagreement.
 _ROWS = 20
-
-_JUDGED = ["a", "b", "set", "scope", "rate", "low", "high", "chance_given_classes", "corrected", "ceiling"]
 
 _INTRODUCTION = (
     "An easy (hard) set is the share of examples with the lowest (highest) mean loss: **lower easiness = easier.** "
@@ -99,12 +97,6 @@ def matching_summary(results: MatchingResults, options: MatchOptions, scores: Se
         "verdict": verdict(results.pairs),
         "beyond_noise": results.beyond_noise.to_dict("records"),
     }
-
-
-def at_last_moment(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of each pair's last moment, with what it takes to judge them."""
-    last = table.groupby(["a", "b"])["epoch"].transform("max")
-    return table.loc[table["epoch"] == last, _JUDGED].sort_values(["scope", "set"], kind="stable")
 
 
 def _write_json(path: Path, content: Mapping[str, object]) -> None:

@@ -22,6 +22,8 @@ from easiness.sides import SCOPES, MatchOptions, ScoredModel
 # Examples of each pair in the table of disagreement.
 DISAGREEING = 100
 
+_JUDGED = ["a", "b", "set", "scope", "rate", "low", "high", "chance_given_classes", "corrected", "ceiling"]
+
 
 @dataclass(frozen=True)
 class MatchingResults:
@@ -184,6 +186,12 @@ def disagreement_tables(models: Sequence[ScoredModel], table: pd.DataFrame) -> t
     columns = ["a", "b", "example_id", "label", "class_name", "source", "z", "difference", "rank_a", "rank_b"]
     found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     return found, pd.DataFrame(limits, columns=["a", "b", "epoch", "noise_limit", "beyond_noise", "n"])
+
+
+def at_last_moment(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of each pair's last moment, with what it takes to judge them."""
+    last = table.groupby(["a", "b"])["epoch"].transform("max")
+    return table.loc[table["epoch"] == last, _JUDGED].sort_values(["scope", "set"], kind="stable")
 
 
 def verdict(pairs: pd.DataFrame) -> list[dict[str, object]]:

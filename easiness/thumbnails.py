@@ -19,7 +19,7 @@ PER_CLASS, HARDEST = 8, 400
 _ALL_ENDS = 2_000
 
 SIDE = 96  # pixels; larger pictures are made smaller
-_LOSSLESS = 64  # up to this side a picture keeps its pixels
+_LOSSLESS = 32  # up to this side a picture keeps its pixels
 
 
 def ends_per_class(num_classes: int) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 # A server that does not answer is reported in seconds. MLflow reads these when it is called, and a user may set others.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -69,7 +69,7 @@ class DataDescription:
 def tracked_run(kind: str, name: str) -> Iterator[str]:
     """Open the run of an entry point: the one that `mlflow run` has made, or a new one.
 
-    A run that ends by an error is marked FAILED.
+    Inside another one it becomes a child of that. A run that ends by an error is marked FAILED.
 
     Parameters
     ----------
@@ -89,9 +89,13 @@ def tracked_run(kind: str, name: str) -> Iterator[str]:
         If the server does not answer.
     """
     with _server():
-        if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_ID" not in os.environ:
-            mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default"))
-        active = mlflow.start_run()
+        parent = mlflow.active_run()
+        if parent is not None:
+            active = mlflow.start_run(nested=True, experiment_id=parent.info.experiment_id)
+        else:
+            if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_ID" not in os.environ:
+                mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default"))
+            active = mlflow.start_run()
     run_id = active.info.run_id
     status = "FAILED"
     try:
@@ -311,6 +315,13 @@ def fetch(run_id: str, path: str = "", tracking_uri: str | None = None, *, folde
             raise FileNotFoundError(f"run {run_id} has no artifact {path}") from error
 
 
+def artifact_names(run_id: str, folder: str, suffix: str) -> list[str]:
+    """Names, without their suffix, of the artifacts in a folder of a run; none where there is no such folder."""
+    with _server():
+        paths = [Path(item.path) for item in _client().list_artifacts(run_id, folder)]
+    return sorted(path.stem for path in paths if path.suffix == suffix)
+
+
 def artifact_place(run_id: str) -> str:
     """Where the artifacts of a run are, for a person to open."""
     with _server():
@@ -489,14 +500,7 @@ def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:
     TrackingError
         If the server does not answer.
     """
-    with _server():
-        try:
-            kind = _client(tracking_uri).get_run(run_id).data.tags.get("easiness.kind")
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            address = tracking_uri or server_address()
-            raise ValueError(f"there is no run {run_id} on {address}; check the id and tracking_uri") from None
+    kind = _get_run(run_id, tracking_uri).data.tags.get("easiness.kind")
     if kind != "score":
         raise ValueError(f"run {run_id} is of kind {kind!r}, and scores are read from a run of kind 'score'")
     with tempfile.TemporaryDirectory() as place:
@@ -510,6 +514,140 @@ def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:
         return Scores(run_id, manifest, table, np.load(folder / "trajectory.npy"), tracking_uri)
 
 
+@dataclass(frozen=True)
+class RunRecord:
+    """What the tracking server says of a run.
+
+    Attributes
+    ----------
+    run_id, name, kind, status : str
+        `kind` is the tag `easiness.kind`, empty for runs of other programs; `status` is FINISHED, RUNNING, FAILED …
+    experiment_id : str
+    started : int
+        Milliseconds since 1970.
+    tags : dict of str
+    metrics : dict of float
+        The last value of each.
+    """
+
+    run_id: str
+    name: str
+    kind: str
+    status: str
+    experiment_id: str
+    started: int
+    tags: dict[str, str]
+    metrics: dict[str, float]
+
+
+def runs_of_kind(experiment: str, kinds: Sequence[str]) -> list[RunRecord]:
+    """Runs of an experiment by their kind, finished or not, the latest first.
+
+    Raises
+    ------
+    ValueError
+        If there is no such experiment.
+    """
+    with _server():
+        found = _client().get_experiment_by_name(experiment)
+        if found is None:
+            names = sorted(each.name for each in _client().search_experiments())
+            raise ValueError(
+                f"there is no experiment {experiment!r} on {public_address()}; there are {', '.join(names)}"
+            )
+    runs = [run for kind in kinds for run in _search_in(found.experiment_id, f"tags.`easiness.kind` = '{kind}'")]
+    return sorted(map(_record, runs), key=lambda run: (-run.started, run.run_id))
+
+
+def children_of(run_id: str, kinds: Sequence[str]) -> list[RunRecord]:
+    """Finished runs of these kinds below a run, the earliest first."""
+    query = f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.status = 'FINISHED'"
+    children = sorted(map(_record, _search(run_id, query)), key=lambda run: run.started)
+    return [run for run in children if run.kind in kinds]
+
+
+def runs_with_tag(run_id: str, key: str) -> dict[str, str]:
+    """Finished runs, in the experiment of a run, that have a tag: run id by the tag's value, the latest of several."""
+    found: dict[str, str] = {}
+    for run in _search(run_id, f"tags.`{key}` != '' and attributes.status = 'FINISHED'"):
+        found.setdefault(run.data.tags[key], run.info.run_id)
+    return found
+
+
+def measured_rates(run_id: str) -> dict[tuple[str, int], float]:
+    """Images that one trial trains on in a second, by model and resolution, as the experiment's trials measured it.
+
+    Returns
+    -------
+    dict of float
+        The median over trials of the rate of their last epoch.
+    """
+    rates: dict[tuple[str, int], list[float]] = {}
+    for run in _search(run_id, "tags.`easiness.trial_digest` != '' and attributes.status = 'FINISHED'"):
+        params, metrics = run.data.params, run.data.metrics
+        if "images_per_second" in metrics and "recipe.model" in params:
+            key = (params["recipe.model"], int(params["recipe.resolution"]))
+            rates.setdefault(key, []).append(metrics["images_per_second"])
+    return {key: float(np.median(values)) for key, values in rates.items()}
+
+
+def runs_by_id(run_ids: Sequence[str]) -> list[RunRecord]:
+    """Runs in the order of their ids.
+
+    Raises
+    ------
+    ValueError
+        If there is no such run.
+    """
+    return [_record(_get_run(run_id)) for run_id in run_ids]
+
+
+def experiment_of(run_id: str) -> str:
+    """Name of the experiment that a run is in."""
+    with _server():
+        return _client().get_experiment(_client().get_run(run_id).info.experiment_id).name
+
+
+def public_address() -> str:
+    """Address of the tracking server or store, without a user's name and password."""
+    parts = urlsplit(server_address())
+    if "@" not in parts.netloc:
+        return server_address()
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def ui_address(run: RunRecord) -> str:
+    """Page of a run in the UI; of a store that is a file, where `mlflow ui` shows it by default."""
+    address = public_address()
+    base = address.rstrip("/") if address.startswith("http") else "http://127.0.0.1:5000"
+    return f"{base}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+
+
+def _record(run: Run) -> RunRecord:
+    tags = dict(run.data.tags)
+    return RunRecord(
+        run.info.run_id,
+        run.info.run_name or "",
+        tags.get("easiness.kind", ""),
+        run.info.status,
+        run.info.experiment_id,
+        run.info.start_time,
+        tags,
+        dict(run.data.metrics),
+    )
+
+
+def _get_run(run_id: str, tracking_uri: str | None = None) -> Run:
+    with _server():
+        try:
+            return _client(tracking_uri).get_run(run_id)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            address = tracking_uri or public_address()
+            raise ValueError(f"there is no run {run_id} on {address}; check the id and tracking_uri") from None
+
+
 def _client(tracking_uri: str | None = None) -> mlflow.MlflowClient:
     return mlflow.MlflowClient(tracking_uri)
 
@@ -517,6 +655,11 @@ def _client(tracking_uri: str | None = None) -> mlflow.MlflowClient:
 def _search(run_id: str, query: str) -> list[Run]:
     with _server():
         experiment = _client().get_run(run_id).info.experiment_id
+    return _search_in(experiment, query)
+
+
+def _search_in(experiment: str, query: str) -> list[Run]:
+    with _server():
         runs, token = [], None
         while True:
             page = _client().search_runs(

@@ -20,10 +20,11 @@ from easiness.matched_runs import (
     scored_models,
 )
 from easiness.matching_figures import disagreement_figures, matching_figures
-from easiness.matching_files import at_last_moment, matching_summary, write_matching
-from easiness.matching_results import MatchingResults, courses, match_models
+from easiness.matching_files import matching_summary, write_matching
+from easiness.matching_results import MatchingResults, at_last_moment, courses, match_models
 from easiness.sets import set_size
 from easiness.sides import MatchOptions
+from easiness.thumbnails import write_thumbnails
 
 
 def match(
@@ -88,6 +89,9 @@ def match(
         summary = matching_summary(results, options, scores)
         folder = Path(place, "artifacts")
         write_matching(folder, results, drawn, measured, summary, title)
+        if dataset is not None:
+            disputed = np.flatnonzero(np.isin(dataset.example_ids, results.disagreements["example_id"]))
+            write_thumbnails(folder / "preview" / "thumbnails.npz", dataset, disputed)
         tracking.log_folder(run_id, folder)
         tracking.log_epochs(run_id, courses(results))
         sentences = [entry["sentence"] for entry in summary["verdict"]]
