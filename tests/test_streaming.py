@@ -1,6 +1,8 @@
 import pickle
+import resource
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -370,3 +372,29 @@ def test_pillow_reads_what_ffcv_wrote_off_centre(made):
     box = np.array([[3, 5, 8, 8]])
     PillowDecoder(train.images).decode(Chunk(np.array([2]), box, np.array([True]), view, np.zeros(1, np.int64)))
     np.testing.assert_array_equal(view[0], train.images[2][3:11, 5:13][:, ::-1])
+
+
+def resident_mib():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loader", LOADERS)
+def test_memory_stays_flat_over_ten_epochs_of_20000_images(made, loader):
+    train, _ = data(made / "jpg")
+    rows = np.arange(20_000) % len(train)
+    repeated = replace(
+        train,
+        images=train.images.take(rows),
+        labels=train.labels[rows],
+        sources=train.sources[rows],
+        example_ids=np.arange(20_000),
+        digests=train.digests[rows],
+    )
+    opened_ = opened(made / "jpg", loader, repeated, threads=2, batch_size=256, resolution=64)
+    used = []
+    for epoch in range(10):
+        assert sum(len(batch.rows) for batch in opened_.train_batches(epoch, SEEDS)) == 20_000
+        used.append(resident_mib())
+    assert max(used[2:]) - used[1] < 50, used
