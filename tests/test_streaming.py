@@ -17,6 +17,7 @@ from easiness.imagenet import list_imagenet
 from easiness.loaders import choose_loader, stage
 from easiness.loaders.ffcv import FFCVDecoder, why_no_ffcv
 from easiness.loaders.files import PillowDecoder
+from easiness.loaders.normalization import normalize_images, normalize_streamed
 from easiness.loaders.streaming import CHUNK, Chunk, centre_boxes
 from easiness.packing import PackOptions, pack
 from easiness.randomness import crop_boxes, flips, trial_seeds
@@ -295,6 +296,18 @@ def test_a_decoder_that_hangs_ends_the_pass_and_names_the_image(made, loader, mo
         list(opened_.score_batches())
     assert time.monotonic() - started < 60
     release.set()
+
+
+@pytest.mark.parametrize("size", [1, 2, 33, 224])
+def test_streamed_normalization_is_the_other_one_up_to_rounding(size):
+    images = torch.from_numpy(np.random.default_rng(size).integers(0, 256, (5, size, size, 3)).astype(np.uint8))
+    images[1], images[2] = 77, 255
+    images[3, :, :, 0] = 3
+    images = images.permute(0, 3, 1, 2)
+    found = normalize_streamed(images)
+    torch.testing.assert_close(found, normalize_images(images), atol=1e-5, rtol=0)
+    assert not found[1:3].any(), "a single colour becomes zeros"
+    assert found.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_the_wait_for_a_stalled_worker_is_below_a_minute():
