@@ -154,13 +154,15 @@ def freedom(trials: int) -> int:
     return min(trials * (trials - 1) // 2, max(6, trials - 1))
 
 
-def student_quantile(degrees: int) -> float:
-    """Half-width, in standard errors, of a two-sided 95 % interval by Student's t distribution.
+def student_quantile(degrees: int, confidence: float = CONFIDENCE) -> float:
+    """Half-width, in standard errors, of a two-sided interval by Student's t distribution.
 
     Parameters
     ----------
     degrees : int
         Of freedom, at least 1.
+    confidence : float
+        Share of the distribution within the interval.
 
     Examples
     --------
@@ -171,4 +173,4 @@ def student_quantile(degrees: int) -> float:
     angle = np.linspace(0, math.pi / 2, 20_001)
     density = np.cos(angle) ** (degrees - 1)
     mass = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
-    return math.sqrt(degrees) * math.tan(float(np.interp(CONFIDENCE, mass / mass[-1], angle)))
+    return math.sqrt(degrees) * math.tan(float(np.interp(confidence, mass / mass[-1], angle)))

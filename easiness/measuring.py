@@ -1,5 +1,6 @@
-"""Loss, EL2N, margin and correctness of every example, from one pass in eval mode without augmentation."""
+"""Loss, EL2N, margin and predicted label of every example, from one pass in eval mode without augmentation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -23,18 +24,20 @@ class Measurements:
         Logit of the label minus the greatest other logit; higher = easier, above 0 = correct (Pleiss et al. 2020).
     correct : numpy.ndarray
         1 where the label has the greatest logit, else 0.
+    predicted : numpy.ndarray
+        Label with the greatest logit, 0 to K - 1.
     """
 
     losses: np.ndarray
     el2n: np.ndarray
     margin: np.ndarray
     correct: np.ndarray
+    predicted: np.ndarray
 
 
 MEASURES = tuple(field.name for field in fields(Measurements))
 
 
-@torch.no_grad()
 def measure_examples(model: nn.Module, loader: Loader) -> Measurements:
     """Measure every example of a loader under the model as it is.
 
@@ -55,18 +58,52 @@ def measure_examples(model: nn.Module, loader: Loader) -> Measurements:
     FloatingPointError
         If a loss is NaN or infinite.
     """
-    was_training = model.training
-    model.eval()
-    results = np.empty((len(MEASURES), loader.count), np.float32)
+    (measurements,) = measure_together([model], loader)
+    require_finite(measurements)
+    return measurements
+
+
+@torch.no_grad()
+def measure_together(models: Sequence[nn.Module], loader: Loader) -> list[Measurements]:
+    """Measure every example under each of several models: each batch is decoded once and seen by all of them.
+
+    Parameters
+    ----------
+    models : sequence of torch.nn.Module
+        On the loader's device; their training modes are restored afterwards.
+    loader : Loader
+        Of N examples.
+
+    Returns
+    -------
+    list of Measurements
+        In the order of `models`; on the CPU equal to the bit to what each gives alone. May hold NaN or infinity.
+    """
+    was_training = [model.training for model in models]
+    results = np.empty((len(models), len(MEASURES), loader.count), np.float32)
+    for model in models:
+        model.eval()
     try:
         for batch in loader.score_batches():
-            results[:, batch.rows] = measure_logits(model(batch.images).float(), batch.labels).cpu().numpy()
+            for result, model in zip(results, models, strict=True):
+                result[:, batch.rows] = measure_logits(model(batch.images).float(), batch.labels).cpu().numpy()
     finally:
-        model.train(was_training)
-    bad = ~np.isfinite(results[0])
+        for model, training in zip(models, was_training, strict=True):
+            model.train(training)
+    return [Measurements(*result) for result in results]
+
+
+def require_finite(measurements: Measurements) -> None:
+    """Refuse losses that are NaN or infinite.
+
+    Raises
+    ------
+    FloatingPointError
+        It says how many.
+    """
+    bad = ~np.isfinite(measurements.losses)
     if bad.any():
-        raise FloatingPointError(f"the loss of {bad.sum()} of {loader.count} examples is NaN or infinite")
-    return Measurements(*results)
+        raise FloatingPointError(f"the loss of {bad.sum()} of {len(bad)} examples is NaN or infinite")
 
 
 def measure_logits(logits_BK: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
@@ -82,7 +119,7 @@ def measure_logits(logits_BK: torch.Tensor, labels_B: torch.Tensor) -> torch.Ten
     Returns
     -------
     torch.Tensor
-        (4, B) float32: losses, EL2N, margin, correct.
+        (5, B) float32: losses, EL2N, margin, correct, predicted label (whole numbers up to 2**24 are exact).
     """
     column = labels_B[:, None]
     of_label = logits_BK.gather(1, column)
@@ -94,5 +131,6 @@ def measure_logits(logits_BK: torch.Tensor, labels_B: torch.Tensor) -> torch.Ten
     # The label's error, 1 - p, is the sum of all others': drawn out of the norm, it leaves shares of order one, where
     # squares of the errors themselves would underflow.
     el2n = gap.sigmoid() * (1 + ahead_BK.softmax(dim=1).square().sum(dim=1)).sqrt()
-    correct = (logits_BK.argmax(dim=1) == labels_B).float()
-    return torch.stack([losses, el2n, -ahead_BK.amax(dim=1), correct])
+    predicted = logits_BK.argmax(dim=1)
+    correct = (predicted == labels_B).float()
+    return torch.stack([losses, el2n, -ahead_BK.amax(dim=1), correct, predicted.float()])

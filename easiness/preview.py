@@ -1,28 +1,17 @@
 """What the MLflow UI shows of a score run: figures, two small tables and a page that joins them."""
 
-import base64
-import html
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from easiness import figures
+from easiness import figures, pages
 from easiness.datasets import Dataset
 from easiness.scores import deciles
 from easiness.tables import class_counts
 
 # Examples in each half of the picture, and rows in each half of the table.
 _PICTURES, _ROWS = 24, 50
-
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; padding: 1rem; }
-img { background: #fff; height: auto; max-width: 100%; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-th, td { border-bottom: 1px solid #8886; padding: .2rem .6rem; text-align: left; white-space: nowrap; }
-"""
 
 
 def write_preview(
@@ -75,7 +64,17 @@ def write_preview(
     ends = pd.concat([ordered.head(_ROWS), ordered.tail(_ROWS)]).drop_duplicates()
     ends.to_csv(folder / "easiest_and_hardest.csv", index=False)
     counts.to_csv(folder / "class_counts.csv", index=False)
-    (folder / "index.html").write_text(_page(folder, title, list(drawn), ends, counts), encoding="utf-8")
+    parts = [
+        pages.paragraph(
+            "Easiness is the mean cross-entropy over trials, in nats. **Lower = easier.** Rank 1 is the easiest."
+        ),
+        pages.pictures([folder / f"{name}.png" for name in drawn]),
+        pages.heading("Class counts of both sets"),
+        pages.rows(counts),
+        pages.heading(f"The {_ROWS} easiest and the {_ROWS} hardest examples"),
+        pages.rows(ends),
+    ]
+    pages.write_page(folder / "index.html", title, parts)
 
 
 def _pictures(dataset: Dataset, part: pd.DataFrame) -> list[np.ndarray]:
@@ -84,23 +83,3 @@ def _pictures(dataset: Dataset, part: pd.DataFrame) -> list[np.ndarray]:
 
 def _captions(part: pd.DataFrame) -> list[str]:
     return [f"{row.class_name}\n#{row.example_id}  {row.easiness:.3g}" for row in part.itertuples()]
-
-
-def _page(folder: Path, title: str, names: list[str], ends: pd.DataFrame, counts: pd.DataFrame) -> str:
-    def picture(name: str) -> str:
-        content = base64.b64encode((folder / f"{name}.png").read_bytes()).decode()
-        return f'<img alt="{name.replace("_", " ")}" src="data:image/png;base64,{content}">'
-
-    def rows(table: pd.DataFrame) -> str:
-        text = table.to_html(index=False, border=0, float_format=lambda value: f"{value:.4g}", na_rep="")
-        return f'<div class="wide">{text}</div>'
-
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style>'
-        f"<h1>{html.escape(title)}</h1><p>Easiness is the mean cross-entropy over trials, in nats. "
-        "<strong>Lower = easier.</strong> Rank 1 is the easiest example.</p>"
-        + "".join(picture(name) for name in names)
-        + f"<h2>Class counts of both sets</h2>{rows(counts)}"
-        + f"<h2>The {_ROWS} easiest and the {_ROWS} hardest examples</h2>{rows(ends)}</html>\n"
-    )

@@ -9,7 +9,13 @@ from easiness.sets import easiest, hardest
 
 
 def score_table(
-    dataset: Dataset, losses_MN: np.ndarray, *, fraction: float = 0.1, per_class: bool = False, seed: int = 0
+    dataset: Dataset,
+    losses_MN: np.ndarray,
+    *,
+    fraction: float = 0.1,
+    per_class: bool = False,
+    seed: int = 0,
+    predicted_MN: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Table of the easiness of every example. Lower easiness and lower rank = easier.
 
@@ -25,12 +31,15 @@ def score_table(
         Take that share of every class, instead of the whole.
     seed : int
         Of the order among equal scores.
+    predicted_MN : numpy.ndarray, optional
+        (M, N) label that every trial predicts at the end.
 
     Returns
     -------
     pandas.DataFrame
         Columns example_id, source, label, class_name, easiness (nats), easiness_std (between trials; NaN for one
-        trial), rank (1 = easiest), set (`easy`, `hard` or empty), and group where the truth is known.
+        trial), rank (1 = easiest), set (`easy`, `hard` or empty); with predictions predicted (the label that most
+        trials predict, the lowest of several) and predicted_share (of the trials); group where the truth is known.
     """
     scores = easiness(losses_MN)
     count = len(scores)
@@ -50,9 +59,42 @@ def score_table(
         "rank": rank,
         "set": membership,
     }
+    if predicted_MN is not None:
+        columns["predicted"], columns["predicted_share"] = favourite_labels(predicted_MN, dataset.num_classes)
     if dataset.groups is not None:
         columns["group"] = dataset.groups.astype(object)
     return pd.DataFrame(columns)
+
+
+def favourite_labels(predicted_MN: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Label that most trials predict for each example, and the share of the trials that do.
+
+    Parameters
+    ----------
+    predicted_MN : numpy.ndarray
+        (M, N) labels, 0 to K - 1.
+    num_classes : int
+        K.
+
+    Returns
+    -------
+    labels_N : numpy.ndarray
+        (N,) int64; the lowest of several that are predicted equally often.
+    shares_N : numpy.ndarray
+        (N,) float64 in (0, 1].
+
+    Examples
+    --------
+    >>> favourite_labels(np.array([[2, 0], [2, 1], [0, 1]]), 3)
+    (array([2, 1]), array([0.66666667, 0.66666667]))
+    """
+    trials, count = predicted_MN.shape
+    labels_N, votes_N = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    for label in range(num_classes):
+        for_label_N = (predicted_MN == label).sum(axis=0)
+        better_N = for_label_N > votes_N
+        labels_N[better_N], votes_N[better_N] = label, for_label_N[better_N]
+    return labels_N, votes_N / trials
 
 
 def class_counts(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:

@@ -7,12 +7,14 @@ import json
 import os
 import platform
 import socket
+import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 # A server that does not answer is reported in seconds. MLflow reads these when it is called, and a user may set others.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -26,6 +28,7 @@ import pandas as pd
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from easiness.version import VERSION
 
@@ -66,7 +69,7 @@ class DataDescription:
 def tracked_run(kind: str, name: str) -> Iterator[str]:
     """Open the run of an entry point: the one that `mlflow run` has made, or a new one.
 
-    A run that ends by an error is marked FAILED.
+    Inside another one it becomes a child of that. A run that ends by an error is marked FAILED.
 
     Parameters
     ----------
@@ -86,9 +89,13 @@ def tracked_run(kind: str, name: str) -> Iterator[str]:
         If the server does not answer.
     """
     with _server():
-        if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_ID" not in os.environ:
-            mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default"))
-        active = mlflow.start_run()
+        parent = mlflow.active_run()
+        if parent is not None:
+            active = mlflow.start_run(nested=True, experiment_id=parent.info.experiment_id)
+        else:
+            if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_ID" not in os.environ:
+                mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default"))
+            active = mlflow.start_run()
     run_id = active.info.run_id
     status = "FAILED"
     try:
@@ -154,12 +161,13 @@ def log_epochs(run_id: str, epochs: Sequence[dict[str, float]]) -> None:
     Parameters
     ----------
     run_id : str
-        Of a trial.
+        Of a trial, or of what has a course over epochs.
     epochs : sequence of dict
-        As `run_trial` reports them, with `epoch` and `time`.
+        As `run_trial` reports them, with `epoch` and `time` (milliseconds; now, where there is none).
     """
+    now = _now()
     metrics = [
-        Metric(key, value, int(entry["time"]), int(entry["epoch"]))
+        Metric(key, value, int(entry.get("time", now)), int(entry["epoch"]))
         for entry in epochs
         for key, value in entry.items()
         if key not in _WHEN
@@ -244,8 +252,41 @@ def close_cut_off(run_id: str, digests: Collection[str]) -> None:
                 end_child(parent_id, "KILLED")
 
 
-def fetch(run_id: str, path: str = "", tracking_uri: str | None = None) -> Path:
+@dataclass(frozen=True)
+class ScoreRun:
+    """A finished score run, by its tags.
+
+    Attributes
+    ----------
+    run_id, model : str
+    dataset, fingerprint : str
+        Of its training set.
+    """
+
+    run_id: str
+    model: str
+    dataset: str
+    fingerprint: str
+
+
+def find_score_runs(run_id: str) -> list[ScoreRun]:
+    """Finished score runs in the experiment of a run, the latest first."""
+    runs = _search(run_id, "tags.`easiness.kind` = 'score' and attributes.status = 'FINISHED'")
+    names = ("easiness.model", "easiness.dataset", "easiness.fingerprint")
+    return [ScoreRun(run.info.run_id, *(run.data.tags.get(name, "unknown") for name in names)) for run in runs]
+
+
+def fetch(run_id: str, path: str = "", tracking_uri: str | None = None, *, folder: Path | None = None) -> Path:
     """Download artifacts of a run, or find them where they are on this machine.
+
+    Parameters
+    ----------
+    run_id, path : str
+        Whose, and which; all of them without a path.
+    tracking_uri : str, optional
+        Server or store; MLflow's own default without it.
+    folder : pathlib.Path, optional
+        Where to download to, for the caller to remove; a temporary folder that stays without it.
 
     Raises
     ------
@@ -254,13 +295,31 @@ def fetch(run_id: str, path: str = "", tracking_uri: str | None = None) -> Path:
     """
     with _server():
         try:
+            place = _client(tracking_uri).get_run(run_id).info.artifact_uri
+            if urlsplit(place).scheme in ("", "file"):  # MLflow would copy them
+                found = Path(local_file_uri_to_path(place), path)
+                if not found.exists():
+                    raise FileNotFoundError(str(found))
+                return found
             return Path(
-                mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, tracking_uri=tracking_uri)
+                mlflow.artifacts.download_artifacts(
+                    run_id=run_id,
+                    artifact_path=path,
+                    tracking_uri=tracking_uri,
+                    dst_path=None if folder is None else str(folder),
+                )
             )
         except (OSError, MlflowException) as error:
             if isinstance(error, MlflowException) and error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
                 raise
             raise FileNotFoundError(f"run {run_id} has no artifact {path}") from error
+
+
+def artifact_names(run_id: str, folder: str, suffix: str) -> list[str]:
+    """Names, without their suffix, of the artifacts in a folder of a run; none where there is no such folder."""
+    with _server():
+        paths = [Path(item.path) for item in _client().list_artifacts(run_id, folder)]
+    return sorted(path.stem for path in paths if path.suffix == suffix)
 
 
 def artifact_place(run_id: str) -> str:
@@ -319,14 +378,24 @@ class Scores:
         """(T, M, N) float32 cross-entropy in nats; lower = easier."""
         return self.measure("losses")
 
-    def measure(self, name: str) -> np.ndarray:
-        """(T, M, N) float32 of a measure: losses, el2n, margin or correct, fetched from the trials' runs."""
+    def measure(self, name: str, mapped: Path | None = None) -> np.ndarray:
+        """(T, M, N) float32 of a measure: losses, el2n, margin, correct or predicted, fetched from the trials' runs.
+
+        With a folder `mapped`, the array lies in a file there and is only mapped into memory.
+        """
         run_ids = [trial["run_id"] for trial in self.manifest["trials"]]
-        return read_trials(run_ids, name, self.updates, self.manifest["fingerprint"], self.tracking_uri)
+        fingerprint = self.manifest["fingerprint"]
+        return read_trials(run_ids, name, self.updates, fingerprint, self.tracking_uri, mapped=mapped)
 
 
 def read_trials(
-    run_ids: Sequence[str], measure: str, updates: Sequence[int], fingerprint: str, tracking_uri: str | None = None
+    run_ids: Sequence[str],
+    measure: str,
+    updates: Sequence[int],
+    fingerprint: str,
+    tracking_uri: str | None = None,
+    *,
+    mapped: Path | None = None,
 ) -> np.ndarray:
     """Read one measure of several trials.
 
@@ -335,18 +404,20 @@ def read_trials(
     run_ids : sequence of str
         M runs of trials.
     measure : str
-        losses, el2n, margin or correct.
+        losses, el2n, margin, correct or predicted.
     updates : sequence of int
         T scored moments.
     fingerprint : str
         Of the training set that all trials must be of.
     tracking_uri : str, optional
         Server or store; MLflow's own default without it.
+    mapped : pathlib.Path, optional
+        Folder for a file that holds the array, which is then mapped instead of held in memory.
 
     Returns
     -------
     numpy.ndarray
-        (T, M, N) float32.
+        (T, M, N) float32; read-only where it is mapped.
 
     Raises
     ------
@@ -355,17 +426,33 @@ def read_trials(
     FileNotFoundError
         If a trial lacks a moment.
     """
-    trials = []
-    for run_id in run_ids:
+    values_TMN = None
+    for m, run_id in enumerate(run_ids):
         with _server():
             found = _client(tracking_uri).get_run(run_id).data.tags.get("easiness.fingerprint")
         if found != fingerprint:
             raise ValueError(
                 f"trial run {run_id} is of data {found}, the others of {fingerprint}: they cannot be combined"
             )
-        folder = fetch(run_id, measure, tracking_uri)
-        trials.append(np.stack([np.load(folder / f"updates={update:06d}.npy") for update in updates]))
-    return np.stack(trials, axis=1)
+        with tempfile.TemporaryDirectory() as place:
+            folder = fetch(run_id, measure, tracking_uri, folder=Path(place))
+            for t, update in enumerate(updates):
+                path = folder / f"updates={update:06d}.npy"
+                if not path.exists():
+                    raise FileNotFoundError(f"trial run {run_id} has no {measure} after {update} updates")
+                values_N = np.load(path)
+                if values_TMN is None:
+                    shape = (len(updates), len(run_ids), len(values_N))
+                    values_TMN = _new_array(shape, None if mapped is None else mapped / f"{measure}.npy")
+                values_TMN[t, m] = values_N
+    if mapped is None:
+        return values_TMN
+    values_TMN.flush()
+    return np.load(mapped / f"{measure}.npy", mmap_mode="r")
+
+
+def _new_array(shape: tuple[int, ...], file: Path | None) -> np.ndarray:
+    return np.empty(shape, np.float32) if file is None else np.lib.format.open_memmap(file, "w+", np.float32, shape)
 
 
 def read_validation(run_id: str) -> tuple[list[dict[str, float]], np.ndarray]:
@@ -378,17 +465,15 @@ def read_validation(run_id: str) -> tuple[list[dict[str, float]], np.ndarray]:
     correct : numpy.ndarray
         (N_val,) float32, 1 where the final network is right.
     """
-    folder = fetch(run_id, "validation")
-    return json.loads((folder / "epochs.json").read_text()), np.load(folder / "correct.npy")
+    with tempfile.TemporaryDirectory() as place:
+        folder = fetch(run_id, "validation", folder=Path(place))
+        return json.loads((folder / "epochs.json").read_text()), np.load(folder / "correct.npy")
 
 
 def find_score_run(run_id: str, model: str, fingerprint: str) -> str | None:
     """Latest finished score run of a model and data, in the experiment of a run; None if there is none."""
-    query = (
-        f"tags.`easiness.kind` = 'score' and attributes.status = 'FINISHED' and tags.`easiness.model` = '{model}' "
-        f"and tags.`easiness.fingerprint` = '{fingerprint}'"
-    )
-    return next((run.info.run_id for run in _search(run_id, query)), None)
+    wanted = (model, fingerprint)
+    return next((run.run_id for run in find_score_runs(run_id) if (run.model, run.fingerprint) == wanted), None)
 
 
 def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:
@@ -415,22 +500,152 @@ def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:
     TrackingError
         If the server does not answer.
     """
-    with _server():
-        try:
-            kind = _client(tracking_uri).get_run(run_id).data.tags.get("easiness.kind")
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            address = tracking_uri or server_address()
-            raise ValueError(f"there is no run {run_id} on {address}; check the id and tracking_uri") from None
+    kind = _get_run(run_id, tracking_uri).data.tags.get("easiness.kind")
     if kind != "score":
         raise ValueError(f"run {run_id} is of kind {kind!r}, and scores are read from a run of kind 'score'")
-    folder = fetch(run_id, "scores", tracking_uri)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    if manifest["schema"] != SCHEMA:
-        raise ValueError(f"run {run_id} was written with schema {manifest['schema']}, and this version reads {SCHEMA}")
-    table = pd.read_parquet(folder / "easiness.parquet")
-    return Scores(run_id, manifest, table, np.load(folder / "trajectory.npy"), tracking_uri)
+    with tempfile.TemporaryDirectory() as place:
+        folder = fetch(run_id, "scores", tracking_uri, folder=Path(place))
+        manifest = json.loads((folder / "manifest.json").read_text())
+        if manifest["schema"] != SCHEMA:
+            raise ValueError(
+                f"run {run_id} was written with schema {manifest['schema']}, and this version reads {SCHEMA}"
+            )
+        table = pd.read_parquet(folder / "easiness.parquet")
+        return Scores(run_id, manifest, table, np.load(folder / "trajectory.npy"), tracking_uri)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What the tracking server says of a run.
+
+    Attributes
+    ----------
+    run_id, name, kind, status : str
+        `kind` is the tag `easiness.kind`, empty for runs of other programs; `status` is FINISHED, RUNNING, FAILED …
+    experiment_id : str
+    started : int
+        Milliseconds since 1970.
+    tags : dict of str
+    metrics : dict of float
+        The last value of each.
+    """
+
+    run_id: str
+    name: str
+    kind: str
+    status: str
+    experiment_id: str
+    started: int
+    tags: dict[str, str]
+    metrics: dict[str, float]
+
+
+def runs_of_kind(experiment: str, kinds: Sequence[str]) -> list[RunRecord]:
+    """Runs of an experiment by their kind, finished or not, the latest first.
+
+    Raises
+    ------
+    ValueError
+        If there is no such experiment.
+    """
+    with _server():
+        found = _client().get_experiment_by_name(experiment)
+        if found is None:
+            names = sorted(each.name for each in _client().search_experiments())
+            raise ValueError(
+                f"there is no experiment {experiment!r} on {public_address()}; there are {', '.join(names)}"
+            )
+    runs = [run for kind in kinds for run in _search_in(found.experiment_id, f"tags.`easiness.kind` = '{kind}'")]
+    return sorted(map(_record, runs), key=lambda run: (-run.started, run.run_id))
+
+
+def children_of(run_id: str, kinds: Sequence[str]) -> list[RunRecord]:
+    """Finished runs of these kinds below a run, the earliest first."""
+    query = f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.status = 'FINISHED'"
+    children = sorted(map(_record, _search(run_id, query)), key=lambda run: run.started)
+    return [run for run in children if run.kind in kinds]
+
+
+def runs_with_tag(run_id: str, key: str) -> dict[str, str]:
+    """Finished runs, in the experiment of a run, that have a tag: run id by the tag's value, the latest of several."""
+    found: dict[str, str] = {}
+    for run in _search(run_id, f"tags.`{key}` != '' and attributes.status = 'FINISHED'"):
+        found.setdefault(run.data.tags[key], run.info.run_id)
+    return found
+
+
+def measured_rates(run_id: str) -> dict[tuple[str, int], float]:
+    """Images that one trial trains on in a second, by model and resolution, as the experiment's trials measured it.
+
+    Returns
+    -------
+    dict of float
+        The median over trials of the rate of their last epoch.
+    """
+    rates: dict[tuple[str, int], list[float]] = {}
+    for run in _search(run_id, "tags.`easiness.trial_digest` != '' and attributes.status = 'FINISHED'"):
+        params, metrics = run.data.params, run.data.metrics
+        if "images_per_second" in metrics and "recipe.model" in params:
+            key = (params["recipe.model"], int(params["recipe.resolution"]))
+            rates.setdefault(key, []).append(metrics["images_per_second"])
+    return {key: float(np.median(values)) for key, values in rates.items()}
+
+
+def runs_by_id(run_ids: Sequence[str]) -> list[RunRecord]:
+    """Runs in the order of their ids.
+
+    Raises
+    ------
+    ValueError
+        If there is no such run.
+    """
+    return [_record(_get_run(run_id)) for run_id in run_ids]
+
+
+def experiment_of(run_id: str) -> str:
+    """Name of the experiment that a run is in."""
+    with _server():
+        return _client().get_experiment(_client().get_run(run_id).info.experiment_id).name
+
+
+def public_address() -> str:
+    """Address of the tracking server or store, without a user's name and password."""
+    parts = urlsplit(server_address())
+    if "@" not in parts.netloc:
+        return server_address()
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def ui_address(run: RunRecord) -> str:
+    """Page of a run in the UI; of a store that is a file, where `mlflow ui` shows it by default."""
+    address = public_address()
+    base = address.rstrip("/") if address.startswith("http") else "http://127.0.0.1:5000"
+    return f"{base}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+
+
+def _record(run: Run) -> RunRecord:
+    tags = dict(run.data.tags)
+    return RunRecord(
+        run.info.run_id,
+        run.info.run_name or "",
+        tags.get("easiness.kind", ""),
+        run.info.status,
+        run.info.experiment_id,
+        run.info.start_time,
+        tags,
+        dict(run.data.metrics),
+    )
+
+
+def _get_run(run_id: str, tracking_uri: str | None = None) -> Run:
+    with _server():
+        try:
+            return _client(tracking_uri).get_run(run_id)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            address = tracking_uri or public_address()
+            raise ValueError(f"there is no run {run_id} on {address}; check the id and tracking_uri") from None
 
 
 def _client(tracking_uri: str | None = None) -> mlflow.MlflowClient:
@@ -440,6 +655,11 @@ def _client(tracking_uri: str | None = None) -> mlflow.MlflowClient:
 def _search(run_id: str, query: str) -> list[Run]:
     with _server():
         experiment = _client().get_run(run_id).info.experiment_id
+    return _search_in(experiment, query)
+
+
+def _search_in(experiment: str, query: str) -> list[Run]:
+    with _server():
         runs, token = [], None
         while True:
             page = _client().search_runs(

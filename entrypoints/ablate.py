@@ -9,7 +9,7 @@ import pandas as pd
 
 from easiness import tracking
 from easiness.ablation import FinishedArm, Plan, Scoring, run_ablation
-from easiness.ablation_preview import write_figures
+from easiness.ablation_preview import ablation_figures, write_figures
 from easiness.ablation_tables import (
     accuracy_table,
     costs_table,
@@ -64,6 +64,10 @@ def ablate(
     """
     if setup.trials is not None or setup.score_at:
         raise ValueError("an arm is one training that measures no training example: leave trials and score_at to score")
+    if setup.score_pass != "each":
+        raise ValueError(
+            f"score_pass is {setup.score_pass!r}, and every arm here has other examples: leave it to score"
+        )
     experiment = open_experiment(setup)
     plan = Plan(
         tuple(dict.fromkeys(strategies)),
@@ -81,7 +85,7 @@ def ablate(
         log_experiment(run_id, experiment)
         found = find_scores(run_id, scores, experiment)
         easiness_N, scoring = choose_moment(found, score_moment)
-        tracking.set_tags(run_id, {"easiness.scores": found.run_id})
+        tracking.set_tags(run_id, {"easiness.scores": found.run_id, "easiness.variant": plan.variant})
         print(f"easiness after {scoring.moment} updates, from score run {found.run_id}")
         finished = run_ablation(
             plan,
@@ -122,7 +126,7 @@ def ablate(
                     folder / "kept", f"{arm.strategy}-{arm.ratio:g}-{arm.seed}", experiment.train.example_ids[arm.kept]
                 )
             shown = (tables[name] for name in ("accuracy", "removed", "differences"))
-            write_figures(folder / "figures", *shown, plan.strategies, experiment.name)
+            write_figures(folder / "figures", ablation_figures(*shown, plan.strategies, experiment.name))
             tracking.log_folder(run_id, folder)
         note = "\n".join(f"- {line}" for line in summary)
         tracking.set_tags(run_id, {"mlflow.note.content": f"{describe(experiment, plan)}\n\n{note}"})

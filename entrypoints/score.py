@@ -1,6 +1,7 @@
 """Score every training example: M trials, each a child run, and their mean loss on the parent."""
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from easiness.preview import write_preview
 from easiness.scores import easiness, reliability, roc_auc
 from easiness.sets import set_size
 from easiness.tables import class_counts, score_table
+from easiness.thumbnails import worth_showing, write_thumbnails
 from easiness.tracked_trials import TrackedTrial, tracked_trials
 from easiness.training import scored_updates
 
@@ -51,10 +53,18 @@ def score(setup: Setup, moment: int | None = None, fraction: float = 0.1, per_cl
             device=experiment.device,
             engine=setup.engine,
             log_models=setup.log_models,
+            score_pass=setup.score_pass,
         )
         losses_TMN = tracking.read_trials([trial.run_id for trial in trials], "losses", updates, train.fingerprint)
         losses_MN = losses_TMN[updates.index(moment)]
-        table = score_table(train, losses_MN, fraction=fraction, per_class=per_class, seed=recipe.seed)
+        table = score_table(
+            train,
+            losses_MN,
+            fraction=fraction,
+            per_class=per_class,
+            seed=recipe.seed,
+            predicted_MN=last_predictions(trials, updates, train.fingerprint),
+        )
         trajectory_TN = np.stack([easiness(losses) for losses in losses_TMN])
         results = summarize(table, losses_MN)
         content = manifest_content(experiment, trials, updates, moment, fraction, per_class)
@@ -66,11 +76,24 @@ def score(setup: Setup, moment: int | None = None, fraction: float = 0.1, per_cl
             manifest = tracking.make_manifest(run_id, content)
             (scores / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
             write_preview(preview, train, table, trajectory_TN, np.asarray(updates), f"Easiness of {experiment.name}")
+            write_thumbnails(preview / "thumbnails.npz", train, worth_showing(table, trajectory_TN[-1]))
             tracking.log_folder(run_id, Path(folder))
         tracking.log_metrics(run_id, results)
         counts = class_counts(table, train.class_names)
         tracking.set_tags(run_id, {"mlflow.note.content": note(experiment, results, moment)})
         say(run_id, results, counts)
+
+
+def last_predictions(trials: list[TrackedTrial], updates: tuple[int, ...], fingerprint: str) -> np.ndarray | None:
+    """(M, N) label that every trial predicts at the end; None where a trial of an earlier version did not keep it."""
+    try:
+        (predicted_MN,) = tracking.read_trials(
+            [trial.run_id for trial in trials], "predicted", updates[-1:], fingerprint
+        )
+    except FileNotFoundError as error:
+        print(f"no predicted labels: {error}", file=sys.stderr)
+        return None
+    return predicted_MN
 
 
 def summarize(table: pd.DataFrame, losses_MN: np.ndarray) -> dict[str, float]:

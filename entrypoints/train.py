@@ -34,6 +34,7 @@ def train(setup: Setup, trial: int = 0) -> None:
             device=experiment.device,
             engine=setup.engine,
             log_models=setup.log_models,
+            score_pass=setup.score_pass,
             as_children=False,
         )
         epochs, correct = tracking.read_validation(done.run_id)

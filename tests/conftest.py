@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,18 +42,26 @@ def empty_store(tmp_path_factory):
 
 
 @pytest.fixture
-def store(empty_store, tmp_path, monkeypatch):
+def store(empty_store, tmp_path):
     """Address of a fresh store of this test's own, which is the current one, in a current folder of its own."""
+    with fresh_store(empty_store, tmp_path) as address:
+        yield address
+
+
+@contextmanager
+def fresh_store(empty_store, folder):
+    """Make a copy of the empty store the current one, and its folder the current folder."""
     import mlflow
 
-    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    copy = tmp_path / "mlflow.db"
-    shutil.copy(empty_store, copy)
-    with sqlite3.connect(copy) as database:
-        database.execute("UPDATE experiments SET artifact_location = ?", (str(tmp_path / "mlruns" / "0"),))
-    database.close()
-    mlflow.set_tracking_uri(f"sqlite:///{copy}")
-    yield f"sqlite:///{copy}"
-    mlflow.set_tracking_uri(None)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_TRACKING_URI"):
+            patch.delenv(name, raising=False)
+        patch.chdir(folder)
+        copy = folder / "mlflow.db"
+        shutil.copy(empty_store, copy)
+        with sqlite3.connect(copy) as database:
+            database.execute("UPDATE experiments SET artifact_location = ?", (str(folder / "mlruns" / "0"),))
+        database.close()
+        mlflow.set_tracking_uri(f"sqlite:///{copy}")
+        yield f"sqlite:///{copy}"
+        mlflow.set_tracking_uri(None)

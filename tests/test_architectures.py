@@ -101,6 +101,15 @@ def test_resnext29_counted_by_hand(cardinality):
         assert total == 17_562_442
 
 
+def test_a_narrow_resnext_differs_in_its_stem_alone():
+    narrow = build_model("resnext11_2x4d_8", 10, image_size=32, seed=0)
+    assert [stage[-1].conv3.out_channels for stage in narrow.stages] == [32, 64, 128]
+    assert [stage[-1].conv2.weight.shape for stage in narrow.stages] == [(8, 4, 3, 3), (16, 8, 3, 3), (32, 16, 3, 3)]
+    same = build_model("resnext11_2x4d_64", 10, image_size=32, seed=0).state_dict()
+    for name, weights in build_model("resnext11_2x4d", 10, image_size=32, seed=0).state_dict().items():
+        assert torch.equal(weights, same[name]), name
+
+
 @pytest.mark.parametrize("depth", [10, 16, 40])
 def test_wide_resnet_depth_counts_all_its_convolutions(depth):
     model = on_meta(WideResNet, depth, 2)

@@ -1,8 +1,13 @@
 """The benchmark times the same work on both sides and leaves nothing behind."""
 
-import numpy as np
+import multiprocessing
 
+import numpy as np
+from PIL import Image
+
+from easiness.benchmarks.loaders import bench_loaders
 from easiness.benchmarks.matching import _match_naively, bench_matching
+from easiness.loaders.ffcv import why_no_ffcv
 from easiness.matching import match_pairs
 from easiness.sides import MatchOptions, ScoredModel
 
@@ -23,3 +28,20 @@ def test_figures_hang_together_and_files_are_gone(tmp_path):
     assert measured["naive_seconds"] == measured["naive_seconds_per_draw"] * 20 * 2
     assert measured["ratio"] == measured["naive_seconds"] / measured["seconds"]
     assert 0 < measured["peak_gib"] < 64
+
+
+def test_loaders_are_measured_beside_image_folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("n01", "n02"):
+        (tmp_path / "small" / "train" / name).mkdir(parents=True)
+        for i in range(3):
+            image = rng.integers(0, 256, (40, 50, 3)).astype(np.uint8)
+            Image.fromarray(image).save(tmp_path / "small" / "train" / name / f"{i}.JPEG")
+    table = bench_loaders([tmp_path / "small"], resolution=16, images=8, repeats=2, batch_size=4, workers=1)
+    names = [f"FFCV {mode}" for mode in ("jpg", "raw")] * (not why_no_ffcv())
+    assert table["loader"].tolist() == [*names, "torchvision loader", "ImageFolder with Pillow"]
+    assert set(table["data"]) == {"small"}
+    assert table.set_index("loader").loc["ImageFolder with Pillow", ["ratio", "cpu_ratio"]].tolist() == [1, 1]
+    assert (table["least"] <= table["images_per_second"]).all()
+    assert (table["images_per_second"] <= table["most"]).all()
+    assert multiprocessing.active_children() == [], "workers end with the benchmark"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from easiness.disagreement import PRIOR_FREEDOM, disagreement
+from easiness.disagreement import PRIOR_FREEDOM, disagreement, noise_limit
 
 
 def test_matches_a_plain_version():
@@ -60,3 +60,16 @@ def test_bad_input_is_refused():
         disagreement(losses_MN, losses_MN[:, :2])
     with pytest.raises(ValueError, match="not finite"):
         disagreement(losses_MN, losses_MN + np.nan)
+
+
+@pytest.mark.parametrize(("trials", "noise"), [(2, 1.0), (4, 0.3), (10, 1.0)])
+def test_noise_alone_hardly_reaches_the_limit(trials, noise):
+    rng = np.random.default_rng(4)
+    reached = 0
+    for _ in range(5):
+        mean_N = rng.normal(size=4000)
+        z_N = disagreement(*(mean_N + noise * rng.normal(size=(2, trials, 4000)))).z_N
+        reached += int((np.abs(z_N) >= noise_limit(trials, 4000)).sum())
+    # About one of 4,000 may reach it in each of five draws; more than 12 where 5 are expected is one case in 500.
+    assert reached <= 12
+    assert np.abs(z_N).max() > noise_limit(trials, 4000) / 2

@@ -94,6 +94,9 @@ SAMPLES = {
     "sides, ten": lambda: figures.easiest_and_hardest(
         [picture()] * 10, [picture(20, 30)] * 9, ["#1 dog\n0.01"] * 10, ["#2 dog\n9.01"] * 9, "dog"
     ),
+    "sides, of two models": lambda: figures.harder_for_either(
+        LONG, "net", [picture()] * 8, [picture(20, 30)] * 3, ["dog\n#1\nz = +4.0"] * 8, ["cat"] * 3, LONG
+    ),
     "averages": lambda: figures.average_images(
         [np.full((32, 32, 3), value) for value in (0.0, 127.5, 255.0)],
         ["easy", "random", "hard"],
@@ -409,6 +412,15 @@ def test_easiest_and_hardest_are_named_and_hold_their_own():
     assert "hardest · highest loss" in words(figure)
     images = figure.axes[0].images
     assert [bool(np.array_equal(image.get_array(), easy[0])) for image in images] == [True] * 3 + [False] * 2
+
+
+def test_a_side_without_pictures_is_left_out():
+    figure = figures.harder_for_either("net", "other", [], [picture()] * 3, [], ["b"] * 3, "")
+    assert "harder for other" in words(figure)
+    assert "harder for net" not in words(figure)
+    assert len(figure.axes[0].images) == 3
+    with pytest.raises(ValueError, match="no image to draw on either side"):
+        figures.harder_for_either("net", "other", [], [], [], [], "")
 
 
 def test_one_picture_on_each_side_stands_side_by_side():

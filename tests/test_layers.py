@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "easiness"
 # Rooms by floor; a package stands for all of its modules.
 FLOORS = {
     "F0": """version recipes randomness datasets planted cifar10 image_files image_folder imagenet validation_list beton
-             crew architectures torchvision_import kept""",
+             crew architectures torchvision_import kept paper_runs""",
     "F1": "loaders packing",
     "F2": "training measuring",
     "F3": "trials engines progress",
@@ -20,8 +20,15 @@ FLOORS = {
     "P2": "resampling matching sides comparing disagreement diversity selection",
     "P3": "figures",
     # Data sets with their scores, for people: between the columns, and free of torch.
-    "tables": "tables",
+    "tables": "tables exporting thumbnails paper external_scores",
+    "pages": "pages",
     "preview": "preview ablation_preview",
+    # A matching: runs from the server, numbers as tables, pictures of the data, and the files that join them.
+    "matched_runs": "matched_runs",
+    "matching_results": "matching_results",
+    "matching_pictures": "matching_figures class_pictures",
+    "matching_files": "matching_files",
+    "reporting": "reporting",
     "tracking": "tracking",
     "commandline": "commandline",
     "experiments": "experiments",
@@ -39,7 +46,13 @@ BELOW = {
     "P2": "P1",
     "P3": "P1 P2",
     "tables": "F0 P1 P2",
-    "preview": "F0 P1 P2 P3 tables",
+    "pages": "",
+    "preview": "F0 P1 P2 P3 tables pages",
+    "matched_runs": "P1 P2 tracking",
+    "matching_results": "P1 P2 tables",
+    "matching_pictures": "F0 F1 P1 P2 P3 matching_results",
+    "matching_files": "P1 P2 P3 pages tracking matching_results matching_pictures",
+    "reporting": "F0 P1 P2 P3 tables pages preview tracking matching_results matching_pictures",
     "tracking": "F0",
     "commandline": "",
     "experiments": "F0 F1 F2 F3 tracking commandline",

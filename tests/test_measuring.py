@@ -42,7 +42,7 @@ def slow_measures(logits, label):
     errors = np.exp(logits - logits.max())
     errors /= errors.sum()
     errors[label] = -1 / (1 + np.exp(-gap)) if gap > -700 else 0.0
-    return loss, np.sqrt((errors**2).sum()), logits[label] - above, float(logits[label] > above)
+    return loss, np.sqrt((errors**2).sum()), logits[label] - above, float(logits[label] > above), float(logits.argmax())
 
 
 def test_measures_equal_the_slow_reference_one_example_at_a_time():
@@ -61,7 +61,7 @@ def test_measures_equal_the_slow_reference_one_example_at_a_time():
 
 def test_all_measures_are_float32_of_every_example():
     found = measure_examples(trained_model(), tiny_loader(131))
-    assert MEASURES == ("losses", "el2n", "margin", "correct")
+    assert MEASURES == ("losses", "el2n", "margin", "correct", "predicted")
     for measure in MEASURES:
         assert getattr(found, measure).shape == (131,)
         assert getattr(found, measure).dtype == np.float32
@@ -76,20 +76,23 @@ logit = st.floats(-50, 50, width=32)
 def test_logits_are_measured_as_defined(logits, data):
     label = data.draw(st.integers(0, len(logits) - 1))
     found = measure_logits(torch.tensor([logits], dtype=torch.float32), torch.tensor([label]))[:, 0].double().numpy()
-    loss, el2n, margin, correct = slow_measures(np.array(logits, np.float32), label)
+    loss, el2n, margin, correct, predicted = slow_measures(np.array(logits, np.float32), label)
     # Differences of logits up to 100 are known to 8e-6, and no loss can be known better than that, relatively.
     assert found[0] == pytest.approx(loss, rel=5e-5, abs=1e-37)
     assert found[1] == pytest.approx(el2n, rel=5e-5, abs=1e-37)
     assert found[2] == pytest.approx(margin, rel=1e-6)
     if margin != 0:
         assert found[3] == correct
+    assert logits[int(found[4])] == max(logits)
+    if logits.count(max(logits)) == 1:
+        assert found[4] == predicted
 
 
 def test_the_easiest_examples_are_told_apart():
     # Beside a one, float32 loses what is below 6e-8: losses of a well trained network would tie at 0.
     gaps = torch.arange(5.0, 45.0, 0.25)
     logits = torch.stack([gaps, torch.zeros_like(gaps), torch.zeros_like(gaps)], dim=1)
-    losses, el2n, margin, _ = measure_logits(logits, torch.zeros(len(gaps), dtype=torch.int64))
+    losses, el2n, margin, *_ = measure_logits(logits, torch.zeros(len(gaps), dtype=torch.int64))
     for values in (losses, el2n, -margin):
         assert (values.diff() < 0).all()
     np.testing.assert_allclose(losses, np.log1p(2 * np.exp(-gaps.double().numpy())), rtol=1e-5)
@@ -108,7 +111,7 @@ def test_the_easiest_examples_are_told_apart():
 )
 def test_extreme_logits_are_finite_and_right(logits, expected):
     found = measure_logits(torch.tensor([logits]), torch.tensor([0]))[:, 0].numpy()
-    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(found[:4], expected, rtol=1e-6, atol=1e-7)
 
 
 def test_two_classes_are_enough():

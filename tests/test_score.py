@@ -47,8 +47,8 @@ def test_a_score_run_keeps_the_contract(store, monkeypatch, capsys):
     assert "mlflow ui --backend-store-uri sqlite:///" in said
     scores = easiness.load_scores(run.info.run_id)
     table = scores.table
-    columns = ["example_id", "source", "label", "class_name", "easiness", "easiness_std", "rank", "set", "group"]
-    assert list(table) == columns
+    columns = ["example_id", "source", "label", "class_name", "easiness", "easiness_std", "rank", "set"]
+    assert list(table) == [*columns, "predicted", "predicted_share", "group"]
     assert scores.losses.shape == (2, 2, 100)
     np.testing.assert_allclose(table["easiness"], scores.losses[-1].astype(np.float64).mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(scores.trajectory[-1], table["easiness"], rtol=1e-12)
@@ -65,7 +65,7 @@ def test_a_score_run_keeps_the_contract(store, monkeypatch, capsys):
         item.path.partition("/")[2] for item in mlflow.MlflowClient().list_artifacts(run.info.run_id, "preview")
     }
     pictures = {f"{name}.png" for name in ("histogram", "trajectory", "easiest_and_hardest", "class_counts")}
-    assert previewed == pictures | {"index.html", "easiest_and_hardest.csv", "class_counts.csv"}
+    assert previewed == pictures | {"index.html", "easiest_and_hardest.csv", "class_counts.csv", "thumbnails.npz"}
 
 
 def test_a_moment_can_be_chosen(store, monkeypatch):

@@ -55,3 +55,13 @@ def test_a_diverged_trial_is_refused(dataset, losses):
     losses[1, 3] = np.nan
     with pytest.raises(ValueError, match="trial"):
         score_table(dataset, losses)
+
+
+def test_the_favourite_label_is_that_of_most_trials(dataset, losses):
+    predicted = np.random.default_rng(1).integers(0, dataset.num_classes, (7, len(dataset)))
+    table = score_table(dataset, losses, predicted_MN=predicted.astype(np.float32))
+    for row in range(len(dataset)):
+        votes = [int((predicted[:, row] == label).sum()) for label in range(dataset.num_classes)]
+        assert table["predicted"][row] == votes.index(max(votes))
+        assert table["predicted_share"][row] == max(votes) / 7
+    assert "predicted" not in score_table(dataset, losses)

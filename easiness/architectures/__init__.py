@@ -2,8 +2,9 @@
 
 ``build_model`` is the door. Four kinds of name pass it:
 
-- ``wide_resnet_{depth}_{width}``, ``densenet_bc_{depth}_{growth}``, ``resnext{depth}_{groups}x{width}d``,
-  written for 32×32 but right for other sizes, in every depth and width the papers' formulas allow;
+- ``wide_resnet_{depth}_{width}``, ``densenet_bc_{depth}_{growth}``, ``resnext{depth}_{groups}x{width}d`` (and
+  ``…d_{stem}`` for a stem of other than 64 channels), written for 32×32 but right for other sizes, in every depth
+  and width the papers' formulas allow;
 - torchvision's classification networks (``alexnet``, ``resnet50`` …; torchvision is imported only then);
 - ``package.module:function``, called as ``function(num_classes=K)``.
 
@@ -18,7 +19,7 @@ from torch import nn
 
 from easiness.architectures.custom import custom_model
 from easiness.architectures.densenet import DenseNetBC
-from easiness.architectures.resnext import ResNeXt
+from easiness.architectures.resnext import ResNeXt, narrow_resnext
 from easiness.architectures.sizes import check_image_size
 from easiness.architectures.vision import vision_model, vision_names
 from easiness.architectures.wide_resnet import WideResNet
@@ -30,6 +31,7 @@ _FAMILIES = {
     r"wide_resnet_([1-9]\d*)_([1-9]\d*)": WideResNet,
     r"densenet_bc_([1-9]\d*)_([1-9]\d*)": DenseNetBC,
     r"resnext(?!50_|101_)([1-9]\d*)_([1-9]\d*)x([1-9]\d*)d": ResNeXt,
+    r"resnext([1-9]\d*)_([1-9]\d*)x([1-9]\d*)d_([1-9]\d*)": narrow_resnext,
 }
 _PAPER_MODELS = ("wide_resnet_16_4", "densenet_bc_100_12", "resnext29_4x64d")
 

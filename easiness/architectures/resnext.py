@@ -39,9 +39,10 @@ class ResNeXtBlock(nn.Module):
 
 
 class ResNeXt(nn.Module):
-    """ResNeXt-depth, cardinality × width d: three stages that yield 256, 512 and 1024 channels.
+    """ResNeXt-depth, cardinality × width d: three stages that yield 4, 8 and 16 times as many channels as the stem.
 
-    On 32×32 images the stages yield maps of 32×32, 16×16 and 8×8. Every stage doubles the groups' width.
+    The paper's stem has 64 channels, so that its stages yield 256, 512 and 1024. On 32×32
+    images the stages yield maps of 32×32, 16×16 and 8×8. Every stage doubles the groups' width.
     ResNeXt-29, 8×64d has 34.4 million parameters, 16×64d 68.1 million (the paper's), 4×64d 17.6 million.
 
     Parameters
@@ -54,6 +55,8 @@ class ResNeXt(nn.Module):
         Channels of a group in the first stage, at least 1.
     num_classes
         Number of logits K.
+    stem
+        Channels before the first stage, at least 1; fewer than the paper's make a small sibling.
 
     Raises
     ------
@@ -61,19 +64,19 @@ class ResNeXt(nn.Module):
         If ``depth`` is not 9n+2 with n ≥ 1.
     """
 
-    def __init__(self, depth: int, cardinality: int, width: int, num_classes: int) -> None:
+    def __init__(self, depth: int, cardinality: int, width: int, num_classes: int, stem: int = 64) -> None:
         super().__init__()
         blocks = blocks_per_stage("resnext", depth, layers=9, outside=2)
-        self.stem = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
+        self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem), nn.ReLU())
         self.stages = nn.Sequential()
-        channels = 64
+        channels = stem
         for factor, stride in ((1, 1), (2, 2), (4, 2)):
             stage = nn.Sequential()
             for number in range(blocks):
                 stage.append(
-                    ResNeXtBlock(channels, 256 * factor, stride if number == 0 else 1, cardinality, width * factor)
+                    ResNeXtBlock(channels, 4 * stem * factor, stride if number == 0 else 1, cardinality, width * factor)
                 )
-                channels = 256 * factor
+                channels = 4 * stem * factor
             self.stages.append(stage)
         self.classifier = nn.Linear(channels, num_classes)
         he_initialise(self)
@@ -81,3 +84,8 @@ class ResNeXt(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W) to logits (B, K)."""
         return self.classifier(self.stages(self.stem(images)).mean(dim=(2, 3)))
+
+
+def narrow_resnext(depth: int, cardinality: int, width: int, stem: int, num_classes: int) -> ResNeXt:
+    """ResNeXt with a stem of its own width, for a small machine."""
+    return ResNeXt(depth, cardinality, width, num_classes, stem)

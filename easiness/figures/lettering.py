@@ -2,6 +2,7 @@
 
 import bisect
 import functools
+import re
 
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.textpath import text_to_path
@@ -64,6 +65,17 @@ def fit(text: str, width: float, size: float, *, lines: int, weight: str = "norm
         room = width - text_width("…", size, weight)
         kept[-1] = kept[-1][: _longest(kept[-1], room, size, weight)].rstrip() + "…"
     return "\n".join(kept)
+
+
+def file_name(model: str) -> str:
+    """Name of a model or a class as part of a file's.
+
+    Examples
+    --------
+    >>> file_name("tests.tiny_model:build (0123abcd)")
+    'tests.tiny_model_build_0123abcd'
+    """
+    return re.sub(r"[^\w.-]+", "_", model).strip("_")
 
 
 def _longest(text: str, width: float, size: float, weight: str) -> int:

@@ -22,6 +22,7 @@ class MatchingCurve(TypedDict):
     name: str
     """Of the pair."""
     epochs: Sequence[float] | np.ndarray
+    """The moments, as numbers of epochs or as what `x` says."""
     rate: Sequence[float] | np.ndarray
     """Matching rate |A ∩ B| / max(|A|, |B|)."""
     low: NotRequired[Sequence[float] | np.ndarray]
@@ -38,6 +39,7 @@ def matching_curves(
     curves_by_set: Mapping[str, Sequence[MatchingCurve]],
     *,
     chance: tuple[float, float, float],
+    x: str = "epoch",
     title: str = "",
 ) -> Figure:
     """Draw Fig. 3: the matching rate of every pair of architectures over training, one panel per set.
@@ -48,6 +50,8 @@ def matching_curves(
         Curves of each set, e.g. `{"easy": [...], "hard": [...]}`. A pair has the same colour in every panel.
     chance
         Mean, low and high of the rate of two random sets; NaN low and high draw no band.
+    x
+        What the moments are numbered by.
     title
         Of the figure.
 
@@ -80,7 +84,7 @@ def matching_curves(
             top = max(top, *(line.max(initial=0) for line in known.values()))
         style.whole_ticks(axes.xaxis, np.concatenate([curve["epochs"] for curve in curves]))
         style.label(axes, x="", y=f"({chr(97 + index)}) {set_name} sets: {RATE}")
-    figure.axes[-1].set_xlabel("epoch", loc="left")
+    figure.axes[-1].set_xlabel(x, loc="left")
     figure.axes[0].set_ylim(0, 1.06 * top)
 
     handles = [style.line_key(name, *looks[name]) for name in names]
@@ -194,9 +198,9 @@ def reliability_curve(
     elif trials_needed <= 2 * m.max():
         look = {"color": style.VERMILLION, "marker": "D", "linestyle": "", "markersize": 8}
         axes.plot([trials_needed], [target], zorder=3, **look)
-        handles.append(Line2D([], [], label=f"{target:g} with {trials_needed:g} trials", **look))
+        handles.append(Line2D([], [], label=f"{target:g} with {_trials(trials_needed)}", **look))
     else:
-        text = f"{target:g} with {trials_needed:g} trials, beyond this figure"
+        text = f"{target:g} with {_trials(trials_needed)}, beyond this figure"
         handles.append(Line2D([], [], linestyle="", label=text))
     known = reliability[np.isfinite(reliability)]
     axes.set_ylim(min(0.0, *known, target), 1.02)
@@ -206,6 +210,10 @@ def reliability_curve(
     style.label(axes, x="number of trials m", y="reliability of easiness · higher = less noise")
     style.legend_below(figure, handles)
     return figure
+
+
+def _trials(count: float) -> str:
+    return "1 trial" if count == 1 else f"{count:g} trials"
 
 
 def shares_heatmap(

@@ -73,19 +73,66 @@ def easiest_and_hardest(
     ValueError
         As `contact_sheet`, for either side.
     """
-    _check(easy_images, easy_captions)
-    _check(hard_images, hard_captions)
-    count = max(len(easy_images), len(hard_images))
+    sides = (
+        ("easiest · lowest loss", style.EASY, easy_images, easy_captions),
+        ("hardest · highest loss", style.HARD, hard_images, hard_captions),
+    )
+    return _draw_sides(sides, title)
+
+
+@style.house_style
+def harder_for_either(
+    a_name: str,
+    b_name: str,
+    a_images: Sequence[np.ndarray],
+    b_images: Sequence[np.ndarray],
+    a_captions: Sequence[str],
+    b_captions: Sequence[str],
+    title: str,
+) -> Figure:
+    """Draw examples that are harder for one model above those that are harder for another.
+
+    Parameters
+    ----------
+    a_name, b_name
+        Of the two models.
+    a_images, b_images
+        (H, W, 3) uint8 arrays that are harder for a, and for b, the strongest first; one of the two may be empty.
+    a_captions, b_captions
+        One per image.
+    title
+        Of the figure.
+
+    Raises
+    ------
+    ValueError
+        As `contact_sheet`, for either side that is not empty.
+    """
+    sides = (
+        (f"harder for {a_name}", style.PURPLE, a_images, a_captions),
+        (f"harder for {b_name}", style.GREEN, b_images, b_captions),
+    )
+    return _draw_sides([side for side in sides if len(side[2])], title)
+
+
+def _draw_sides(sides: Sequence[tuple[str, str, Sequence[np.ndarray], Sequence[str]]], title: str) -> Figure:
+    """Draw a sheet for every side (name, colour, images, captions): one above the other, or beside where small."""
+    for _, _, images, captions in sides:
+        _check(images, captions)
+    count = max((len(images) for _, _, images, _ in sides), default=0)
+    if count == 0:
+        raise ValueError("no image to draw on either side; give at least one")
     beside = count <= 2
     rows = math.ceil(count / 6)
     columns = count if beside else math.ceil(count / rows)
     width = (style.WIDTH - 2 * MARGIN - 2 * GAP) / 2 if beside else style.WIDTH - 2 * MARGIN
     sheets = [
-        (name, colour, _Sheet(images, captions, columns=columns, width=width))
-        for name, colour, images, captions in (
-            ("easiest · lowest loss", style.EASY, easy_images, easy_captions),
-            ("hardest · highest loss", style.HARD, hard_images, hard_captions),
+        (
+            fit(name, width, style.TYPE, lines=1, weight="bold"),
+            colour,
+            _Sheet(images, captions, columns=columns, width=width),
         )
+        for name, colour, images, captions in sides
     ]
     heading = fit(title, style.WIDTH - 2 * MARGIN, style.TITLE, lines=3, weight="bold")
     name_height = style.TYPE * style.LINE / 72 + 0.12

@@ -1,0 +1,46 @@
+"""The little that the page does by itself: sort and filter tables. All is there without it."""
+
+SCRIPT = """
+"use strict";
+for (const table of document.querySelectorAll("main table")) {
+  const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
+  const value = (row, column) => {
+    const cell = row.cells[column];
+    if (!heads[column].classList.contains("n")) return cell.textContent;
+    return cell.dataset.v === undefined ? NaN : Number(cell.dataset.v);
+  };
+  const compare = (a, b) => typeof a === "number" ? a - b : a.localeCompare(b, undefined, {numeric: true});
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      heads.forEach(each => each.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const rows = [...body.rows].map(row => [value(row, column), row]);
+      const unknown = each => Number.isNaN(each[0]);  // stands last, whichever way
+      rows.sort((a, b) => unknown(a) || unknown(b) ? unknown(a) - unknown(b) : (down ? -1 : 1) * compare(a[0], b[0]));
+      body.append(...rows.map(each => each[1]));
+    });
+  });
+  if (body.rows.length > 8) {
+    const filter = document.createElement("input");
+    filter.type = "search";
+    filter.className = "filter";
+    filter.placeholder = "filter rows";
+    filter.setAttribute("aria-label", "Filter rows: " + table.caption.textContent);
+    filter.addEventListener("input", () => {
+      const wanted = filter.value.trim().toLowerCase();
+      for (const row of body.rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    });
+    table.parentElement.before(filter);
+  }
+}
+const opened = [];
+addEventListener("beforeprint", () => {
+  for (const fold of document.querySelectorAll("details.fold:not([open])")) { fold.open = true; opened.push(fold); }
+});
+addEventListener("afterprint", () => { while (opened.length) opened.pop().open = false; });
+"""

@@ -1,0 +1,114 @@
+"""Write a report: the page, its figures and tables, and a manifest of what it was made from."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from easiness import figures, tracking
+from easiness.reporting.assembly import Report
+from easiness.reporting.blocks import Chart, Picture, Table
+from easiness.reporting.formats import to_csv, to_markdown, to_tex
+from easiness.reporting.page import make_page
+from easiness.reporting.sources import Source
+from easiness.tracking import SCHEMA
+from easiness.version import VERSION
+
+_FORMATS = ("png", "pdf", "svg")
+
+
+def write_report(folder: Path, report: Report) -> None:
+    """Write a report into a folder of its own. What an earlier report left there is replaced.
+
+    Apart from `made_at` in `manifest.json`, the same runs give the same bytes.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Receives `index.html`, `figures/*.png|pdf|svg`, `tables/*.csv|md|tex` and `manifest.json`.
+    report : Report
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds something that is no report.
+    """
+    if folder.exists() and any(folder.iterdir()) and not _is_report(folder):
+        raise FileExistsError(f"{folder} holds something that is no report; move it away, or choose another name")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as place:
+        fresh = Path(place, "report")
+        for name in ("figures", "tables"):
+            (fresh / name).mkdir(parents=True)
+        pictures = {}
+        for block in report.blocks:
+            match block:
+                case Chart(name):
+                    figure = block.draw()
+                    for suffix in _FORMATS:
+                        figures.save(figure, fresh / "figures" / f"{name}.{suffix}")
+                    pictures[name] = (fresh / "figures" / f"{name}.png").read_bytes()
+                case Picture(name, content=content):
+                    (fresh / "figures" / f"{name}.png").write_bytes(content)
+                    pictures[name] = content
+                case Table():
+                    _write_table(fresh / "tables", block)
+        (fresh / "index.html").write_text(make_page(report.title, report.blocks, pictures), encoding="utf-8")
+        manifest = make_manifest(report, fresh)
+        (fresh / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        fresh.chmod(0o755)
+        fresh.rename(folder)
+
+
+def make_manifest(report: Report, folder: Path) -> dict[str, object]:
+    """List every run, input and output of a report."""
+    return {
+        "schema": SCHEMA,
+        "kind": "report",
+        "title": report.title,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": VERSION,
+        "server": tracking.public_address(),
+        "runs": [_run_entry(source) for source in report.choice.taken],
+        "passed_over": [
+            {"run_id": each.run.run_id, "kind": each.run.kind, "reason": each.reason}
+            for each in report.choice.passed_over
+        ],
+        "outputs": {
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        },
+    }
+
+
+def _run_entry(source: Source) -> dict[str, object]:
+    return {
+        "run_id": source.run.run_id,
+        "kind": source.run.kind,
+        "name": source.run.name,
+        "dataset": source.dataset,
+        "fingerprint": source.fingerprint,
+        "recipe": source.settings.get("recipe"),
+        "recipe_digest": source.settings.get("recipe_digest"),
+        "version": source.run.tags.get("easiness.version"),
+        "git_commit": source.run.tags.get("mlflow.source.git.commit"),
+        "inputs": dict(sorted(source.files.items())),
+    }
+
+
+def _write_table(folder: Path, table: Table) -> None:
+    (folder / f"{table.name}.csv").write_text(to_csv(table.content), encoding="utf-8")
+    (folder / f"{table.name}.md").write_text(to_markdown(table.content, table.caption), encoding="utf-8")
+    (folder / f"{table.name}.tex").write_text(to_tex(table.content, table.caption, table.name), encoding="utf-8")
+
+
+def _is_report(folder: Path) -> bool:
+    try:
+        return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["kind"] == "report"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,302 @@
+"""The entry point `report` in this process: what it writes, and that it writes the same again."""
+
+import hashlib
+import html
+import json
+import re
+import shutil
+import sys
+from types import SimpleNamespace
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from easiness import tracking
+from easiness.commandline import command
+from easiness.reporting.page import LARGEST
+from entrypoints.match import match
+from entrypoints.report import report
+from tests.browser import Browser, find_chromium
+from tests.conftest import fresh_store
+from tests.tiny_reports import log_ablation, log_scores
+from tests.tiny_scores import tiny_planted
+
+
+def call(*words, function=report):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [function.__name__, *words])
+        command(function)
+
+
+def call_wrongly(capsys, *words):
+    """The one line on standard error of a call that must fail, and marks its run FAILED."""
+    with pytest.raises(SystemExit) as ended:
+        call(*words)
+    assert ended.value.code == 2
+    runs = mlflow.MlflowClient().search_runs(["0"], "tags.`easiness.kind` = 'report'")
+    assert {run.info.status for run in runs} <= {"FAILED"}
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    return line
+
+
+def files_of(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def made(empty_store, tmp_path_factory):
+    """A report of two score runs, their matching and an ablation, in a store of this module's own."""
+    folder = tmp_path_factory.mktemp("report")
+    dataset = tiny_planted()
+    with fresh_store(empty_store, folder):
+        scores = {name: log_scores(folder, dataset, name, seed) for seed, name in enumerate(("ant", "bee"))}
+        call("--draws=20", "--threads=1", function=match)
+        ablation = log_ablation(folder, dataset, "ant", scores["ant"])
+        call("--name=all")
+        yield SimpleNamespace(folder=folder / "reports" / "all", scores=scores, ablation=ablation, dataset=dataset)
+
+
+def test_a_report_is_complete(made):
+    names = set(files_of(made.folder))
+    assert {"index.html", "manifest.json"} <= names
+    for stem in (
+        "models",
+        "class_counts",
+        "matching",
+        "table1",
+        "suspicious",
+        "disagreement",
+        "reliability",
+    ):
+        assert {f"tables/planted_{stem}.{suffix}" for suffix in ("csv", "md", "tex")} <= names
+    assert {f"tables/{stem}.csv" for stem in ("runs", "claims")} <= names
+    drawn = {name.removesuffix(".svg") for name in names if name.endswith(".svg")}
+    for stem in (
+        "ant_histogram", "bee_trajectory", "bee_class_counts", "fig3_global", "fig3_per_class", "reliability_ant",
+        "heatmap_hard_bee", "ant_inverse_weights_accuracy", "ant_inverse_weights_removed",
+    ):  # fmt: skip
+        assert f"figures/planted_{stem}" in drawn
+    assert all({f"{name}.png", f"{name}.pdf"} <= names for name in drawn)
+    assert any(name.startswith("figures/planted_fig1_") for name in names)
+    run = mlflow.MlflowClient().search_runs(["0"], "tags.`easiness.kind` = 'report'")[0]
+    logged = {item.path for item in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
+    assert logged == {"index.html", "manifest.json", "figures", "tables"}
+
+
+def test_the_page_needs_nothing_but_itself(made):
+    page = (made.folder / "index.html").read_text(encoding="utf-8")
+    assert len(page.encode()) < LARGEST
+    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
+    outside = [each for each in sources if not each.startswith(("data:", "#"))]
+    assert outside
+    assert all("/#/experiments/0/runs/" in each for each in outside)
+    assert "@import" not in page
+    assert "url(" not in page
+    alts = re.findall(r"<img[^>]* alt=\"([^\"]*)\"", page)
+    assert len(alts) == page.count("<img ")
+    assert all(alts)
+
+
+def test_every_number_is_traced_to_its_inputs(made):
+    manifest = json.loads((made.folder / "manifest.json").read_text())
+    kinds = [run["kind"] for run in manifest["runs"]]
+    assert kinds == ["score", "score", "match", "ablate"]
+    assert {run["run_id"] for run in manifest["runs"]} >= {*made.scores.values(), made.ablation}
+    for run in manifest["runs"]:
+        assert run["fingerprint"] == made.dataset.fingerprint
+        for path, digest in run["inputs"].items():
+            assert hashlib.sha256(tracking.fetch(run["run_id"], path).read_bytes()).hexdigest() == digest
+    assert set(manifest["runs"][0]["inputs"]) == {
+        "scores/easiness.parquet", "scores/trajectory.npy", "scores/manifest.json", "preview/thumbnails.npz"
+    }  # fmt: skip
+    assert manifest["runs"][0]["recipe"]["model"] == "ant"
+    written = files_of(made.folder)
+    assert set(manifest["outputs"]) == set(written) - {"manifest.json"}
+    assert all(hashlib.sha256(written[name]).hexdigest() == digest for name, digest in manifest["outputs"].items())
+
+
+def test_same_runs_same_bytes(made):
+    first = files_of(made.folder)
+    call("--name=all")
+    again = files_of(made.folder)
+    manifests = [json.loads(files.pop("manifest.json")) for files in (first, again)]
+    assert first == again
+    for manifest in manifests:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", manifest.pop("made_at"))
+    assert manifests[0] == manifests[1]
+
+
+def test_verdicts_carry_their_numbers(made):
+    claims = pd.read_csv(made.folder / "tables" / "claims.csv").set_index("claim")
+    ablation = pd.read_csv(made.folder / "tables" / "planted_ant_inverse_weights_accuracy.csv")
+    means = ablation[ablation["ratio"] == 0.3].groupby("strategy")["accuracy"].mean()
+    stepwise = claims.loc["Stepwise beats random"]
+    assert stepwise["verdict"] == "holds"
+    assert f"{100 * (means['stepwise'] - means['random']):+.2f} points" in stepwise["number"]
+    assert claims.loc["Hard examples contribute more to generalization than easy ones", "verdict"] == "holds"
+    page = html.unescape((made.folder / "index.html").read_text(encoding="utf-8"))
+    assert all(number in page for number in claims["number"])
+
+
+def test_suspicious_labels_are_hard_for_every_model(made):
+    found = pd.read_csv(made.folder / "tables" / "planted_suspicious.csv")
+    trajectories = [tracking.load_scores(run_id).trajectory[-1] for run_id in made.scores.values()]
+    least = np.min([scores.argsort().argsort() + 1 for scores in trajectories], axis=0)
+    rows = [made.dataset.example_ids.tolist().index(each) for each in found["example_id"]]
+    np.testing.assert_array_equal(found["rank"], least[rows])
+    np.testing.assert_array_equal(found["rank"], np.sort(least)[::-1][: len(found)])
+    names = made.dataset.class_names
+    assert list(found["preferred"]) == [names[(made.dataset.labels[row] + 1) % len(names)] for row in rows]
+    assert (found["preferred_share"] == 1).all()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("needs a Chromium; on Debian: apt-get install chromium")
+    with Browser(chromium) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_the_page_in_a_browser(made, browser, width):
+    browser.complaints.clear()
+    browser.open((made.folder / "index.html").as_uri(), width=width)
+    assert browser.run("[...document.images].filter(each => each.naturalWidth === 0).length") == 0
+    assert browser.run("document.images.length") > 50
+    # Nothing reaches out to the side of a phone.
+    assert browser.run("document.documentElement.scrollWidth") == width
+
+    table = "document.querySelector('table:has(caption)')"
+    column = f"[...{table}.tHead.rows[0].cells].findIndex(each => each.textContent.startsWith('easiness_mean'))"
+    cells = f"[...{table}.tBodies[0].rows].map(row => Number(row.cells[{column}].dataset.v))"
+    before = browser.run(cells)
+    for order in (sorted(before), sorted(before, reverse=True)):
+        browser.run(f"{table}.tHead.rows[0].cells[{column}].querySelector('button').click()")
+        assert browser.run(cells) == order
+
+    seen = "[...document.querySelectorAll('.filter')].length"
+    assert browser.run(seen) > 0
+    rows = "[...document.querySelector('.filter').parentElement.querySelectorAll('tbody tr')]"
+    shown = f"{rows}.filter(row => !row.hidden).length"
+    everything = browser.run(shown)
+    script = "const f = document.querySelector('.filter'); f.value = 'sun'; f.dispatchEvent(new Event('input'))"
+    browser.run(f"{{{script}}}")
+    assert 0 < browser.run(shown) < everything
+
+    item = "document.querySelector('.gallery .item')"
+    assert browser.run(f"{item}.querySelector('.course').checkVisibility()") is False
+    browser.run(f"{item}.querySelector('summary').click()")
+    assert browser.run(f"{item}.querySelector('.course').checkVisibility()") is True
+    assert browser.run(f"{item}.querySelectorAll('.course polyline').length") == 2
+    assert browser.complaints == []
+
+
+def test_all_is_there_without_the_script(made, browser, tmp_path):
+    page = (made.folder / "index.html").read_text(encoding="utf-8")
+    bare = tmp_path / "bare.html"
+    bare.write_text(re.sub(r"<script>.*?</script>", "", page, flags=re.S), encoding="utf-8")
+    texts = []
+    for path in (made.folder / "index.html", bare):
+        browser.open(path.as_uri())
+        texts.append(
+            browser.run("[...document.querySelectorAll('td, th, p, summary, figcaption')].map(e => e.textContent)")
+        )
+    assert texts[0] == texts[1]
+
+
+def contrast(browser, dark):
+    """Least contrast of text to its background among what is seen, as WCAG measures it."""
+    return browser.run(
+        """(() => {
+        const light = colour => {
+          const [r, g, b] = colour.match(/[0-9.]+/g).slice(0, 3).map(v => v / 255)
+            .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+          return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+        const behind = e => { for (; e; e = e.parentElement) {
+          const c = getComputedStyle(e).backgroundColor; if (!/, 0\\)$/.test(c)) return c; }
+          return "rgb(255, 255, 255)"; };
+        const texts = 'p, td, th, a, h1, h2, h3, figcaption, .badge, .place, summary';
+        return Math.min(...[...document.querySelectorAll(texts)]
+          .filter(e => e.textContent.trim() && e.checkVisibility()).map(e => {
+            const [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x);
+            return (a + 0.05) / (b + 0.05); })); })()"""
+    )
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_stands_out_in_light_and_dark(made, browser, dark):
+    browser.open((made.folder / "index.html").as_uri(), dark=dark)
+    ground = browser.run("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(255, 255, 255)") is not dark
+    assert contrast(browser, dark) >= 4.5
+
+
+def test_nothing_to_show_is_said_on_the_page_and_on_the_terminal(store, tmp_path, capsys):
+    call()
+    assert "there is nothing to show" in capsys.readouterr().out
+    page = (tmp_path / "reports" / "Default" / "index.html").read_text(encoding="utf-8")
+    assert "There is nothing to show" in page
+
+
+def test_unfinished_runs_alone_are_named(store, tmp_path, capsys):
+    with pytest.raises(ZeroDivisionError), tracking.tracked_run("score", "broken") as run_id:
+        raise ZeroDivisionError
+    call("--name=x")
+    said = capsys.readouterr().out
+    assert "there is nothing to show" in said
+    assert f"passed over  score   {run_id}  unfinished: its status is FAILED" in said
+    page = (tmp_path / "reports" / "x" / "index.html").read_text(encoding="utf-8")
+    assert "unfinished: its status is FAILED" in page
+
+
+def test_two_datasets_and_a_run_without_its_artifact(store, tmp_path, capsys):
+    planted, other = tiny_planted(60), tiny_planted(50)
+    log_scores(tmp_path, planted, "ant", 0, pictures=False, predictions=False)
+    log_scores(tmp_path, planted, "bee", 1)
+    folder = SimpleNamespace(**vars(other)) and other
+    named = log_scores(tmp_path, folder, "ant", 2, dataset="folder")
+    tracking.set_tags(named, {"easiness.dataset": "folder"})
+    broken = log_scores(tmp_path, planted, "cow", 3)
+    shutil.rmtree(tmp_path / "mlruns" / "0" / broken / "artifacts" / "scores")
+    call("--name=x")
+    said = capsys.readouterr().out
+    assert f"passed over  score   {broken}  an artifact is missing: run {broken} has no artifact scores" in said
+    report_folder = tmp_path / "reports" / "x"
+    page = (report_folder / "index.html").read_text(encoding="utf-8")
+    for text in ('id="planted"', 'id="folder"', "an artifact is missing", "no ablate run was found", "no match run"):
+        assert text in page
+    assert list(pd.read_csv(report_folder / "tables" / "planted_models.csv")["model"]) == ["ant", "bee"]
+    assert list(pd.read_csv(report_folder / "tables" / "folder_models.csv")["run_id"]) == [named]
+
+
+def test_scores_of_an_earlier_version_are_shown_without_pictures(store, tmp_path):
+    run_id = log_scores(tmp_path, tiny_planted(50), "ant", 0, pictures=False, predictions=False)
+    call("--name=x", f"--runs={run_id}")
+    page = (tmp_path / "reports" / "x" / "index.html").read_text(encoding="utf-8")
+    assert "There are no pictures" in page
+    assert "did not keep it" in page
+    assert "preferred" not in pd.read_csv(tmp_path / "reports" / "x" / "tables" / "planted_suspicious.csv")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--experiment=nowhere"], "there is no experiment 'nowhere'"),
+        (["--runs=" + "0" * 32], "there is no run 0000"),
+        (["--runs=1", "--experiment=Default"], "give one of the two"),
+        (["--name=../up"], "name is '../up'"),
+    ],
+)
+def test_wrong_words_are_answered_in_one_line(store, capsys, words, message):
+    assert message in call_wrongly(capsys, *words)
+
+
+def test_a_folder_that_is_no_report_is_left_alone(store, tmp_path, capsys):
+    (tmp_path / "reports" / "x").mkdir(parents=True)
+    (tmp_path / "reports" / "x" / "thesis.tex").write_text("mine")
+    assert "holds something that is no report" in call_wrongly(capsys, "--name=x")
+    assert (tmp_path / "reports" / "x" / "thesis.tex").read_text() == "mine"

@@ -1,0 +1,75 @@
+"""Score runs that were never trained: losses that a test chose, logged as the entry point `score` would log them."""
+
+import json
+
+import mlflow
+import numpy as np
+import pandas as pd
+
+from easiness import tracking
+from easiness.datasets import open_dataset
+
+UPDATES = (4, 8)
+
+
+def tiny_planted(limit=100):
+    """Part of the drawn dataset, with pictures."""
+    return open_dataset("planted", limit=limit)
+
+
+def draw_losses(dataset, seed, *, moments=2, trials=3, noise=0.5):
+    """(T, M, N) losses: a difficulty that all models share, one of the model's own, and the noise of trials."""
+    common_N = np.random.default_rng(99).normal(size=len(dataset))
+    rng = np.random.default_rng(seed)
+    own_N = common_N + 0.5 * rng.normal(size=len(dataset))
+    return np.exp(own_N + noise * rng.normal(size=(moments, trials, len(dataset)))).astype(np.float32)
+
+
+def log_score_run(folder, dataset, losses_TMN, *, model="net", updates=UPDATES, table=None, **manifest):
+    """Log a score run with its trials, without the writer of the library; returns the run id.
+
+    `table` replaces columns of the table, `manifest` entries of the manifest.
+    """
+    fingerprint = manifest.get("fingerprint", dataset.fingerprint)
+    with tracking.tracked_run("score", model) as run_id:
+        tags = {"easiness.model": model, "easiness.dataset": dataset.name, "easiness.fingerprint": fingerprint}
+        tracking.set_tags(run_id, tags)
+        trials = []
+        for trial in range(losses_TMN.shape[1]):
+            child = tracking.start_child(run_id, "trial", f"trial {trial}", {"easiness.fingerprint": fingerprint})
+            place = folder / run_id / f"{trial}" / "losses"
+            place.mkdir(parents=True)
+            for update, losses_MN in zip(updates, losses_TMN, strict=True):
+                np.save(place / f"updates={update:06d}.npy", losses_MN[trial])
+            mlflow.MlflowClient().log_artifacts(child, str(place.parent))
+            tracking.end_child(child, "FINISHED")
+            trials.append({"trial": trial, "run_id": child})
+        scores = folder / run_id / "scores"
+        scores.mkdir()
+        trajectory_TN = losses_TMN.mean(axis=1, dtype=np.float64)
+        columns = {
+            "example_id": dataset.example_ids,
+            "source": dataset.sources.astype(object),
+            "label": dataset.labels,
+            "class_name": np.asarray(dataset.class_names, object)[dataset.labels],
+            "easiness": trajectory_TN[-1],
+        }
+        pd.DataFrame(columns | (table or {})).to_parquet(scores / "easiness.parquet")
+        np.save(scores / "trajectory.npy", trajectory_TN)
+        content = {
+            "dataset": dataset.name,
+            "fingerprint": fingerprint,
+            "source": None,
+            "limit": len(dataset),
+            "examples": len(dataset),
+            "skipped": [],
+            "class_names": list(dataset.class_names),
+            "model": model,
+            "recipe": {"seed": 0, "resolution": 64, "score_at": []},
+            "updates": list(updates),
+            "trials": trials,
+        }
+        whole = tracking.make_manifest(run_id, content) | manifest
+        (scores / "manifest.json").write_text(json.dumps(whole))
+        tracking.log_folder(run_id, scores, "scores")
+    return run_id
