@@ -21,6 +21,7 @@ from torch import nn
 from easiness.architectures import build_model
 from easiness.loaders import Batch, Loader, Staged
 from easiness.measuring import MEASURES, Measurements, measure_examples
+from easiness.processor import use_cores
 from easiness.randomness import TrialSeeds, trial_seeds
 from easiness.recipes import Recipe
 from easiness.training import DivergedError, Moment, make_optimizer, scored_updates, train
@@ -131,7 +132,7 @@ def load_model(task: TrialTask) -> nn.Module:
 def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], None]) -> None:
     recipe, seeds = task.recipe, trial_seeds(task.recipe.seed, task.trial)
     if device.type == "cpu":
-        torch.set_num_threads(recipe.threads)
+        use_cores(recipe.threads)
     train_loader = _Reporting(task.train.open(device), task.trial, report)
     val_loader = _Reporting(task.val.open(device), task.trial, report)
     model = _fresh_model(task, train_loader.num_classes).to(device, memory_format=torch.channels_last)
