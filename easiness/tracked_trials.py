@@ -61,6 +61,7 @@ def tracked_trials(
     numbers: Sequence[int],
     device: torch.device,
     engine: str = "auto",
+    address: str = "auto",
     log_models: str = "last",
     as_children: bool = True,
 ) -> list[TrackedTrial]:
@@ -81,7 +82,9 @@ def tracked_trials(
     device : torch.device
         Where to train.
     engine : str
-        `auto`, `inline` or `processes`.
+        `auto`, `inline`, `processes` or `ray`.
+    address : str
+        Of the Ray cluster, for engine `ray`.
     log_models : str
         Of which trials to log the final network: `last`, `all` or `none`.
     as_children : bool
@@ -126,7 +129,7 @@ def tracked_trials(
                     display.report(progress)
                     log.report(progress)
 
-                run_trials(tasks, engine=engine, device=device, report=report, finished=log.finished)
+                run_trials(tasks, engine=engine, device=device, report=report, finished=log.finished, address=address)
                 log.send_waiting(patience=_PATIENCE_S)
         found |= log.run_ids
     return [TrackedTrial(trial, found[digest], digest) for trial, digest in digests.items()]

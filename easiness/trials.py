@@ -59,7 +59,7 @@ class Progress:
     trial : int
         Number of the trial.
     images : int
-        Images trained on or scored since the last news.
+        Images trained on or scored since the last news; below 0 where that work was lost with its worker.
     metrics : dict or None
         At the end of an epoch: its metrics, with `epoch`, `update` and `time` (milliseconds since 1970).
     resumed : bool
@@ -125,7 +125,7 @@ def is_done(folder: Path) -> bool:
 def load_model(task: TrialTask) -> nn.Module:
     """Network of a finished trial, with its final weights, on the CPU and in eval mode."""
     model = _fresh_model(task, task.train.num_classes)
-    model.load_state_dict(torch.load(task.folder / "model.pt", weights_only=True))
+    model.load_state_dict(torch.load(task.folder / "model.pt", weights_only=True, map_location="cpu"))
     return model.eval()
 
 

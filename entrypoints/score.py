@@ -50,6 +50,7 @@ def score(setup: Setup, moment: int | None = None, fraction: float = 0.1, per_cl
             numbers=range(recipe.trials),
             device=experiment.device,
             engine=setup.engine,
+            address=setup.address,
             log_models=setup.log_models,
         )
         losses_TMN = tracking.read_trials([trial.run_id for trial in trials], "losses", updates, train.fingerprint)

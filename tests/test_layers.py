@@ -54,7 +54,7 @@ ONE_ROOM = {
     "matplotlib": {"figures"},
     "ffcv": {"loaders.ffcv", "packing"},
     "fire": {"commandline"},
-    "ray": {"engines"},
+    "ray": {"engines.ray"},
 }
 
 
