@@ -327,7 +327,7 @@ def _left(
     gone_rows = np.setdiff1d(everything, left, assume_unique=True)
     for name in check_classes(train.labels, gone_rows, train.class_names, plan.allow_empty):
         share = len(gone_rows) / len(train)
-        print(f"warning: {strategy} {share:.0%}, seed {seed}: class {name} has no example left", file=sys.stderr)
+        print(f"warning: after {100 * share:g} %, seed {seed}: class {name} has no example left", file=sys.stderr)
     return left
 
 
