@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from easiness.beton import BetonImages
 from easiness.cifar10 import CLASS_NAMES, read_cifar10
 from easiness.image_files import ImageFiles
-from easiness.image_folder import open_image_folder
+from easiness.image_folder import ImageFolder, open_image_folder
+from easiness.imagenet import open_imagenet
 from easiness.planted import draw_planted
 
-DATASETS = ("cifar10", "folder", "planted")
+DATASETS = ("cifar10", "imagenet", "folder", "planted")
 SPLITS = ("train", "val")
 
 
@@ -31,7 +33,7 @@ class Dataset:
     Attributes
     ----------
     name, split
-        ``cifar10``, ``folder`` or ``planted``; ``train`` or ``val``.
+        ``cifar10``, ``imagenet``, ``folder`` or ``planted``; ``train`` or ``val``.
     images
         (N, H, W, 3) uint8 RGB, or a lazy sequence whose item i is (H_i, W_i, 3) uint8 RGB.
     labels
@@ -43,7 +45,7 @@ class Dataset:
     example_ids
         (N,) int64, row in the unlimited data set.
     digests
-        (N, 16) uint8, BLAKE2b-128 of each example's content: its pixels in an array, the bytes of its file.
+        (N, 16) uint8, BLAKE2b-128 of each example's content: its pixels in an array, its stored bytes elsewhere.
     groups
         (N,) str, the known truth of ``planted`` (majority, minority, mislabelled); None elsewhere.
     skipped
@@ -52,7 +54,7 @@ class Dataset:
 
     name: str
     split: str
-    images: np.ndarray | ImageFiles
+    images: np.ndarray | ImageFiles | BetonImages
     labels: np.ndarray
     class_names: tuple[str, ...]
     sources: np.ndarray
@@ -118,7 +120,7 @@ class Dataset:
             raise ValueError(f"{len(rows) - len(np.unique(rows)):,} rows are there twice; give each once")
         return replace(
             self,
-            images=self.images.take(rows) if isinstance(self.images, ImageFiles) else self.images[rows],
+            images=self.images[rows] if isinstance(self.images, np.ndarray) else self.images.take(rows),
             labels=self.labels[rows],
             sources=self.sources[rows],
             example_ids=self.example_ids[rows],
@@ -136,13 +138,15 @@ def open_dataset(
     seed: int = 0,
     val_fraction: float = 0.2,
     skip_bad: bool = False,
+    verify: str = "quick",
 ) -> Dataset:
     """Open one split of a data set.
 
     Parameters
     ----------
     name
-        ``planted`` is drawn, ``cifar10`` read from its archives, ``folder`` from one folder per class.
+        ``planted`` is drawn, ``cifar10`` read from its archives, ``folder`` from one folder per class, ``imagenet``
+        from what `prepare` made of such folders, or from the folders.
     root
         Where the data are; for ``cifar10`` None means ``.easiness/data``, with a download if need be.
     split
@@ -155,6 +159,8 @@ def open_dataset(
         Share of ``val`` where one tree is split.
     skip_bad
         Leave out files that are no readable images; `Dataset.skipped` names them.
+    verify
+        How to check what `prepare` made: ``quick`` or ``full``, see `easiness.imagenet.verify_beton`.
 
     Raises
     ------
@@ -177,8 +183,15 @@ def open_dataset(
         raise ValueError(f"unknown split {split!r}; there are {', '.join(SPLITS)}")
     if name == "cifar10":
         dataset = _open_cifar10(root, split)
-    elif name == "folder":
-        dataset = _open_folder(root, split, seed, val_fraction, skip_bad)
+    elif name in ("folder", "imagenet"):
+        if root is None:
+            raise ValueError(f"dataset={name} needs the folder of images; give it with -P data=PATH")
+        options = {"seed": seed, "val_fraction": val_fraction, "skip_bad": skip_bad}
+        if name == "folder":
+            found = open_image_folder(root, split, **options)
+        else:
+            found = open_imagenet(root, split, **options, verify=verify)
+        dataset = dataset_of_folder(name, split, found)
     else:
         dataset = _open_planted(root, split, seed)
     if limit is None:
@@ -258,12 +271,10 @@ def _open_cifar10(root: str | Path | None, split: str) -> Dataset:
     )
 
 
-def _open_folder(root: str | Path | None, split: str, seed: int, val_fraction: float, skip_bad: bool) -> Dataset:
-    if root is None:
-        raise ValueError("dataset=folder needs the folder of images; give it with -P data=PATH")
-    found = open_image_folder(root, split, seed=seed, val_fraction=val_fraction, skip_bad=skip_bad)
+def dataset_of_folder(name: str, split: str, found: ImageFolder) -> Dataset:
+    """Make a data set of images that were found in a folder."""
     return Dataset(
-        "folder",
+        name,
         split,
         found.images,
         found.labels,

@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 
 import torch
 
-from easiness.trials import Progress, TrialTask, run_trial
+from easiness.trials import Progress, TrialTask, measure_jointly, run_trial
 
 ENGINES = ("auto", "processes", "inline")
 
@@ -66,12 +66,18 @@ def run_trials(
     Exception
         Whatever the first failing trial raised; the others are stopped, and go on from their checkpoints next time.
     """
+    # Joint trials are finished together, by one scoring pass of this process.
+    trained = (lambda task: None) if tasks[0].joint else finished
     if engine == "inline":
         for task in tasks:
             run_trial(task, device, report)
+            trained(task)
+    else:
+        _run_in_processes(tasks, report, trained)
+    if tasks[0].joint:
+        measure_jointly(tasks, device, report)
+        for task in tasks:
             finished(task)
-        return
-    _run_in_processes(tasks, report, finished)
 
 
 def _run_in_processes(

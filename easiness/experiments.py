@@ -1,6 +1,6 @@
 """What every training entry point is given: model, data and recipe, checked and opened before a run begins."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 
@@ -9,7 +9,8 @@ from easiness.architectures import build_model
 from easiness.commandline import caller_path
 from easiness.datasets import Dataset, open_dataset
 from easiness.kept import kept_rows, read_kept
-from easiness.recipes import Recipe, make_recipe
+from easiness.loaders import choose_loader
+from easiness.recipes import LOADERS, Recipe, make_recipe
 from easiness.tracking import DataDescription
 from easiness.training import scored_updates
 
@@ -44,6 +45,12 @@ class Setup:
         Leave out files that are no images, instead of stopping.
     keep : str or None
         List of the training examples to keep, .csv or .npy, as `ablate` writes it; the others are left out.
+    loader : str
+        auto, ffcv (packed data), torchvision (any files) or resident (in memory).
+    verify : str
+        How to check packed data before they are used: quick (tables and a sample) or full.
+    score_pass : str
+        each: every trial scores as it goes; joint: one pass over the data scores all trials, for data slow to decode.
     log_models : str
         Of which trials to log the final network: last, all or none.
     """
@@ -69,6 +76,9 @@ class Setup:
     device: str = "auto"
     skip_bad: bool = False
     keep: str | None = None
+    loader: str = "auto"
+    verify: str = "quick"
+    score_pass: str = "each"
     log_models: str = "last"
 
 
@@ -86,6 +96,8 @@ class Experiment:
         Where to train.
     setup : Setup
         The options that it was made from.
+    why_loader : str
+        Why the recipe's loader was taken.
     """
 
     recipe: Recipe
@@ -93,6 +105,7 @@ class Experiment:
     val: Dataset
     device: torch.device
     setup: Setup
+    why_loader: str
 
     @property
     def name(self) -> str:
@@ -113,7 +126,7 @@ class Experiment:
         skipped = f", {len(train.skipped)} bad files skipped" if train.skipped else ""
         return (
             f"{self.name}: {len(train)} training and {len(self.val)} validation images of {train.num_classes} classes "
-            f"(fingerprint {train.fingerprint[:12]}{skipped})"
+            f"(fingerprint {train.fingerprint[:12]}{skipped}); loader {self.recipe.loader} ({self.why_loader})"
         )
 
 
@@ -127,19 +140,24 @@ def open_experiment(setup: Setup) -> Experiment:
     FileNotFoundError
         If the data are not there.
     """
-    names = {each.name for each in fields(Recipe)} & {each.name for each in fields(Setup)} - {"model", "dataset"}
-    recipe = make_recipe(setup.dataset, setup.model, **{name: getattr(setup, name) for name in names})
+    names = {each.name for each in fields(Recipe)} & {each.name for each in fields(Setup)}
+    chosen = {name: getattr(setup, name) for name in names - {"model", "dataset", "loader"}}
+    recipe = make_recipe(setup.dataset, setup.model, **chosen)
     device = choose_device(setup.device)
     root = None if setup.data is None else caller_path(setup.data)
-    common = {"seed": recipe.seed, "skip_bad": setup.skip_bad}
+    common = {"seed": recipe.seed, "skip_bad": setup.skip_bad, "verify": setup.verify}
     train = open_dataset(setup.dataset, root, split="train", limit=setup.limit, **common)
     val = open_dataset(setup.dataset, root, split="val", limit=setup.limit_val, **common)
     if setup.keep is not None:
         path = caller_path(setup.keep)
         train = train.subset(kept_rows(train, read_kept(path), path))
+    if setup.loader not in ("auto", *LOADERS):
+        raise ValueError(f"loader is {setup.loader!r}, and must be one of auto, {', '.join(LOADERS)}")
+    loader, why_loader = choose_loader(setup.loader, recipe, train, val)
+    recipe = replace(recipe, loader=loader)
     scored_updates(recipe, len(train))
     build_model(recipe.model, train.num_classes, image_size=recipe.resolution, seed=0)
-    return Experiment(recipe, train, val, device, setup)
+    return Experiment(recipe, train, val, device, setup, why_loader)
 
 
 def log_experiment(run_id: str, experiment: Experiment) -> None:
@@ -149,7 +167,8 @@ def log_experiment(run_id: str, experiment: Experiment) -> None:
         DataDescription(data.name, data.split, source, data.fingerprint, len(data), data.num_classes)
         for data in (experiment.train, experiment.val)
     ]
-    tracking.log_settings(run_id, experiment.recipe.settings() | {"device": str(experiment.device)})
+    settled = {"device": str(experiment.device), "verify": experiment.setup.verify}
+    tracking.log_settings(run_id, experiment.recipe.settings() | settled)
     tracking.log_data(run_id, *descriptions)
     tracking.set_tags(
         run_id,

@@ -63,13 +63,17 @@ class ImageFiles(Sequence):
         try:
             image = decode_image(path)
         except (OSError, ValueError) as error:
-            raise ValueError(f"{path} was readable when it was checked and is not now ({_reason(error)})") from error
+            raise ValueError(f"{path} was readable when it was checked and is not now ({reason(error)})") from error
         if image.shape[:2] != size:
             raise ValueError(
                 f"{path} was {size} pixels (height, width) when it was checked and is {image.shape[:2]} now; "
                 "open the data set again"
             )
         return image
+
+    def name(self, index: int) -> str:
+        """What a message calls the picture."""
+        return self.paths[index]
 
     def take(self, rows: np.ndarray) -> "ImageFiles":
         """Choose pictures by row, in the order of `rows`."""
@@ -126,22 +130,29 @@ def check_files(paths: list[str]) -> list[Checked | str]:
     return checks
 
 
-def _check_file(path: str) -> Checked | str:
+def refusal(path: str) -> str:
+    """Reason why a file is not even to be opened; empty for most."""
     if not os.path.isfile(path):
         return "no regular file"  # a pipe would block, a link may lead nowhere
-    if printable(path) != path:
-        return "its name is not UTF-8"
+    return "" if printable(path) == path else "its name is not UTF-8"
+
+
+def _check_file(path: str) -> Checked | str:
+    refused = refusal(path)
+    if refused:
+        return refused
     try:
         with open(path, "rb") as file:
             height, width, _ = decode_image(file).shape
             file.seek(0)
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
     except (OSError, ValueError) as error:
-        return _reason(error)
+        return reason(error)
     return Checked((height, width), digest)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why a picture is bad, in one line."""
     if isinstance(error, UnidentifiedImageError):
         return "no known image format"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from easiness.beton import BetonImages
 from easiness.image_files import FORMATS, ImageFiles, check_files, printable
 
 NAMED_AT_MOST = 5
@@ -18,7 +19,7 @@ class ImageFolder(NamedTuple):
     Attributes
     ----------
     images
-        N pictures.
+        N pictures, in files of their own or in one.
     labels
         (N,) int64.
     class_names
@@ -31,7 +32,7 @@ class ImageFolder(NamedTuple):
         Bad files that were left out, each with the reason.
     """
 
-    images: ImageFiles
+    images: ImageFiles | BetonImages
     labels: np.ndarray
     class_names: tuple[str, ...]
     sources: np.ndarray
@@ -67,7 +68,28 @@ def open_image_folder(
         Fewer than two classes, an empty class, unequal classes of train and val, bad files.
     """
     root = Path(root).expanduser()
-    files_of = _list_split(root, split, seed, val_fraction)
+    return open_listed(root, split, list_split(root, split, seed=seed, val_fraction=val_fraction), skip_bad=skip_bad)
+
+
+def open_listed(root: Path, split: str, files_of: dict[str, list[str]], *, skip_bad: bool) -> ImageFolder:
+    """Check the files of every class, and open them.
+
+    Parameters
+    ----------
+    root
+        Folder that sources are told from.
+    split
+        What messages call it.
+    files_of
+        Class name to paths, classes in the order of their labels.
+    skip_bad
+        Leave out files that are no readable images instead of refusing the folder.
+
+    Raises
+    ------
+    ValueError
+        Bad files, or a class without a good one.
+    """
     class_names = tuple(files_of)
     paths = [path for files in files_of.values() for path in files]
     sources = [os.path.relpath(path, root).replace(os.sep, "/") for path in paths]
@@ -102,9 +124,9 @@ def open_image_folder(
     )
 
 
-def _list_split(root: Path, split: str, seed: int, val_fraction: float) -> dict[str, list[str]]:
-    """Class name to sorted paths of its files."""
-    _require_folder(root)
+def list_split(root: Path, split: str, *, seed: int, val_fraction: float) -> dict[str, list[str]]:
+    """Class name to sorted paths of its files, unopened; see `open_image_folder`."""
+    require_folder(root)
     trees = {name: root / name for name in ("train", "val")}
     # A lone folder `train` full of files may be a class of locomotives; one of folders is half of a pair.
     if not all(tree.exists() for tree in trees.values()) and not any(_folders(tree) for tree in trees.values()):
@@ -114,14 +136,14 @@ def _list_split(root: Path, split: str, seed: int, val_fraction: float) -> dict[
             raise FileNotFoundError(
                 f"{root} has no folder {tree.name}; add it, or give one tree of classes to be split by seed"
             )
-        _require_folder(tree)
+        require_folder(tree)
     train, val = (set(_class_folders(tree)) for tree in trees.values())
     if train != val:
         raise ValueError(
             f"train and val of {root} need the same class folders; only in train: "
             f"{_some(train - val)}, only in val: {_some(val - train)}"
         )
-    return _files_by_class(trees[split])
+    return files_by_class(trees[split])
 
 
 def _some(names: set[str]) -> str:
@@ -134,7 +156,7 @@ def _split_by_seed(root: Path, split: str, seed: int, val_fraction: float) -> di
         raise ValueError(f"val_fraction={val_fraction} is not between 0 and 1")
     rng = np.random.default_rng(seed)
     chosen = {}
-    for name, files in _files_by_class(root).items():
+    for name, files in files_by_class(root).items():
         if len(files) == 1:
             raise ValueError(f"class {name} of {root} has 1 file, and train and val need one each; add some")
         val_count = min(max(round(val_fraction * len(files)), 1), len(files) - 1)
@@ -143,7 +165,8 @@ def _split_by_seed(root: Path, split: str, seed: int, val_fraction: float) -> di
     return chosen
 
 
-def _files_by_class(tree: Path) -> dict[str, list[str]]:
+def files_by_class(tree: Path) -> dict[str, list[str]]:
+    """Class name to sorted paths, for a tree of one folder per class."""
     files_of = {}
     for name in _class_folders(tree):
         files = []
@@ -182,7 +205,8 @@ def _visible(tree: Path) -> list[os.DirEntry]:
         return [entry for entry in entries if not entry.name.startswith(".")]
 
 
-def _require_folder(path: Path) -> None:
+def require_folder(path: Path) -> None:
+    """Refuse what is no folder."""
     if not path.exists():
         raise FileNotFoundError(f"no {path}; give the folder of images with -P data=PATH")
     if not path.is_dir():

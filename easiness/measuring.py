@@ -1,5 +1,6 @@
 """Loss, EL2N, margin and predicted label of every example, from one pass in eval mode without augmentation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -37,7 +38,6 @@ class Measurements:
 MEASURES = tuple(field.name for field in fields(Measurements))
 
 
-@torch.no_grad()
 def measure_examples(model: nn.Module, loader: Loader) -> Measurements:
     """Measure every example of a loader under the model as it is.
 
@@ -58,18 +58,52 @@ def measure_examples(model: nn.Module, loader: Loader) -> Measurements:
     FloatingPointError
         If a loss is NaN or infinite.
     """
-    was_training = model.training
-    model.eval()
-    results = np.empty((len(MEASURES), loader.count), np.float32)
+    (measurements,) = measure_together([model], loader)
+    require_finite(measurements)
+    return measurements
+
+
+@torch.no_grad()
+def measure_together(models: Sequence[nn.Module], loader: Loader) -> list[Measurements]:
+    """Measure every example under each of several models: each batch is decoded once and seen by all of them.
+
+    Parameters
+    ----------
+    models : sequence of torch.nn.Module
+        On the loader's device; their training modes are restored afterwards.
+    loader : Loader
+        Of N examples.
+
+    Returns
+    -------
+    list of Measurements
+        In the order of `models`; on the CPU equal to the bit to what each gives alone. May hold NaN or infinity.
+    """
+    was_training = [model.training for model in models]
+    results = np.empty((len(models), len(MEASURES), loader.count), np.float32)
+    for model in models:
+        model.eval()
     try:
         for batch in loader.score_batches():
-            results[:, batch.rows] = measure_logits(model(batch.images).float(), batch.labels).cpu().numpy()
+            for result, model in zip(results, models, strict=True):
+                result[:, batch.rows] = measure_logits(model(batch.images).float(), batch.labels).cpu().numpy()
     finally:
-        model.train(was_training)
-    bad = ~np.isfinite(results[0])
+        for model, training in zip(models, was_training, strict=True):
+            model.train(training)
+    return [Measurements(*result) for result in results]
+
+
+def require_finite(measurements: Measurements) -> None:
+    """Refuse losses that are NaN or infinite.
+
+    Raises
+    ------
+    FloatingPointError
+        It says how many.
+    """
+    bad = ~np.isfinite(measurements.losses)
     if bad.any():
-        raise FloatingPointError(f"the loss of {bad.sum()} of {loader.count} examples is NaN or infinite")
-    return Measurements(*results)
+        raise FloatingPointError(f"the loss of {bad.sum()} of {len(bad)} examples is NaN or infinite")
 
 
 def measure_logits(logits_BK: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,7 @@ _WITHOUT_NORMALIZATION = ("alexnet", "squeezenet1_0", "squeezenet1_1", "vgg11", 
 
 AUGMENTATIONS = ("shift_flip", "resized_crop_flip", "none")
 NORMALIZATIONS = ("image", "channel")
+LOADERS = ("resident", "ffcv", "torchvision")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Recipe:
         Seed from which all seeds of all trials are spawned.
     threads : int
         Threads of one trial on the CPU; other values give sums in another order, so it is part of the recipe.
+    loader : str
+        `resident`, `ffcv` or `torchvision`: decoders round differently, so it is part of the recipe, too.
     """
 
     model: str
@@ -77,6 +80,7 @@ class Recipe:
     trials: int = 10
     seed: int = 0
     threads: int = 1
+    loader: str = "resident"
 
     def __post_init__(self) -> None:
         least = {
@@ -104,7 +108,11 @@ class Recipe:
         score_at = self.score_at or ()
         if any(update < 0 for update in score_at) or len(set(score_at)) < len(score_at):
             raise ValueError(f"score_at is {self.score_at}, and must be different numbers of updates, none below 0")
-        for name, allowed in (("augmentation", AUGMENTATIONS), ("normalization", NORMALIZATIONS)):
+        for name, allowed in (
+            ("augmentation", AUGMENTATIONS),
+            ("normalization", NORMALIZATIONS),
+            ("loader", LOADERS),
+        ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, and must be one of {', '.join(allowed)}")
         if self.augmentation == "shift_flip" and self.shift >= self.resolution:
@@ -118,6 +126,8 @@ class Recipe:
         """SHA-256 of what decides the numbers of a trial: all fields but the number of trials."""
         fields = self.settings() | {"algorithm": ALGORITHM}
         del fields["trials"]
+        if self.loader == "resident":  # trials from before there was a choice keep their names
+            del fields["loader"]
         return _sha256(fields)
 
     def trial_digest(self, trial: int, fingerprints: tuple[str, ...]) -> str:

@@ -17,7 +17,7 @@ import torch
 from easiness import tracking
 from easiness.datasets import Dataset
 from easiness.engines import choose_engine, run_trials
-from easiness.loaders import Staged, restage, stage_resident
+from easiness.loaders import Staged, restage, stage
 from easiness.measuring import MEASURES
 from easiness.progress import TrialDisplay
 from easiness.randomness import trial_seeds
@@ -32,6 +32,7 @@ WORK = Path(".easiness")
 _PATIENCE_S = (5, 15, 40)
 
 LOG_MODELS = ("last", "all", "none")
+SCORE_PASSES = ("each", "joint")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +97,7 @@ class SharedData:
     def __init__(self, train: Dataset, val: Dataset) -> None:
         self.train, self.val = train, val
         self._folders = ExitStack()
-        self._staged: dict[tuple[int, bool], tuple[Staged, Staged]] = {}
+        self._staged: dict[tuple[str, int, bool], tuple[Staged, Staged]] = {}
 
     def __enter__(self) -> "SharedData":
         return self
@@ -106,10 +107,10 @@ class SharedData:
 
     def staged(self, recipe: Recipe, rows: np.ndarray | None, *, in_files: bool) -> tuple[Staged, Staged]:
         """Training examples of a job, and the validation set; `in_files` where other processes open them."""
-        key = (recipe.resolution, in_files)
+        key = (recipe.loader, recipe.resolution, in_files)
         if key not in self._staged:
             folder = self._folders.enter_context(_work_folder()) if in_files else None
-            self._staged[key] = stage_resident(self.train, self.val, recipe, folder)
+            self._staged[key] = stage(self.train, self.val, recipe, folder)
         return restage(*self._staged[key], recipe, rows)
 
     def fingerprints(self, rows: np.ndarray | None) -> tuple[str, str]:
@@ -127,6 +128,7 @@ def tracked_trials(
     device: torch.device,
     engine: str = "auto",
     log_models: str = "last",
+    score_pass: str = "each",
     as_children: bool = True,
 ) -> list[TrackedTrial]:
     """Have trials of a recipe on the tracking server.
@@ -149,6 +151,8 @@ def tracked_trials(
         `auto`, `inline` or `processes`.
     log_models : str
         Of which trials to log the final network: `last`, `all` or `none`.
+    score_pass : str
+        `each`: every trial measures as it goes; `joint`: one pass over the data for all trials of a moment, at the end.
     as_children : bool
         False logs a single trial on the run itself.
 
@@ -168,7 +172,14 @@ def tracked_trials(
     models = names_with_model(jobs, log_models)
     with SharedData(train, val) as data:
         return tracked_jobs(
-            jobs, data, run_id=run_id, device=device, engine=engine, with_model=models, as_children=as_children
+            jobs,
+            data,
+            run_id=run_id,
+            device=device,
+            engine=engine,
+            with_model=models,
+            score_pass=score_pass,
+            as_children=as_children,
         )
 
 
@@ -188,6 +199,7 @@ def tracked_jobs(
     device: torch.device,
     engine: str = "auto",
     with_model: Collection[str] = (),
+    score_pass: str = "each",
     as_children: bool = True,
 ) -> list[TrackedTrial]:
     """Have trials of any recipes and subsets on the tracking server, all in one pool, the longest first.
@@ -198,8 +210,8 @@ def tracked_jobs(
         What is wanted; equal ones (recipe, number, examples) are trained once.
     data : SharedData
         What the jobs' rows are rows of.
-    run_id, device, engine, as_children
-        As in `tracked_trials`.
+    run_id, device, engine, score_pass, as_children
+        As in `tracked_trials`; a joint pass is for jobs of the same recipe and examples.
     with_model : collection of str
         Names of the jobs whose final network is logged.
 
@@ -213,6 +225,8 @@ def tracked_jobs(
     DivergedError, TrackingError
         As `tracked_trials`.
     """
+    if score_pass not in SCORE_PASSES:
+        raise ValueError(f"score_pass is {score_pass!r}, and must be one of {', '.join(SCORE_PASSES)}")
     fingerprints = [data.fingerprints(job.rows) for job in jobs]
     digests = [job.recipe.trial_digest(job.trial, own) for job, own in zip(jobs, fingerprints, strict=True)]
     found = {}
@@ -238,7 +252,7 @@ def tracked_jobs(
         for name in sorted(waiting, key=images.get, reverse=True):
             job = waiting[name].job
             staged = data.staged(job.recipe, job.rows, in_files=engine == "processes")
-            tasks.append(TrialTask(job.recipe, job.trial, *staged, waiting[name].folder, name))
+            tasks.append(TrialTask(job.recipe, job.trial, *staged, waiting[name].folder, name, score_pass == "joint"))
         epochs = {task.name: task.recipe.epochs for task in tasks}
         log = _TrialLog(run_id, waiting, with_model, as_children)
         with TrialDisplay(images, epochs) as display, log:

@@ -9,8 +9,8 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +20,13 @@ from torch import nn
 
 from easiness.architectures import build_model
 from easiness.loaders import Batch, Loader, Staged
-from easiness.measuring import MEASURES, Measurements, measure_examples
+from easiness.measuring import MEASURES, Measurements, measure_examples, measure_together, require_finite
 from easiness.randomness import TrialSeeds, trial_seeds
 from easiness.recipes import Recipe
 from easiness.training import DivergedError, Moment, make_optimizer, scored_updates, train
+
+# Where a joint trial keeps the weights of its scored moments until they have been measured.
+_WEIGHTS = "weights"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class TrialTask:
         Where the trial keeps its results; left behind complete, with a `done.json`.
     name : str
         What it is called while it runs, unlike any other that runs beside it; "trial 3" if nothing is given.
+    joint : bool
+        Keep the weights of every scored moment instead of measuring under them; `measure_jointly` completes the trial.
     """
 
     recipe: Recipe
@@ -50,6 +55,7 @@ class TrialTask:
     val: Staged
     folder: Path
     name: str = ""
+    joint: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or f"trial {self.trial}")
@@ -83,7 +89,7 @@ def work_in_trial(recipe: Recipe, count: int, val_count: int) -> int:
 
 
 def run_trial(task: TrialTask, device: torch.device, report: Callable[[Progress], None]) -> None:
-    """Run a trial to its end, from its last checkpoint if there is one.
+    """Run a trial to its end (a joint one: until it waits to be measured), from its last checkpoint if there is one.
 
     Parameters
     ----------
@@ -107,9 +113,70 @@ def run_trial(task: TrialTask, device: torch.device, report: Callable[[Progress]
         if is_done(task.folder):
             return
         try:
-            _run(task, device, report)
+            if not _is_trained(task.folder):
+                _run(task, device, report)
         except FloatingPointError as error:
             raise DivergedError(f"{task.name}: {error}") from error
+    if not task.joint:
+        measure_jointly([task], device, report)
+
+
+def measure_jointly(tasks: Sequence[TrialTask], device: torch.device, report: Callable[[Progress], None]) -> None:
+    """Complete trials that are trained: measure the examples under all weights that were kept, and mark them done.
+
+    One pass over the data serves the networks of all trials at one moment.
+
+    Parameters
+    ----------
+    tasks : sequence of TrialTask
+        With the same recipe and data.
+    device : torch.device
+        Where to measure.
+    report : callable
+        Gets `Progress` after every batch.
+
+    Raises
+    ------
+    DivergedError
+        If a loss is NaN or infinite; it names the trial.
+    """
+    with ExitStack() as locks:
+        for task in tasks:
+            locks.enter_context(_locked(task.folder))
+        tasks = [task for task in tasks if not is_done(task.folder)]
+        updates = sorted({_update_of(path) for task in tasks for path in task.folder.glob(f"{_WEIGHTS}/*.pt")})
+        if updates:
+            if device.type == "cpu":
+                torch.set_num_threads(tasks[0].recipe.threads)
+            loader = tasks[0].train.open(device)
+            for update in updates:
+                waiting = [task for task in tasks if _weights(task, update).exists()]
+                _measure_moment(waiting, update, loader, device, report)
+        for task in tasks:
+            seeds = vars(trial_seeds(task.recipe.seed, task.trial))
+            _write_json(task.folder / "done.json", {"trial": task.trial, "seeds": seeds, "device": str(device)})
+
+
+def _measure_moment(
+    tasks: Sequence[TrialTask],
+    update: int,
+    loader: Loader,
+    device: torch.device,
+    report: Callable[[Progress], None],
+) -> None:
+    models = []
+    for task in tasks:
+        model = _fresh_model(task, loader.num_classes).to(device, memory_format=torch.channels_last)
+        model.load_state_dict(torch.load(_weights(task, update), weights_only=True, map_location=device))
+        models.append(model)
+    told = _Reporting(loader, [task.name for task in tasks], report)
+    for task, measurements in zip(tasks, measure_together(models, told), strict=True):
+        try:
+            require_finite(measurements)
+        except FloatingPointError as error:
+            raise DivergedError(f"{task.name}: {error} after update {update}; lower learning_rate") from error
+        _save_measurements(task.folder, update, measurements)
+        _weights(task, update).unlink()
 
 
 def in_use(folder: Path) -> bool:
@@ -128,6 +195,18 @@ def is_done(folder: Path) -> bool:
     return (folder / "done.json").exists()
 
 
+def _is_trained(folder: Path) -> bool:
+    return (folder / "validation" / "epochs.json").exists()
+
+
+def _weights(task: TrialTask, update: int) -> Path:
+    return task.folder / _WEIGHTS / f"updates={update:06d}.pt"
+
+
+def _update_of(weights: Path) -> int:
+    return int(weights.stem.removeprefix("updates="))
+
+
 def load_model(task: TrialTask) -> nn.Module:
     """Network of a finished trial, with its final weights, on the CPU and in eval mode."""
     model = _fresh_model(task, task.train.num_classes)
@@ -139,8 +218,8 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
     recipe, seeds = task.recipe, trial_seeds(task.recipe.seed, task.trial)
     if device.type == "cpu":
         torch.set_num_threads(recipe.threads)
-    train_loader = _Reporting(task.train.open(device), task.name, report)
-    val_loader = _Reporting(task.val.open(device), task.name, report)
+    train_loader = _Reporting(task.train.open(device), [task.name], report)
+    val_loader = _Reporting(task.val.open(device), [task.name], report)
     model = _fresh_model(task, train_loader.num_classes).to(device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe)
     checkpoint = task.folder / "checkpoint.pt"
@@ -150,11 +229,16 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         metrics = state["metrics"]
-        scored = sum(update <= metrics[-1]["update"] for update in scored_updates(recipe, train_loader.count))
+        measured = [update for update in scored_updates(recipe, train_loader.count) if update <= metrics[-1]["update"]]
+        scored = sum(not _weights(task, update).exists() for update in measured)
         images = len(metrics) * (train_loader.count + val_loader.count) + scored * train_loader.count
         report(Progress(task.name, images, resumed=True))
     for moment in train(model, optimizer, train_loader, recipe, seeds, first_epoch=len(metrics)):
-        if moment.scored:
+        if moment.scored and task.joint:
+            weights = _weights(task, moment.update)
+            weights.parent.mkdir(exist_ok=True)
+            _replace(weights, lambda path: torch.save(model.state_dict(), path))
+        elif moment.scored:
             _save_measurements(task.folder, moment.update, _measure(model, train_loader, moment))
         if moment.ends_epoch:
             validation = _measure(model, val_loader, moment)
@@ -168,14 +252,13 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
     np.save(task.folder / "validation" / "correct.npy", validation.correct)
     _write_json(task.folder / "validation" / "epochs.json", metrics)
     checkpoint.unlink(missing_ok=True)
-    _write_json(task.folder / "done.json", {"trial": task.trial, "seeds": vars(seeds), "device": str(device)})
 
 
 class _Reporting:
-    """A loader that says how many images have been worked on."""
+    """A loader that says how many images have been worked on, in each of the trials that it serves."""
 
-    def __init__(self, loader: Loader, name: str, report: Callable[[Progress], None]) -> None:
-        self._loader, self._name, self._report = loader, name, report
+    def __init__(self, loader: Loader, names: Sequence[str], report: Callable[[Progress], None]) -> None:
+        self._loader, self._names, self._report = loader, names, report
         self.count, self.num_classes = loader.count, loader.num_classes
 
     def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
@@ -187,7 +270,8 @@ class _Reporting:
     def _told(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
             yield batch
-            self._report(Progress(self._name, len(batch.rows)))
+            for name in self._names:
+                self._report(Progress(name, len(batch.rows)))
 
 
 def _measure(model: nn.Module, loader: Loader, moment: Moment) -> Measurements:

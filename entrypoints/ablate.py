@@ -64,6 +64,10 @@ def ablate(
     """
     if setup.trials is not None or setup.score_at:
         raise ValueError("an arm is one training that measures no training example: leave trials and score_at to score")
+    if setup.score_pass != "each":
+        raise ValueError(
+            f"score_pass is {setup.score_pass!r}, and every arm here has other examples: leave it to score"
+        )
     experiment = open_experiment(setup)
     plan = Plan(
         tuple(dict.fromkeys(strategies)),

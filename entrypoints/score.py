@@ -53,6 +53,7 @@ def score(setup: Setup, moment: int | None = None, fraction: float = 0.1, per_cl
             device=experiment.device,
             engine=setup.engine,
             log_models=setup.log_models,
+            score_pass=setup.score_pass,
         )
         losses_TMN = tracking.read_trials([trial.run_id for trial in trials], "losses", updates, train.fingerprint)
         losses_MN = losses_TMN[updates.index(moment)]

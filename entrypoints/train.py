@@ -31,6 +31,7 @@ def train(setup: Setup, trial: int = 0) -> None:
             device=experiment.device,
             engine=setup.engine,
             log_models=setup.log_models,
+            score_pass=setup.score_pass,
             as_children=False,
         )
     print(f"\nrun id     {done.run_id}\nartifacts  {tracking.artifact_place(done.run_id)}")

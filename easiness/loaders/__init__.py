@@ -1,6 +1,7 @@
 """Images to batches: one protocol, whatever holds the images."""
 
 from easiness.loaders.protocol import Batch, Loader, Staged
-from easiness.loaders.resident import restage, stage_resident
+from easiness.loaders.resident import stage_resident
+from easiness.loaders.staging import choose_loader, restage, stage
 
-__all__ = ["Batch", "Loader", "Staged", "restage", "stage_resident"]
+__all__ = ["Batch", "Loader", "Staged", "choose_loader", "restage", "stage", "stage_resident"]

@@ -1,5 +1,8 @@
 """Global contrast normalization of a batch, on whatever device holds it."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -47,6 +50,13 @@ def normalize_channels(images_BCHW: torch.Tensor, mean_C: np.ndarray, std_C: np.
     return (images_BCHW.float() - mean).div_(std)
 
 
+def normalizer(normalization: str, mean_C: np.ndarray, std_C: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What makes the input of a network of grey levels; mean and standard deviation are for `channel`."""
+    if normalization == "image":
+        return normalize_images
+    return partial(normalize_channels, mean_C=mean_C, std_C=std_C)
+
+
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of every colour over a set of images.
 
@@ -60,8 +70,17 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean, std : numpy.ndarray
         (3,) float64, grey levels of 0 to 255; exact, since levels are counted.
     """
+    return level_statistics(level_counts(images))
+
+
+def level_counts(images: np.ndarray) -> np.ndarray:
+    """(3, 256) int64: how often each grey level is there in each colour of (N, H, W, 3) uint8."""
+    return np.stack([np.bincount(images[..., c].ravel(), minlength=256) for c in range(3)])
+
+
+def level_statistics(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation, (3,) float64 each, of what `level_counts` counted."""
     levels = np.arange(256.0)
-    counts = np.stack([np.bincount(images[..., c].ravel(), minlength=256) for c in range(3)])
     shares = counts / counts.sum(axis=1, keepdims=True)
     mean = shares @ levels
     return mean, np.sqrt((shares * (levels - mean[:, None]) ** 2).sum(axis=1))

@@ -1,18 +1,18 @@
 """Small images as one uint8 tensor on the device; augmentation is one gather on a batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from easiness.beton import BetonImages
 from easiness.datasets import Dataset
 from easiness.image_files import ImageFiles
-from easiness.loaders.normalization import channel_statistics, normalize_channels, normalize_images
+from easiness.loaders.normalization import channel_statistics, normalizer
 from easiness.loaders.protocol import Batch
 from easiness.randomness import TrialSeeds, batch_bounds, epoch_order, shifts_and_flips
 from easiness.recipes import Recipe
@@ -73,10 +73,7 @@ class ResidentLoader:
         self._example_ids = staged.example_ids
         self._recipe = staged.recipe
         self._device = device
-        if staged.recipe.normalization == "image":
-            self._normalize = normalize_images
-        else:
-            self._normalize = partial(normalize_channels, mean_C=staged.mean_C, std_C=staged.std_C)
+        self._normalize = normalizer(staged.recipe.normalization, staged.mean_C, staged.std_C)
         self.count = len(staged.labels)
         self.num_classes = staged.num_classes
 
@@ -85,9 +82,7 @@ class ResidentLoader:
         order = epoch_order(seeds.order, epoch, self.count)
         height, width = self._images.shape[1:3]
         down, right, flip = self._draws(epoch, seeds, self._example_ids[order])
-        ys = _reflected(torch.arange(height) - torch.from_numpy(down)[:, None], height)
-        xs = torch.where(torch.from_numpy(flip)[:, None], torch.arange(width).flip(0), torch.arange(width))
-        xs = _reflected(xs - torch.from_numpy(right)[:, None], width)
+        ys, xs = shift_indices(down, right, flip, height=height, width=width)
         rows, ys, xs = (index.to(self._device) for index in (torch.from_numpy(order), ys, xs))
         for start, stop in batch_bounds(self.count, self._recipe.batch_size):
             part = slice(start, stop)
@@ -159,26 +154,12 @@ def stage_resident(
     return staged[0], staged[1]
 
 
-def restage(
-    train: StagedResident, val: StagedResident, recipe: Recipe, rows: np.ndarray | None = None
+def restage_resident(
+    train: StagedResident, val: StagedResident, recipe: Recipe, rows: np.ndarray | None
 ) -> tuple[StagedResident, StagedResident]:
     """Take staged images for another recipe of the same resolution, and some of the training examples.
 
-    Images are shared, not copied; what comes is to the bit what `stage_resident` makes of the subset.
-
-    Parameters
-    ----------
-    train, val : StagedResident
-        Both whole.
-    recipe : Recipe
-        Batch size, augmentation and normalization.
-    rows : numpy.ndarray, optional
-        Rows of the training set, ascending; all of them by default.
-
-    Returns
-    -------
-    StagedResident, StagedResident
-        Training and validation set.
+    Images are shared, not copied; see `easiness.loaders.restage`.
     """
     if rows is not None:
         mean, std = train.mean_C, train.std_C
@@ -190,12 +171,12 @@ def restage(
     return replace(train, recipe=recipe), replace(val, recipe=recipe)
 
 
-def fit_images(images: np.ndarray | ImageFiles, resolution: int) -> np.ndarray:
+def fit_images(images: np.ndarray | ImageFiles | BetonImages, resolution: int) -> np.ndarray:
     """Scale the shorter side of every image to `resolution` and cut the centre square.
 
     Parameters
     ----------
-    images : numpy.ndarray or ImageFiles
+    images : numpy.ndarray, ImageFiles or BetonImages
         N images, each (H, W, 3) uint8.
     resolution : int
         Side of the square in pixels.
@@ -208,7 +189,7 @@ def fit_images(images: np.ndarray | ImageFiles, resolution: int) -> np.ndarray:
     count = len(images)
     if isinstance(images, np.ndarray) and images.shape[1:3] == (resolution, resolution):
         return np.ascontiguousarray(images)
-    needed = count * resolution * resolution * 3
+    needed = resident_bytes(images, resolution)
     if needed > GREATEST_BYTES:
         raise ValueError(
             f"{count} images at {resolution} pixels need {needed / 2**30:.1f} GiB of memory (at most "
@@ -225,6 +206,11 @@ def fit_images(images: np.ndarray | ImageFiles, resolution: int) -> np.ndarray:
     return fitted
 
 
+def resident_bytes(images: Sequence, resolution: int) -> int:
+    """Memory that images of this resolution need."""
+    return len(images) * resolution * resolution * 3
+
+
 def fit_image(image: np.ndarray, resolution: int) -> np.ndarray:
     """Scale one (H, W, 3) image so that its shorter side is `resolution`, and cut the centre square."""
     height, width = image.shape[:2]
@@ -233,6 +219,15 @@ def fit_image(image: np.ndarray, resolution: int) -> np.ndarray:
     box = (left, top, left + side, top + side)
     size = (resolution, resolution)
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, box=box))
+
+
+def shift_indices(
+    down: np.ndarray, right: np.ndarray, flip: np.ndarray, *, height: int, width: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B, H) rows and (B, W) columns of every image that its shifted and mirrored view is made of."""
+    ys = _reflected(torch.arange(height) - torch.from_numpy(down)[:, None], height)
+    xs = torch.where(torch.from_numpy(flip)[:, None], torch.arange(width).flip(0), torch.arange(width))
+    return ys, _reflected(xs - torch.from_numpy(right)[:, None], width)
 
 
 def _reflected(index: torch.Tensor, size: int) -> torch.Tensor:

@@ -1,0 +1,159 @@
+"""Views decoded by FFCV's compiled code, straight from a .beton.
+
+Of FFCV this takes what makes it fast: its file, and the decoding and resizing of its C++ library, called from one loop
+that numba compiles and that runs without the interpreter's lock. Its Python package is not imported, and its own
+`Loader` is left aside. That one waits for ever when a worker raises, is killed when the file shrinks while it is
+mapped, takes damaged bytes for pixels, sets torch's number of threads for the whole process, reuses the memory of a
+batch that is still held, compiles itself for 13 to 20 seconds in every process, and keeps three Python objects per
+image.
+"""
+
+import ctypes
+import functools
+import importlib.util
+import os
+import weakref
+from collections.abc import Callable
+from ctypes import c_bool, c_int64, c_ssize_t, c_uint32, c_uint64, c_void_p
+from pathlib import Path
+
+import numpy as np
+
+from easiness.beton import RAW, RECORD, BetonImages
+from easiness.loaders.streaming import Chunk
+
+# What became of an image.
+_CUT_OFF, _DAMAGED = 1, 2
+
+
+def why_no_ffcv() -> str:
+    """Reason why FFCV cannot be used here; empty if it can."""
+    try:
+        _library()
+        import numba  # noqa: F401
+    except (ImportError, OSError, AttributeError) as error:
+        return f"FFCV cannot be used ({error})"
+    return ""
+
+
+class FFCVDecoder:
+    """Cuts, scales and mirrors the images of a .beton.
+
+    Parameters
+    ----------
+    images : BetonImages
+        Where they are.
+
+    Raises
+    ------
+    ImportError
+        If FFCV is not installed.
+    """
+
+    def __init__(self, images: BetonImages) -> None:
+        self._images = images
+        # pread finds a file that became shorter and says so; a mapped one would kill the process.
+        self._file = os.open(images.path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+        records = images.records
+        self._most_bytes = int(records["size"].max())
+        self._most_pixels = int((records["height"].astype(np.int64) * records["width"]).max()) * 3
+        self._decode = _compiled()
+
+    def decode(self, chunk: Chunk) -> None:
+        """Fill the views of a chunk.
+
+        Raises
+        ------
+        ValueError
+            If an image is damaged, or the file was cut off; the message names it.
+        """
+        status = np.zeros(len(chunk.rows), np.int64)
+        self._decode(
+            self._file,
+            self._images.records[chunk.rows],
+            chunk.boxes,
+            chunk.flip,
+            np.empty(self._most_bytes, np.uint8),
+            np.empty(self._most_pixels, np.uint8),
+            chunk.views,
+            status,
+            chunk.at,
+        )
+        for row, found in zip(chunk.rows.tolist(), status.tolist(), strict=True):
+            if found == _CUT_OFF:
+                raise ValueError(f"{self._images.name(row)} is no longer there: the file was cut off; pack it again")
+            if found == _DAMAGED:
+                raise ValueError(f"{self._images.name(row)} is damaged and cannot be decoded; pack it again")
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    """FFCV's C++ library, with the types that its functions take."""
+    package = importlib.util.find_spec("ffcv")
+    if package is None:
+        raise ImportError("it is not installed")
+    (path,) = Path(package.submodule_search_locations[0]).glob("_libffcv*.so")
+    library = ctypes.CDLL(str(path))
+    library.imdecode.argtypes = [c_void_p, c_uint64, c_uint32, c_uint32, c_void_p, *[c_uint32] * 6, c_bool, c_bool]
+    library.resize.argtypes = [c_int64] * 11
+    library.resize.restype = None
+    return library
+
+
+@functools.cache
+def _compiled() -> Callable[..., None]:
+    """Compile the loop over a chunk, once for all loaders and trials of a process (some seconds)."""
+    import numba
+
+    imdecode, resize = _library().imdecode, _library().resize
+    pread = ctypes.CDLL(None).pread
+    pread.argtypes, pread.restype = [ctypes.c_int, c_void_p, c_uint64, c_int64], c_ssize_t
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def decode(file, records, boxes, flip, encoded, decoded, views, status, at):  # noqa: ANN001, ANN202
+        side = views.shape[2]
+        for i in range(len(records)):
+            at[0] = i
+            height, width, size = records[i]["height"], records[i]["width"], records[i]["size"]
+            raw = records[i]["mode"] == RAW
+            target = decoded if raw else encoded
+            if pread(file, target.ctypes.data, size, records[i]["ptr"]) != size:
+                status[i] = _CUT_OFF
+                continue
+            # Whole, unscaled, unmirrored; not 0 is an error or a warning of libjpeg.
+            if not raw and imdecode(
+                encoded.ctypes.data,
+                size,
+                height,
+                width,
+                decoded.ctypes.data,
+                height,
+                width,
+                0,
+                0,
+                1,
+                1,
+                False,
+                False,
+            ):
+                status[i] = _DAMAGED
+                continue
+            top, left, below, right = boxes[i, 0], boxes[i, 1], boxes[i, 0] + boxes[i, 2], boxes[i, 1] + boxes[i, 3]
+            view = views[i]
+            resize(
+                0, decoded.ctypes.data, height, width, top, below, left, right, view.ctypes.data, view.shape[0], side
+            )
+            if flip[i]:
+                for y in range(view.shape[0]):
+                    for x in range(side // 2):
+                        for colour in range(3):
+                            kept = view[y, x, colour]
+                            view[y, x, colour] = view[y, side - 1 - x, colour]
+                            view[y, side - 1 - x, colour] = kept
+
+    # Compiled here and not by the first worker: the workers are watched, and have no time for it.
+    none, buffer = np.zeros(0, np.int64), np.zeros(0, np.uint8)
+    boxes, flip, views = np.zeros((0, 4), np.int64), np.zeros(0, bool), np.zeros((0, 1, 1, 3), np.uint8)
+    decode(0, np.zeros(0, RECORD), boxes, flip, buffer, buffer, views, none, none)
+    return decode

@@ -1,0 +1,191 @@
+"""Images that are decoded as they are needed: what all such loaders share, whatever decodes."""
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+from easiness.beton import BetonImages
+from easiness.crew import work_ahead
+from easiness.image_files import ImageFiles
+from easiness.loaders.protocol import Batch
+from easiness.loaders.resident import SCORE_BATCH, shift_indices
+from easiness.randomness import TrialSeeds, batch_bounds, crop_boxes, epoch_order, flips, shifts_and_flips
+from easiness.recipes import Recipe
+
+# Images that one worker decodes at a time.
+CHUNK = 16
+# Batches that are decoded ahead of the one in use.
+BATCHES_AHEAD = 3
+
+
+class Columns(NamedTuple):
+    """What is known of N examples: lazy images, (N,) int64 labels, (N,) int64 example ids."""
+
+    images: ImageFiles | BetonImages
+    labels: np.ndarray
+    example_ids: np.ndarray
+
+
+class Chunk(NamedTuple):
+    """A part of a batch, for one worker.
+
+    Attributes
+    ----------
+    rows : numpy.ndarray
+        (B,) which examples.
+    boxes : numpy.ndarray
+        (B, 4) int64: top, left, height, width of what is cut out of each, in pixels.
+    flip : numpy.ndarray
+        (B,) bool: which are mirrored left to right.
+    views : numpy.ndarray
+        (B, R, R, 3) uint8, to be filled.
+    at : numpy.ndarray
+        (1,) int64, which of the B is being worked on, for a message.
+    """
+
+    rows: np.ndarray
+    boxes: np.ndarray
+    flip: np.ndarray
+    views: np.ndarray
+    at: np.ndarray
+
+
+class Decoder(Protocol):
+    """Fills views; called by several threads at once."""
+
+    def decode(self, chunk: Chunk) -> None:
+        """Decode, cut, scale and mirror every image of a chunk."""
+        ...
+
+
+def centre_boxes(sizes: np.ndarray) -> np.ndarray:
+    """Box of the greatest centred square: what every network is scored on.
+
+    Parameters
+    ----------
+    sizes : numpy.ndarray
+        (N, 2) height and width in pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N, 4) int64: top, left, height, width.
+
+    Examples
+    --------
+    >>> centre_boxes(np.array([[4, 9], [7, 7]]))
+    array([[0, 2, 4, 4],
+           [0, 0, 7, 7]])
+    """
+    side = sizes.min(axis=1)
+    top, left = ((sizes - side[:, None]) // 2).T
+    return np.stack([top, left, side, side], axis=1)
+
+
+class StreamingLoader:
+    """Batches of a dataset that is never in memory as a whole; see `easiness.loaders.Loader`.
+
+    Parameters
+    ----------
+    columns : Columns
+        The dataset.
+    num_classes : int
+        K.
+    recipe : Recipe
+        Resolution, batch size and augmentation.
+    decoder : Decoder
+        What turns an example into a view.
+    normalize : callable
+        Makes (B, 3, R, R) float32 of grey levels.
+    device : torch.device
+        Where batches go.
+    """
+
+    def __init__(
+        self,
+        columns: Columns,
+        num_classes: int,
+        recipe: Recipe,
+        decoder: Decoder,
+        normalize: Callable[[torch.Tensor], torch.Tensor],
+        device: torch.device,
+    ) -> None:
+        self._columns, self._recipe, self._decoder = columns, recipe, decoder
+        self._normalize, self._device = normalize, device
+        self._labels = torch.from_numpy(columns.labels).to(device)
+        # The trial's own threads compute; beside a GPU all cores are free to decode.
+        self._workers = recipe.threads if device.type == "cpu" else len(os.sched_getaffinity(0))
+        self.count = len(columns.labels)
+        self.num_classes = num_classes
+
+    def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
+        """Batches of one epoch in its own order, augmented."""
+        order = epoch_order(seeds.order, epoch, self.count)
+        ids, sizes = self._columns.example_ids[order], self._columns.images.sizes[order]
+        boxes, flip = centre_boxes(sizes), np.zeros(self.count, bool)
+        move = None
+        if self._recipe.augmentation == "resized_crop_flip":
+            boxes, flip = crop_boxes(seeds.augmentation, epoch, ids, sizes), flips(seeds.augmentation, epoch, ids)
+        elif self._recipe.augmentation == "shift_flip":
+            side = self._recipe.resolution
+            move = shift_indices(
+                *shifts_and_flips(seeds.augmentation, epoch, ids, self._recipe.shift), height=side, width=side
+            )
+        bounds = batch_bounds(self.count, self._recipe.batch_size)
+        for (start, stop), views in zip(bounds, self._views(bounds, order, boxes, flip), strict=True):
+            views = views.to(self._device, non_blocking=True)
+            if move is not None:
+                ys, xs = (index[start:stop].to(self._device) for index in move)
+                views = views[
+                    torch.arange(stop - start, device=self._device)[:, None, None], ys[:, :, None], xs[:, None]
+                ]
+            yield self._batch(views, order[start:stop])
+
+    def score_batches(self) -> Iterator[Batch]:
+        """Batches in the dataset's order, without augmentation."""
+        starts = range(0, self.count, SCORE_BATCH)
+        bounds = [(start, min(start + SCORE_BATCH, self.count)) for start in starts]
+        boxes = centre_boxes(self._columns.images.sizes)
+        rows = np.arange(self.count)
+        views = self._views(bounds, rows, boxes, np.zeros(self.count, bool))
+        for (start, stop), each in zip(bounds, views, strict=True):
+            yield self._batch(each.to(self._device, non_blocking=True), rows[start:stop])
+
+    def _batch(self, views_BHWC: torch.Tensor, rows: np.ndarray) -> Batch:
+        labels = self._labels[torch.from_numpy(rows).to(self._device)]
+        return Batch(self._normalize(views_BHWC.permute(0, 3, 1, 2)), labels, rows)
+
+    def _views(
+        self, bounds: list[tuple[int, int]], rows: np.ndarray, boxes: np.ndarray, flip: np.ndarray
+    ) -> Generator[torch.Tensor, None, None]:
+        """Yield (B, R, R, 3) uint8 for all bounds; every batch has memory of its own, so it may be kept."""
+        side, pinned = self._recipe.resolution, self._device.type == "cuda"
+        batches: list[torch.Tensor] = []
+
+        def chunks() -> Iterator[Chunk]:
+            for start, stop in bounds:
+                batches.append(torch.empty((stop - start, side, side, 3), dtype=torch.uint8, pin_memory=pinned))
+                views = batches[-1].numpy()
+                for low in range(start, stop, CHUNK):
+                    part = slice(low, min(low + CHUNK, stop))
+                    target = views[part.start - start : part.stop - start]
+                    yield Chunk(rows[part], boxes[part], flip[part], target, np.zeros(1, np.int64))
+
+        largest = max(stop - start for start, stop in bounds)
+        done = work_ahead(
+            chunks(),
+            self._decoder.decode,
+            workers=self._workers,
+            ahead=max(BATCHES_AHEAD * -(-largest // CHUNK), 2 * self._workers),
+            describe=lambda chunk: f"decoding {self._columns.images.name(chunk.rows[chunk.at[0]])}",
+        )
+        try:
+            for start, stop in bounds:
+                for _ in range(start, stop, CHUNK):
+                    next(done)
+                yield batches.pop(0)
+        finally:
+            done.close()
