@@ -193,6 +193,7 @@ def run_ablation(
     run_id: str,
     device: torch.device,
     engine: str = "auto",
+    address: str = "auto",
     log_models: str = "none",
 ) -> list[FinishedArm]:
     """Train all arms; what is on the tracking server is taken from there, what was cut off goes on.
@@ -211,7 +212,7 @@ def run_ablation(
         (N,) mean loss in nats of the training examples; lower = easier.
     scoring : Scoring
         Where it came from; used by `stepwise`.
-    run_id, device, engine, log_models
+    run_id, device, engine, address, log_models
         As in `tracked_trials`.
 
     Returns
@@ -255,6 +256,7 @@ def run_ablation(
                 run_id=run_id,
                 device=device,
                 engine=engine,
+                address=address,
                 with_model=names_with_model(training, log_models) if following is None or log_models == "all" else (),
             )
             done = dict(zip(jobs, trials, strict=True))

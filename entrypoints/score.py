@@ -52,6 +52,7 @@ def score(setup: Setup, moment: int | None = None, fraction: float = 0.1, per_cl
             numbers=range(recipe.trials),
             device=experiment.device,
             engine=setup.engine,
+            address=setup.address,
             log_models=setup.log_models,
             score_pass=setup.score_pass,
         )

@@ -33,6 +33,7 @@ def train(setup: Setup, trial: int = 0) -> None:
             numbers=[trial],
             device=experiment.device,
             engine=setup.engine,
+            address=setup.address,
             log_models=setup.log_models,
             score_pass=setup.score_pass,
             as_children=False,

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from dataclasses import replace
 
 import mlflow
 import numpy as np
@@ -65,11 +66,10 @@ def test_fiftyone_needs_files(run_id, monkeypatch, capsys):
 
 
 def test_fiftyone_gets_the_paths_of_files_that_are_there(store, tmp_path, monkeypatch, capsys, dataset):
+    dataset = replace(dataset, name="folder")
     sources = [f"train/{label}/{row}.png" for row, label in enumerate(dataset.labels)]
     columns = {"source": sources, "easiness_std": np.ones(50), "rank": np.arange(1, 51), "set": [""] * 50}
-    run_id = log_score_run(
-        tmp_path / "made", dataset, draw_losses(dataset, 0), table=columns, dataset="folder", source="gone"
-    )
+    run_id = log_score_run(tmp_path / "made", dataset, draw_losses(dataset, 0), table=columns, source="gone")
     assert "50 of 50 images are not there" in call_wrongly(monkeypatch, capsys, f"--run={run_id}", "--to=fiftyone")
     for row, source in enumerate(sources):
         (tmp_path / "images" / source).parent.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ OTHER = {
     "trials": 11,
     "seed": 1,
     "threads": 2,
+    "loader": "ffcv",
 }
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import mlflow
@@ -254,12 +255,10 @@ def test_unfinished_runs_alone_are_named(store, tmp_path, capsys):
 
 
 def test_two_datasets_and_a_run_without_its_artifact(store, tmp_path, capsys):
-    planted, other = tiny_planted(60), tiny_planted(50)
+    planted, other = tiny_planted(60), replace(tiny_planted(50), name="folder")
     log_scores(tmp_path, planted, "ant", 0, pictures=False, predictions=False)
     log_scores(tmp_path, planted, "bee", 1)
-    folder = SimpleNamespace(**vars(other)) and other
-    named = log_scores(tmp_path, folder, "ant", 2, dataset="folder")
-    tracking.set_tags(named, {"easiness.dataset": "folder"})
+    named = log_scores(tmp_path, other, "ant", 2)
     broken = log_scores(tmp_path, planted, "cow", 3)
     shutil.rmtree(tmp_path / "mlruns" / "0" / broken / "artifacts" / "scores")
     call("--name=x")

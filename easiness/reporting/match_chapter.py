@@ -142,7 +142,7 @@ def _pictures(key: str, source: MatchSource) -> dict[str, list[Block]]:
             "Three average images, and the diversity of the three sets with intervals.",
         ),
         "disagreement": (
-            "Examples on which two models differ most, beyond the noise of trials.",
+            "Examples on which two models differ most.",
             "Two sheets of pictures: harder for the one model, harder for the other.",
         ),
     }

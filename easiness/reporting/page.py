@@ -3,7 +3,7 @@
 import base64
 import html
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from easiness.reporting.blocks import Block, Chart, Gallery, Heading, Picture, Table, Text, Verdicts
@@ -17,6 +17,10 @@ from easiness.version import VERSION
 
 # Bytes of a page at most; the UI and a phone must open it.
 LARGEST = 15_000_000
+# Of these, for sheets of pictures that runs drew; charts are small, and the gallery gets what is left.
+_PICTURES = 6_000_000
+# And for what is said where rows are left out.
+_NOTES = 20_000
 
 _MARKS = {HOLDS: ("holds", "✓"), FAILS: ("fails", "✗"), UNKNOWN: ("unknown", "?")}
 
@@ -48,14 +52,14 @@ def make_page(title: str, blocks: Sequence[Block], pictures: Mapping[str, bytes]
     """
     shelves = sum(isinstance(block, Gallery) for block in blocks)
     bare = len(_page(title, blocks, pictures, 0).encode())
-    room = (LARGEST - bare) // max(shelves, 1)
+    room = (LARGEST - bare - _NOTES) // max(shelves, 1)
     return _page(title, blocks, pictures, room)
 
 
 def _page(title: str, blocks: Sequence[Block], pictures: Mapping[str, bytes], room: int) -> str:
     chapters = [block for block in blocks if isinstance(block, Heading) and block.level == 2]
     links = "".join(f'<li><a href="#{_anchor(each.text)}">{html.escape(each.text)}</a></li>' for each in chapters)
-    parts = "\n".join(_parts(blocks, pictures, room))
+    parts = "\n".join(_parts(blocks, pictures, _embedded(blocks), room))
     return (
         '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -82,10 +86,28 @@ def paragraph(text: str) -> str:
     return "<p>" + "".join(f"<strong>{each}</strong>" if i % 2 else each for i, each in enumerate(pieces)) + "</p>"
 
 
-def _parts(blocks: Sequence[Block], pictures: Mapping[str, bytes], room: int) -> Iterator[str]:
+def _embedded(blocks: Sequence[Block]) -> set[str]:
+    """Names of the pictures that the page holds itself: the first ones, as far as `_PICTURES` goes."""
+    names, size = set(), 0
+    for block in blocks:
+        if isinstance(block, Picture) and size + len(block.content) <= _PICTURES:
+            names.add(block.name)
+            size += len(block.content)
+    return names
+
+
+def _parts(
+    blocks: Sequence[Block], pictures: Mapping[str, bytes], embedded: Collection[str], room: int
+) -> Iterator[str]:
     for drawn, group in groupby(blocks, lambda block: isinstance(block, (Chart, Picture))):
         if drawn:
-            yield f'<div class="charts">{"".join(_figure(block, pictures[block.name]) for block in group)}</div>'
+            shown = (
+                _figure(block, pictures[block.name])
+                if isinstance(block, Chart) or block.name in embedded
+                else _beside(block)
+                for block in group
+            )
+            yield f'<div class="charts">{"".join(shown)}</div>'
         else:
             yield from (_part(block, room) for block in group)
 
@@ -117,12 +139,18 @@ def _figure(block: Chart | Picture, content: bytes) -> str:
     )
 
 
+def _beside(block: Picture) -> str:
+    """Say where a picture is that would make the page too large."""
+    where = html.escape(f"figures/{block.name}.png")
+    return f'<p>{html.escape(block.caption)} Beside this page: <a href="{where}">{where}</a></p>'
+
+
 def _verdict(verdict: Verdict) -> str:
     name, mark = _MARKS[verdict.verdict]
     return (
         f'<li class="{name}"><strong>{html.escape(verdict.claim)}</strong> <span class="badge">{mark} '
         f'{verdict.verdict}</span> <span class="place">{html.escape(verdict.place)}</span>'
-        f"<p>{html.escape(verdict.number)}.</p>"
+        f"<p>{html.escape(verdict.number[:1].upper() + verdict.number[1:])}.</p>"
         f'<details class="rule"><summary>the rule</summary>{html.escape(verdict.rule)}</details></li>'
     )
 

@@ -1,0 +1,96 @@
+import numpy as np
+import pandas as pd
+
+from easiness.reporting.blocks import Gallery, Heading, Picture, Table, Text, Verdicts
+from easiness.reporting.claims import FAILS, HOLDS, UNKNOWN, Verdict
+from easiness.reporting.formats import to_csv, to_html, to_markdown, to_tex
+from easiness.reporting.gallery import Course, Item, Row, Shelf
+from easiness.reporting.page import LARGEST, make_page
+from easiness.reporting.trajectories import draw_trajectory
+
+
+def course(model="net", easiness=(2.0, 1.0), updates=(10, 20)):
+    return Course(model, np.array(updates), np.array(easiness), easiness[-1], 3, 50)
+
+
+def item(example_id, picture):
+    return Item(example_id, "cat", ("0.5 nats",), picture, [course()])
+
+
+def test_everything_is_escaped():
+    evil = "<script>alert(1)</script>"
+    table = Table("t", evil, pd.DataFrame({evil: [evil], "run_id": ["r"]}), links={"r": 'x"y'})
+    verdict = Verdict(evil, evil, HOLDS, evil, evil)
+    shelf = Shelf(evil, evil, [Row(evil, [Item(1, evil, (evil,), b"\x89PNG", [course(evil)])])])
+    blocks = [Heading(evil, 2), Text(evil), table, Verdicts([verdict]), Gallery([shelf]), Picture("p", evil, evil, b"")]
+    page = make_page(evil, blocks, {"p": b""})
+    assert page.count("<script>") == 1  # the page's own
+    assert evil not in page.lower()
+    assert 'href="x&quot;y"' in page
+
+
+def test_a_verdict_is_told_by_words_and_marks_not_by_colour_alone():
+    verdicts = [Verdict("c", "p", each, "n", "r") for each in (HOLDS, FAILS, UNKNOWN)]
+    page = make_page("t", [Verdicts(verdicts)], {})
+    for text in ("✓ holds", "✗ does not hold", "? cannot tell"):
+        assert text in page
+
+
+def test_a_page_of_very_many_pictures_stays_small_and_says_what_is_missing():
+    content = bytes(300_000)
+    rows = [Row(f"row {i}", [item(i, content)]) for i in range(100)]
+    page = make_page("t", [Gallery([Shelf("many", "All.", rows), Shelf("few", "", rows[:1])])], {})
+    assert 0.4 * LARGEST < len(page.encode()) <= LARGEST
+    shown = page.count("<img ") - 1
+    assert 10 < shown < 100
+    assert f"{100 - shown} of 100 rows are left out" in page
+    sheets = [Picture(f"sheet{i}", f"Sheet {i}.", "a", bytes(1_000_000)) for i in range(20)]
+    page = make_page("t", sheets, {each.name: each.content for each in sheets})
+    assert len(page.encode()) <= LARGEST
+    assert '<a href="figures/sheet19.png">' in page
+    assert page.count("<figure") + page.count("Beside this page") == 20
+
+
+def test_an_example_without_a_picture_has_its_words():
+    page = make_page("t", [Gallery([Shelf("s", "n", [Row("r", [item(17, None)])])])], {})
+    assert "no picture" in page
+    assert "<b>cat</b> #17<br>0.5 nats" in page
+
+
+def test_a_trajectory_begins_and_ends_where_it_should():
+    drawn = draw_trajectory([course(easiness=(2.0, 1.0, 0.0), updates=(0, 10, 20)), course("other", (1.0, 1.0))])
+    assert 'points="34,8 153,50 272,92"' in drawn
+    assert 'aria-label="net from 2 to 0 nats; other from 1 to 1 nats"' in drawn
+    assert "other: 1 nats, rank 3 of 50" in drawn
+    assert "<circle" in draw_trajectory([course(easiness=(1.0,), updates=(5,))])
+    assert "nan" not in draw_trajectory([course(easiness=(0.0, 0.0), updates=(0, 0))])
+
+
+TABLE = pd.DataFrame({"name": ["a_b & c|d", "50 %"], "value": [1 / 3, np.nan], "count": [1, 2], "so": [True, False]})
+
+
+def test_csv_keeps_every_digit():
+    assert to_csv(TABLE) == "name,value,count,so\na_b & c|d,0.3333333333333333,1,True\n50 %,,2,False\n"
+
+
+def test_tex_is_escaped_and_aligned():
+    text = to_tex(TABLE, "Caption of 50 %.", "t")
+    assert r"\begin{tabular}{lrrl}" in text
+    assert r"a\_b \& c|d & 0.3333 & 1 & yes \\" in text
+    assert r"50 \% & -- & 2 & no \\" in text
+    assert r"\caption{Caption of 50 \%.}" in text
+
+
+def test_markdown_has_a_row_for_each():
+    lines = to_markdown(TABLE, "Both.").splitlines()
+    assert lines[2:] == [
+        "| name | value | count | so |", "|---|--:|--:|---|", r"| a_b & c\|d | 0.3333 | 1 | yes |", "| 50 % "
+        "| – | 2 | no |"
+    ]  # fmt: skip
+
+
+def test_cells_of_numbers_carry_all_digits_for_sorting():
+    text = to_html(TABLE, "c", {})
+    assert '<td class=n data-v="0.3333333333333333">0.3333</td>' in text
+    assert "<td class=n>–</td>" in text
+    assert 'data-v="True' not in text
