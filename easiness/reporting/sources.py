@@ -44,6 +44,11 @@ class Source:
     settings: dict
     files: dict[str, str]
 
+    @property
+    def variant(self) -> str:
+        """What tells runs of one kind, model and data apart; nothing does, but for ablations."""
+        return ""
+
 
 @dataclass(frozen=True, eq=False)
 class ScoreSource(Source):
@@ -91,9 +96,15 @@ class AblationSource(Source):
     tables: dict[str, pd.DataFrame]
 
     @property
+    def variant(self) -> str:
+        """How examples were drawn and networks trained."""
+        flags = [name.replace("_", " ") for name in ("balanced", "equal_updates") if self.settings[name]]
+        return ", ".join([f"{self.settings['weighting']} weights", *flags])
+
+    @property
     def title(self) -> str:
-        """Model and variant, in a few words."""
-        return f"{self.settings['recipe']['model']}, {self.run.tags.get('easiness.variant', 'unknown variant')}"
+        """Model and variant."""
+        return f"{self.settings['recipe']['model']}, {self.variant}"
 
 
 def read_source(run: RunRecord) -> Source:
