@@ -21,6 +21,7 @@ class Task:
 
     model: str
     data: str | None
+    images: str | None
     limit: int
     trials: int
     epochs: int
@@ -38,6 +39,7 @@ def bench(
     what: str = "all",
     model: str = "wide_resnet_16_4",
     data: str | None = None,
+    images: str | None = None,
     limit: int = 500,
     trials: int = 2,
     epochs: int = 1,
@@ -51,11 +53,13 @@ def bench(
     Parameters
     ----------
     what : str
-        step, score, scaling, matching or all.
+        step, loaders, score, scaling, matching or all.
     model : str
         Network of the steps and of the scoring; scaling takes wide_resnet_10_1, whose time is not compute alone.
     data : str, optional
         Archive of CIFAR-10 for the scoring; drawn pixels without it, which take as long.
+    images : str, optional
+        Folder with one folder of image files for each class, for loaders; `all` leaves them out without it.
     limit : int
         Examples of the scoring.
     trials : int
@@ -65,7 +69,7 @@ def bench(
     repeats : int
         Rounds that count, after one to warm up.
     scale : float
-        Share of the full size of scaling (50,000 examples) and of matching (1,281,167).
+        Share of the full size of scaling (50,000 examples), matching (1,281,167) and a round of loaders (1,000).
     threads : int
         Threads of one trial on the CPU.
     device : str
@@ -79,13 +83,18 @@ def bench(
             raise ValueError(f"{name} is {value}, and must be at least {floor}")
     if not 0 < scale <= 1:
         raise ValueError(f"scale is {scale:g}, and must be above 0 and at most 1")
-    task = Task(model, data, limit, trials, epochs, repeats, scale, threads, choose_device(device))
+    if what == "loaders" and images is None:
+        raise ValueError("what is 'loaders', and these are timed on image files: give a folder of them as images")
+    task = Task(model, data, images, limit, trials, epochs, repeats, scale, threads, choose_device(device))
     with tracking.tracked_run("bench", f"bench {what}") as run_id, tempfile.TemporaryDirectory() as place:
         tracking.log_settings(run_id, {**vars(task), "what": what})
         folder = Path(place)
         measured: dict[str, object] = {}
         for name, measure in {"machine": _machine, **BENCHES}.items():
             if what not in ("all", name) and name != "machine":
+                continue
+            if name == "loaders" and images is None:
+                print("\nloaders: left out, since no folder of image files is given as images")
                 continue
             measured[name], drawn = measure(task)
             for title, figure in drawn.items():
@@ -106,6 +115,14 @@ def _step(task: Task) -> Outcome:
     shares = {f"{name}ing step": result[name]["share_of_sgemm"]["all"] for name in ("train", "score")}
     title = f"{task.model} on {task.device}: share of the matrix product's speed"
     return result, {"step": figures.contestants(shares, unit="share of sgemm · higher = better", title=title)}
+
+
+def _loaders(task: Task) -> Outcome:
+    table = benchmarks.bench_loaders([caller_path(task.images)], images=round(1000 * task.scale), repeats=task.repeats)
+    rates = {row.loader: [row.least, row.images_per_second, row.most] for row in table.itertuples()}
+    title = f"Training batches at 224 pixels, two workers, {table['data'][0]}"
+    result = {row["loader"]: row for row in table.to_dict("records")}
+    return result, {"loaders": figures.contestants(rates, unit="images per second · higher = better", title=title)}
 
 
 def _score(task: Task) -> Outcome:
@@ -147,6 +164,7 @@ def _matching(task: Task) -> Outcome:
 
 BENCHES: dict[str, Callable[[Task], Outcome]] = {
     "step": _step,
+    "loaders": _loaders,
     "score": _score,
     "scaling": _scaling,
     "matching": _matching,

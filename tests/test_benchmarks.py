@@ -173,6 +173,7 @@ def test_the_entry_point_logs_a_json_and_figures(store, capsys):
     ("options", "message"),
     [
         ({"what": "speed"}, "unknown benchmark 'speed'"),
+        ({"what": "loaders"}, "give a folder of them as images"),
         ({"repeats": 0}, "repeats is 0, and must be at least 1"),
         ({"limit": 3}, "limit is 3, and must be at least 20"),
         ({"scale": 0.0}, "scale is 0, and must be above 0 and at most 1"),

@@ -132,6 +132,7 @@ def cluster(tmp_path_factory):
     head = {"num_cpus": 2, "include_dashboard": False}
     with pytest.MonkeyPatch.context() as patch:  # for the cluster's workers, and not for this process
         patch.setenv(mortal_model.FOLDER, str(traces))
+        patch.setenv("RAY_worker_niceness", "0")  # at Ray's own 15 they would starve on a busy machine
         running = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
     yield running.address, traces / "steps"
     running.shutdown()
