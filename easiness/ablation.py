@@ -187,6 +187,7 @@ def run_ablation(
     run_id: str,
     device: torch.device,
     engine: str = "auto",
+    address: str = "auto",
     log_models: str = "none",
 ) -> list[FinishedArm]:
     """Train all arms; what is on the tracking server is taken from there, what was cut off goes on.
@@ -205,7 +206,7 @@ def run_ablation(
         (N,) mean loss in nats of the training examples; lower = easier.
     scoring : Scoring
         Where it came from; used by `stepwise`.
-    run_id, device, engine, log_models
+    run_id, device, engine, address, log_models
         As in `tracked_trials`.
 
     Returns
@@ -249,6 +250,7 @@ def run_ablation(
                 run_id=run_id,
                 device=device,
                 engine=engine,
+                address=address,
                 with_model=names_with_model(training, log_models) if following is None or log_models == "all" else (),
             )
             done = dict(zip(jobs, trials, strict=True))
@@ -319,7 +321,7 @@ def _left(
     gone_rows = np.setdiff1d(everything, left, assume_unique=True)
     for name in check_classes(train.labels, gone_rows, train.class_names, plan.allow_empty):
         share = len(gone_rows) / len(train)
-        print(f"warning: {strategy} {share:.0%}, seed {seed}: class {name} has no example left", file=sys.stderr)
+        print(f"warning: after {100 * share:g} %, seed {seed}: class {name} has no example left", file=sys.stderr)
     return left
 
 

@@ -38,7 +38,9 @@ class Setup:
     threads : int
         Threads of one trial on the CPU.
     engine : str
-        auto, processes or inline.
+        auto, processes, inline or ray.
+    address : str
+        Of a Ray cluster for engine=ray: auto finds the one that runs on this machine, local starts one for this run.
     device : str
         auto, cpu or cuda.
     skip_bad : bool
@@ -73,6 +75,7 @@ class Setup:
     seed: int = 0
     threads: int = 1
     engine: str = "auto"
+    address: str = "auto"
     device: str = "auto"
     skip_bad: bool = False
     keep: str | None = None
@@ -143,7 +146,8 @@ def open_experiment(setup: Setup) -> Experiment:
     names = {each.name for each in fields(Recipe)} & {each.name for each in fields(Setup)}
     chosen = {name: getattr(setup, name) for name in names - {"model", "dataset", "loader"}}
     recipe = make_recipe(setup.dataset, setup.model, **chosen)
-    device = choose_device(setup.device)
+    # The machine that starts the trials of a cluster needs no GPU itself.
+    device = choose_device(setup.device, elsewhere=setup.engine == "ray")
     root = None if setup.data is None else caller_path(setup.data)
     common = {"seed": recipe.seed, "skip_bad": setup.skip_bad, "verify": setup.verify}
     train = open_dataset(setup.dataset, root, split="train", limit=setup.limit, **common)
@@ -181,8 +185,15 @@ def log_experiment(run_id: str, experiment: Experiment) -> None:
     )
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, *, elsewhere: bool = False) -> torch.device:
     """Device by name; `auto` is the first GPU where there is one.
+
+    Parameters
+    ----------
+    name : str
+        `auto`, `cpu` or `cuda`.
+    elsewhere : bool
+        Whether it is a device of other machines, so that a GPU need not be here.
 
     Raises
     ------
@@ -191,6 +202,8 @@ def choose_device(name: str) -> torch.device:
     """
     if name not in DEVICES:
         raise ValueError(f"device is {name!r}, and must be one of {', '.join(DEVICES)}")
+    if name == "cuda" and elsewhere:
+        return torch.device("cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is 'cuda', and torch finds no GPU; use device=cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -152,7 +152,7 @@ def open_imagenet(
     require_folder(root)
     beton = root / f"{split}.beton"
     if beton.exists() or manifest_path(beton).exists():
-        return _open_beton(beton, verify)
+        return open_beton(beton, verify)
     others = sorted(path.name for path in root.glob("*.beton"))
     if others:
         raise FileNotFoundError(f"{root} has {', '.join(others)} and no {beton.name}; run prepare again")
@@ -171,7 +171,14 @@ def list_imagenet(
     return files_of if split == "train" else list_flat(val, tuple(files_of), val_labels)
 
 
-def _open_beton(beton: Path, verify: str) -> ImageFolder:
+def open_beton(beton: Path, verify: str) -> ImageFolder:
+    """Open one .beton that `prepare` made.
+
+    Raises
+    ------
+    ValueError
+        It is damaged, or was not packed to its end.
+    """
     if not beton.exists():
         raise FileNotFoundError(f"{manifest_path(beton)} is there and {beton.name} is not; run prepare again")
     manifest = read_manifest(beton)

@@ -75,21 +75,22 @@ def _read_npy(path: Path) -> np.ndarray:
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path} is no npy file of numbers ({error})") from error
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
-        raise ValueError(
-            f"{path} holds {ids.dtype} of shape {ids.shape}; give whole numbers, one for each kept example"
-        )
+        raise ValueError(f"{path} holds {ids.dtype} of shape {ids.shape}; give one whole number for each kept example")
     return ids.astype(np.int64)
 
 
 def _read_csv(path: Path) -> np.ndarray:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if COLUMN not in (rows.fieldnames or ()):
-            raise ValueError(f"{path} has no column {COLUMN}; its first line is {rows.fieldnames}")
-        ids = []
-        for row in rows:
-            try:
-                ids.append(int(row[COLUMN]))
-            except (TypeError, ValueError):
-                raise ValueError(f"{path}, line {rows.line_num}: {row[COLUMN]!r} is no {COLUMN}") from None
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text ({error.reason})") from None
+    rows = csv.DictReader(lines)
+    if COLUMN not in (rows.fieldnames or ()):
+        raise ValueError(f"{path} has no column {COLUMN}; its first line is {rows.fieldnames}")
+    ids = []
+    for row in rows:
+        try:
+            ids.append(int(row[COLUMN]))
+        except (TypeError, ValueError):
+            raise ValueError(f"{path}, line {rows.line_num}: {row[COLUMN]!r} is no {COLUMN}") from None
     return np.array(ids, np.int64)

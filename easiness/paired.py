@@ -59,9 +59,9 @@ def paired_difference(a_S: ArrayLike, b_S: ArrayLike, seed: int = 0) -> Differen
     a_S, b_S = (np.asarray(values, dtype=np.float64) for values in (a_S, b_S))
     if a_S.ndim != 1 or a_S.shape != b_S.shape or not len(a_S):
         raise ValueError(f"arms of shape {a_S.shape} and {b_S.shape} cannot be paired; give one value for each seed")
+    if not (np.isfinite(a_S).all() and np.isfinite(b_S).all()):
+        raise ValueError(f"values must be finite, got {a_S.tolist()} and {b_S.tolist()}")
     difference_S = a_S - b_S
-    if not np.isfinite(difference_S).all():
-        raise ValueError(f"differences must be finite, got {difference_S.tolist()}")
     mean, pairs = float(difference_S.mean()), len(difference_S)
     if pairs == 1:
         return Difference(mean, math.nan, math.nan, 1)

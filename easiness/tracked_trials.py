@@ -127,6 +127,7 @@ def tracked_trials(
     numbers: Sequence[int],
     device: torch.device,
     engine: str = "auto",
+    address: str = "auto",
     log_models: str = "last",
     score_pass: str = "each",
     as_children: bool = True,
@@ -148,7 +149,9 @@ def tracked_trials(
     device : torch.device
         Where to train.
     engine : str
-        `auto`, `inline` or `processes`.
+        `auto`, `inline`, `processes` or `ray`.
+    address : str
+        Of the Ray cluster, for engine `ray`.
     log_models : str
         Of which trials to log the final network: `last`, `all` or `none`.
     score_pass : str
@@ -177,6 +180,7 @@ def tracked_trials(
             run_id=run_id,
             device=device,
             engine=engine,
+            address=address,
             with_model=models,
             score_pass=score_pass,
             as_children=as_children,
@@ -198,6 +202,7 @@ def tracked_jobs(
     run_id: str,
     device: torch.device,
     engine: str = "auto",
+    address: str = "auto",
     with_model: Collection[str] = (),
     score_pass: str = "each",
     as_children: bool = True,
@@ -210,7 +215,7 @@ def tracked_jobs(
         What is wanted; equal ones (recipe, number, examples) are trained once.
     data : SharedData
         What the jobs' rows are rows of.
-    run_id, device, engine, score_pass, as_children
+    run_id, device, engine, address, score_pass, as_children
         As in `tracked_trials`; a joint pass is for jobs of the same recipe and examples.
     with_model : collection of str
         Names of the jobs whose final network is logged.
@@ -265,7 +270,7 @@ def tracked_jobs(
                 display.finished(task.name)
                 log.finished(task)
 
-            run_trials(tasks, engine=engine, device=device, report=report, finished=finished)
+            run_trials(tasks, engine=engine, device=device, report=report, finished=finished, address=address)
             log.send_waiting(patience=_PATIENCE_S)
         found |= log.run_ids
     return [TrackedTrial(job.trial, found[digest], digest) for job, digest in zip(jobs, digests, strict=True)]

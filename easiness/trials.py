@@ -21,6 +21,7 @@ from torch import nn
 from easiness.architectures import build_model
 from easiness.loaders import Batch, Loader, Staged
 from easiness.measuring import MEASURES, Measurements, measure_examples, measure_together, require_finite
+from easiness.processor import use_cores
 from easiness.randomness import TrialSeeds, trial_seeds
 from easiness.recipes import Recipe
 from easiness.training import DivergedError, Moment, make_optimizer, scored_updates, train
@@ -70,7 +71,7 @@ class Progress:
     name : str
         Of the task.
     images : int
-        Images trained on or scored since the last news.
+        Images trained on or scored since the last news; below 0 where that work was lost with its worker.
     metrics : dict or None
         At the end of an epoch: its metrics, with `epoch`, `update` and `time` (milliseconds since 1970).
     resumed : bool
@@ -147,7 +148,7 @@ def measure_jointly(tasks: Sequence[TrialTask], device: torch.device, report: Ca
         updates = sorted({_update_of(path) for task in tasks for path in task.folder.glob(f"{_WEIGHTS}/*.pt")})
         if updates:
             if device.type == "cpu":
-                torch.set_num_threads(tasks[0].recipe.threads)
+                use_cores(tasks[0].recipe.threads)
             loader = tasks[0].train.open(device)
             for update in updates:
                 waiting = [task for task in tasks if _weights(task, update).exists()]
@@ -210,14 +211,14 @@ def _update_of(weights: Path) -> int:
 def load_model(task: TrialTask) -> nn.Module:
     """Network of a finished trial, with its final weights, on the CPU and in eval mode."""
     model = _fresh_model(task, task.train.num_classes)
-    model.load_state_dict(torch.load(task.folder / "model.pt", weights_only=True))
+    model.load_state_dict(torch.load(task.folder / "model.pt", weights_only=True, map_location="cpu"))
     return model.eval()
 
 
 def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], None]) -> None:
     recipe, seeds = task.recipe, trial_seeds(task.recipe.seed, task.trial)
     if device.type == "cpu":
-        torch.set_num_threads(recipe.threads)
+        use_cores(recipe.threads)
     train_loader = _Reporting(task.train.open(device), [task.name], report)
     val_loader = _Reporting(task.val.open(device), [task.name], report)
     model = _fresh_model(task, train_loader.num_classes).to(device, memory_format=torch.channels_last)

@@ -97,6 +97,7 @@ def ablate(
             run_id=run_id,
             device=experiment.device,
             engine=setup.engine,
+            address=setup.address,
             log_models=setup.log_models,
         )
         tables = make_tables(finished, experiment, plan, easiness_N)

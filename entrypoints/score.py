@@ -52,6 +52,7 @@ def score(setup: Setup, moment: int | None = None, fraction: float = 0.1, per_cl
             numbers=range(recipe.trials),
             device=experiment.device,
             engine=setup.engine,
+            address=setup.address,
             log_models=setup.log_models,
             score_pass=setup.score_pass,
         )
@@ -103,8 +104,9 @@ def summarize(table: pd.DataFrame, losses_MN: np.ndarray) -> dict[str, float]:
         results["reliability"] = reliability(losses_MN)
     if "group" in table:
         scores, groups = table["easiness"].to_numpy(), table["group"].to_numpy()
-        results["auc_mislabelled"] = roc_auc(scores, groups == "mislabelled")
-        results["auc_minority_or_mislabelled"] = roc_auc(scores, groups != "majority")
+        kinds = {"mislabelled": groups == "mislabelled", "minority_or_mislabelled": groups != "majority"}
+        # A list of kept examples may leave none of a kind.
+        results |= {f"auc_{name}": roc_auc(scores, rows) for name, rows in kinds.items() if 0 < rows.sum() < len(rows)}
     return results
 
 

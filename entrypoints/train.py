@@ -1,6 +1,9 @@
 """Train one trial, and log its network, its metrics and what it measured of every example."""
 
+import numpy as np
+
 from easiness import tracking
+from easiness.ablation_tables import share_by
 from easiness.commandline import command
 from easiness.experiments import Setup, log_experiment, open_experiment
 from easiness.tracked_trials import tracked_trials
@@ -30,12 +33,25 @@ def train(setup: Setup, trial: int = 0) -> None:
             numbers=[trial],
             device=experiment.device,
             engine=setup.engine,
+            address=setup.address,
             log_models=setup.log_models,
             score_pass=setup.score_pass,
             as_children=False,
         )
+        epochs, correct = tracking.read_validation(done.run_id)
+    print(f"\nvalidation accuracy {epochs[-1]['val_accuracy']:.1%} after {epochs[-1]['update']} updates")
+    classes = np.asarray(experiment.val.class_names, object)[experiment.val.labels]
+    print(f"accuracy by class  {in_words(share_by(correct, classes))}")
+    if experiment.val.groups is not None:
+        print(f"accuracy by group  {in_words(share_by(correct, experiment.val.groups))}")
     print(f"\nrun id     {done.run_id}\nartifacts  {tracking.artifact_place(done.run_id)}")
     print(f"open       {tracking.how_to_open()}")
+
+
+def in_words(accuracy: dict[str, float]) -> str:
+    """The eight lowest of some accuracies, lowest first."""
+    lowest = sorted(accuracy.items(), key=lambda item: item[1])[:8]
+    return ", ".join(f"{name} {share:.1%}" for name, share in lowest) + (", …" if len(accuracy) > len(lowest) else "")
 
 
 if __name__ == "__main__":

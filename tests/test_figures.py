@@ -124,6 +124,22 @@ SAMPLES = {
     "worst class": lambda: figures.worst_class([spread(arm("easy", (0.01, 0.02, 0.9)))]),
     "differences": lambda: figures.paired_differences([difference(name) for name in ARMS], title=LONG),
     "removal": lambda: figures.removal_heatmap(np.ones((36, 10)), [f"stepwise {r} %" for r in range(36)]),
+    "contestants": lambda: figures.contestants(
+        {"ours": [1.0, 1.1], LONG: [200.0, 250.0]}, unit="seconds · lower = better", title=LONG
+    ),
+    "contestants, one": lambda: figures.contestants({"ours": [0.7]}, unit="share"),
+    "growth": lambda: figures.growth(
+        [5_000, 10_000, 25_000, 50_000],
+        [10, 20, 50, 100],
+        [0.5, 0.51, 0.55, 0.6],
+        time_exponent=1.0,
+        memory_exponent=0.08,
+        x="number of examples",
+        title=LONG,
+    ),
+    "growth, one size": lambda: figures.growth(
+        [1], [10], [0.5], time_exponent=NAN, memory_exponent=NAN, x="number of processes"
+    ),
     "removal, one": lambda: figures.removal_heatmap(np.full((1, 10), NAN), ["by an unusually long name"]),
 }
 
@@ -704,3 +720,21 @@ def test_ablation_refuses():
             figures.removal_heatmap(shares, names)
     with pytest.raises(ValueError, match=r"share or rate of 0 to 30 leaves \[0, 1\]"):
         figures.removal_heatmap(np.r_[np.zeros(9), 30.0][None], ["per cent"])
+
+
+def test_contestants_show_the_median_and_every_measurement():
+    figure = figures.contestants({"ours": [1.0, 3.0, 2.0], "theirs": [4.0]}, unit="seconds")
+    (axes,) = figure.axes
+    assert [bar.get_width() for bar in axes.patches] == [2.0, 4.0]
+    assert sorted(axes.lines[0].get_xdata()) == [1.0, 2.0, 3.0]
+    assert "ours: 2" in words(figure)
+    with pytest.raises(ValueError, match="no contestant"):
+        figures.contestants({}, unit="seconds")
+
+
+def test_growth_is_a_straight_line_for_a_power_law():
+    figure = figures.growth([1, 2, 4], [3, 6, 12], [1, 1, 1], time_exponent=1.0, memory_exponent=0.0, x="trials")
+    assert "seconds, exponent 1.00" in words(figure)
+    assert [axes.get_xscale() + axes.get_yscale() for axes in figure.axes] == ["loglog"] * 2
+    with pytest.raises(ValueError, match="both must be above 0"):
+        figures.growth([1, 2], [1, 0], [1, 1], time_exponent=1.0, memory_exponent=0.0, x="trials")

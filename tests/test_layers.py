@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "easiness"
 # Rooms by floor; a package stands for all of its modules.
 FLOORS = {
     "F0": """version recipes randomness datasets planted cifar10 image_files image_folder imagenet validation_list beton
-             crew architectures torchvision_import kept paper_runs""",
+             crew architectures torchvision_import processor kept paper_runs""",
     "F1": "loaders packing",
     "F2": "training measuring",
     "F3": "trials engines progress",
@@ -67,7 +67,7 @@ ONE_ROOM = {
     "matplotlib": {"figures"},
     "ffcv": {"loaders.ffcv", "packing"},
     "fire": {"commandline"},
-    "ray": {"engines"},
+    "ray": {"engines.ray"},
 }
 
 

@@ -101,7 +101,7 @@ def test_truth_is_found_by_any_network_that_learns(store, monkeypatch):
         (["--augmentation=mixup"], "augmentation is 'mixup', and must be one of shift_flip, resized_crop_flip, none"),
         (["--resolution=32", "--model=alexnet"], "the smallest size that does is 63"),
         (["--device=tpu"], "device is 'tpu', and must be one of auto, cpu, cuda"),
-        (["--engine=threads"], "engine is 'threads', and must be one of auto, processes, inline"),
+        (["--engine=threads"], "engine is 'threads', and must be one of auto, processes, inline, ray"),
         (["--dataset=cifar10", "--data=missing.tar.gz"], "missing.tar.gz"),
         (["--limit=3"], "3"),
         (["--batch_size=1"], "batch_size is 1, and must be at least 2"),

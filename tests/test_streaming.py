@@ -1,6 +1,8 @@
 import pickle
+import resource
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from easiness.imagenet import list_imagenet
 from easiness.loaders import choose_loader, stage
 from easiness.loaders.ffcv import FFCVDecoder, why_no_ffcv
 from easiness.loaders.files import PillowDecoder
+from easiness.loaders.normalization import normalize_images, normalize_streamed
 from easiness.loaders.streaming import CHUNK, Chunk, centre_boxes
 from easiness.measuring import MEASURES
 from easiness.packing import PackOptions, pack
@@ -296,6 +299,18 @@ def test_a_decoder_that_hangs_ends_the_pass_and_names_the_image(made, loader, mo
     release.set()
 
 
+@pytest.mark.parametrize("size", [1, 2, 33, 224])
+def test_streamed_normalization_is_the_other_one_up_to_rounding(size):
+    images = torch.from_numpy(np.random.default_rng(size).integers(0, 256, (5, size, size, 3)).astype(np.uint8))
+    images[1], images[2] = 77, 255
+    images[3, :, :, 0] = 3
+    images = images.permute(0, 3, 1, 2)
+    found = normalize_streamed(images)
+    torch.testing.assert_close(found, normalize_images(images), atol=1e-5, rtol=0)
+    assert not found[1:3].any(), "a single colour becomes zeros"
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_the_wait_for_a_stalled_worker_is_below_a_minute():
     assert crew.STALLED_AFTER_S < 60
 
@@ -371,3 +386,29 @@ def test_pillow_reads_what_ffcv_wrote_off_centre(made):
     box = np.array([[3, 5, 8, 8]])
     PillowDecoder(train.images).decode(Chunk(np.array([2]), box, np.array([True]), view, np.zeros(1, np.int64)))
     np.testing.assert_array_equal(view[0], train.images[2][3:11, 5:13][:, ::-1])
+
+
+def resident_mib():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loader", LOADERS)
+def test_memory_stays_flat_over_ten_epochs_of_20000_images(made, loader):
+    train, _ = data(made / "jpg")
+    rows = np.arange(20_000) % len(train)
+    repeated = replace(
+        train,
+        images=train.images.take(rows),
+        labels=train.labels[rows],
+        sources=train.sources[rows],
+        example_ids=np.arange(20_000),
+        digests=train.digests[rows],
+    )
+    opened_ = opened(made / "jpg", loader, repeated, threads=2, batch_size=256, resolution=64)
+    used = []
+    for epoch in range(10):
+        assert sum(len(batch.rows) for batch in opened_.train_batches(epoch, SEEDS)) == 20_000
+        used.append(resident_mib())
+    assert max(used[2:]) - used[1] < 50, used

@@ -13,6 +13,7 @@ from easiness.figures.ablation import (
 from easiness.figures.matching import MatchingCurve, matching_curves, overlap_heatmap, reliability_curve
 from easiness.figures.pictures import average_images, contact_sheet, easiest_and_hardest, harder_for_either
 from easiness.figures.preview import class_counts, easiness_histogram, trajectory_by_decile
+from easiness.figures.speed import contestants, growth
 from easiness.figures.style import save
 
 __all__ = [
@@ -24,8 +25,10 @@ __all__ = [
     "average_images",
     "class_counts",
     "contact_sheet",
+    "contestants",
     "easiest_and_hardest",
     "easiness_histogram",
+    "growth",
     "harder_for_either",
     "matching_curves",
     "overlap_heatmap",

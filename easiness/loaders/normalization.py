@@ -23,9 +23,22 @@ def normalize_images(images_BCHW: torch.Tensor) -> torch.Tensor:
     torch.Tensor
         (B, 3, H, W) float32 of mean 0 and standard deviation 1, unless it is below `STD_FLOOR` grey levels.
     """
-    images = images_BCHW.float()
+    images = images_BCHW.to(torch.float32, copy=True)
     variance, mean = torch.var_mean(images, dim=(1, 2, 3), correction=0, keepdim=True)
-    return (images - mean).div_(variance.sqrt().clamp_(min=STD_FLOOR))
+    return images.sub_(mean).div_(variance.sqrt().clamp_(min=STD_FLOOR))
+
+
+def normalize_streamed(images_BCHW: torch.Tensor) -> torch.Tensor:
+    """As `normalize_images` up to rounding, by plain sums: of large images, its recurrence takes longer than decoding.
+
+    The resident loader keeps the other one, to give the same bits as ever.
+    """
+    images = images_BCHW.to(torch.float32, copy=True)
+    images.sub_(images.mean(dim=(1, 2, 3), keepdim=True))
+    # In two steps: a sum of all squares of an image, one after the other, would round away its fifth digit.
+    norms_of_rows = torch.linalg.vector_norm(images, dim=(1, 3), keepdim=True)
+    deviation = torch.linalg.vector_norm(norms_of_rows, dim=2, keepdim=True).div_(images[0].numel() ** 0.5)
+    return images.div_(deviation.clamp_(min=STD_FLOOR))
 
 
 def normalize_channels(images_BCHW: torch.Tensor, mean_C: np.ndarray, std_C: np.ndarray) -> torch.Tensor:
@@ -47,7 +60,7 @@ def normalize_channels(images_BCHW: torch.Tensor, mean_C: np.ndarray, std_C: np.
         torch.as_tensor(np.asarray(values, dtype=np.float32), device=images_BCHW.device).view(1, 3, 1, 1)
         for values in (mean_C, np.maximum(std_C, STD_FLOOR))
     )
-    return (images_BCHW.float() - mean).div_(std)
+    return images_BCHW.to(torch.float32, copy=True).sub_(mean).div_(std)
 
 
 def normalizer(normalization: str, mean_C: np.ndarray, std_C: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor]:

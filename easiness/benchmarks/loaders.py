@@ -1,0 +1,192 @@
+"""Time the loaders beside what a user would otherwise write: ImageFolder with Pillow and torchvision's transforms."""
+
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from easiness.datasets import Dataset, dataset_of_folder
+from easiness.image_folder import files_by_class, open_listed
+from easiness.imagenet import open_beton
+from easiness.loaders import stage
+from easiness.loaders.ffcv import why_no_ffcv
+from easiness.packing import PackOptions, pack
+from easiness.randomness import trial_seeds
+from easiness.recipes import make_recipe
+from easiness.torchvision_import import import_torchvision
+
+# What every other one is compared with.
+BASELINE = "ImageFolder with Pillow"
+
+# Batches of floats without end; closing it ends its workers.
+Batches = Generator[torch.Tensor, None, None]
+
+
+def bench_loaders(
+    folders: Sequence[str | Path],
+    *,
+    resolution: int = 224,
+    images: int = 1000,
+    repeats: int = 3,
+    batch_size: int = 64,
+    workers: int = 2,
+    max_side: int = 400,
+) -> pd.DataFrame:
+    """Time training batches, cropped, mirrored, normalized and as floats on the CPU, of each loader in turn.
+
+    The loaders take turns, `repeats` times each, so that whatever else the machine does meets all of them. Compiling,
+    packing and starting workers are not in the time.
+
+    Parameters
+    ----------
+    folders : sequence of path
+        Trees of one folder per class; of one with `train` in it, that.
+    resolution : int
+        Side of the views in pixels.
+    images : int
+        Images of one repeat; a smaller folder is read several times.
+    repeats : int
+        Turns of each loader.
+    batch_size : int
+    workers : int
+        Threads or, for ImageFolder, processes that decode.
+    max_side : int
+        Longest side of the packed images; ImageFolder reads the files as they are.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per folder and loader: data, loader, ``images_per_second`` (median), its ``least`` and ``most`` over the
+        repeats, ``ratio`` to ImageFolder; ``images_per_cpu_second`` (median) and ``cpu_ratio``, which do not count the
+        time that other programs took.
+
+    Raises
+    ------
+    ValueError
+        If a folder has no classes, or a file in it is no image.
+    """
+    rows = []
+    for folder in map(Path, folders):
+        with tempfile.TemporaryDirectory() as place:
+            passes = _passes(folder, Path(place), images, resolution, batch_size, workers, max_side)
+            try:
+                measured = _take_turns(passes, images, repeats)
+            finally:
+                for batches in passes.values():
+                    batches.close()
+        base_wall, base_cpu = (float(np.median(times)) for times in zip(*measured[BASELINE], strict=True))
+        for name, times in measured.items():
+            wall, cpu = (np.array(each) for each in zip(*times, strict=True))
+            rows.append(
+                {
+                    "data": folder.name,
+                    "loader": name,
+                    "images_per_second": float(1 / np.median(wall)),
+                    "least": float(1 / wall.max()),
+                    "most": float(1 / wall.min()),
+                    "ratio": float(base_wall / np.median(wall)),
+                    "images_per_cpu_second": float(1 / np.median(cpu)),
+                    "cpu_ratio": float(base_cpu / np.median(cpu)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _take_turns(passes: dict[str, Batches], images: int, repeats: int) -> dict[str, list[tuple[float, float]]]:
+    """Seconds and processor seconds per image, of every repeat of each."""
+    # ImageFolder, the last, comes first here: its workers are forked, and must be before there are threads.
+    for batches in reversed(passes.values()):
+        next(batches)
+    measured = {name: [] for name in passes}
+    for _ in range(repeats):
+        for name, batches in passes.items():
+            measured[name].append(_time(batches, images))
+    return measured
+
+
+def _time(batches: Batches, images: int) -> tuple[float, float]:
+    # What was decoded ahead while another one was timed is not to count.
+    for _ in range(8):
+        next(batches)
+    seen, started, used = 0, time.perf_counter(), _cpu_seconds()
+    while seen < images:
+        seen += len(next(batches))
+    return (time.perf_counter() - started) / seen, (_cpu_seconds() - used) / seen
+
+
+def _cpu_seconds() -> float:
+    """Processor time of this process and of the workers that it started."""
+    ticks = 0
+    for child in multiprocessing.active_children():
+        after_name = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(after_name[11]) + int(after_name[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _passes(
+    folder: Path, place: Path, images: int, resolution: int, batch_size: int, workers: int, max_side: int
+) -> dict[str, Batches]:
+    """Every loader on one folder, packed into `place` for FFCV."""
+    tree = folder / "train" if (folder / "train").is_dir() else folder
+    files_of = files_by_class(tree)
+    plain = dataset_of_folder("imagenet", "train", open_listed(tree, "train", files_of, skip_bad=False))
+    passes = {}
+    if not why_no_ffcv():
+        for mode in ("jpg", "raw"):
+            target = place / f"{mode}.beton"
+            pack(tree, "train", files_of, target, PackOptions(max_side=max_side, mode=mode), workers=workers)
+            packed = dataset_of_folder("imagenet", "train", open_beton(target, "quick"))
+            passes[f"FFCV {mode}"] = _ours(packed, images, "ffcv", resolution, batch_size, workers)
+    passes["torchvision loader"] = _ours(plain, images, "torchvision", resolution, batch_size, workers)
+    passes[BASELINE] = _image_folder(tree, images, resolution, batch_size, workers)
+    return passes
+
+
+def _ours(dataset: Dataset, images: int, loader: str, resolution: int, batch_size: int, workers: int) -> Batches:
+    rows = np.tile(np.arange(len(dataset)), -(-images // len(dataset)))
+    repeated = replace(
+        dataset,
+        images=dataset.images.take(rows),
+        labels=dataset.labels[rows],
+        sources=dataset.sources[rows],
+        example_ids=np.arange(len(rows)),
+        digests=dataset.digests[rows],
+    )
+    fields = {"resolution": resolution, "batch_size": batch_size, "threads": workers, "loader": loader}
+    staged, _ = stage(repeated, dataset, make_recipe("imagenet", "resnet18", **fields), None)
+    opened, seeds = staged.open(torch.device("cpu")), trial_seeds(0, 0)
+    for epoch in count():
+        for batch in opened.train_batches(epoch, seeds):
+            yield batch.images
+
+
+def _image_folder(tree: Path, images: int, resolution: int, batch_size: int, workers: int) -> Batches:
+    import_torchvision()
+    from torchvision import transforms
+    from torchvision.datasets import ImageFolder
+
+    steps = [
+        transforms.RandomResizedCrop(resolution),
+        transforms.RandomHorizontalFlip(),
+        transforms.ToTensor(),
+        transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    ]
+    dataset = ImageFolder(str(tree), transforms.Compose(steps))
+    loader = torch.utils.data.DataLoader(
+        dataset,
+        batch_size,
+        sampler=torch.utils.data.RandomSampler(dataset, replacement=True, num_samples=max(images, batch_size)),
+        num_workers=workers,
+        persistent_workers=True,
+    )
+    while True:
+        for views, _ in loader:
+            yield views

@@ -1,0 +1,133 @@
+"""Time and memory of a scoring against the number of examples, of trials and of processes."""
+
+import multiprocessing
+import os
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from multiprocessing.connection import Connection
+
+import numpy as np
+import torch
+
+from easiness.benchmarks.score import score_untracked
+from easiness.benchmarks.timing import summary
+from easiness.datasets import Dataset
+from easiness.recipes import Recipe
+
+
+def noise(count: int, resolution: int, num_classes: int) -> Dataset:
+    """A dataset of drawn pixels: the time that a network takes does not depend on what it sees."""
+    rng = np.random.default_rng(0)
+    return Dataset(
+        "noise",
+        "train",
+        rng.integers(0, 256, (count, resolution, resolution, 3), np.uint8),
+        np.arange(count) % num_classes,
+        tuple(f"class {k}" for k in range(num_classes)),
+        np.array([f"noise#{row}" for row in range(count)]),
+        np.arange(count),
+        np.zeros((count, 16), np.uint8),
+    )
+
+
+def bench_scaling(
+    recipe: Recipe,
+    *,
+    counts: Sequence[int] = (5_000, 10_000, 25_000, 50_000),
+    trials: Sequence[int] = (1, 2, 4, 8),
+    processes: Sequence[int] = (1, 2),
+    repeats: int = 5,
+) -> dict[str, object]:
+    """Score noise of growing size: one trial on one process for each count; the least count for the rest.
+
+    Every measurement is a process of its own, so that its greatest memory is its own. They come in turns.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        How to train; its number of trials is not used.
+    counts : sequence of int
+        Numbers of examples N.
+    trials : sequence of int
+        Numbers of trials M, on one process.
+    processes : sequence of int
+        Numbers of worker processes, for as many trials as the largest of them.
+    repeats : int
+        Rounds, after one to warm up.
+
+    Returns
+    -------
+    dict
+        `examples`, `trials`, `processes`: each with the `sizes`, the summaries of `seconds` and `gib` (greatest
+        resident memory of the process and its workers, images and libraries included) at each size, and the fitted
+        exponents `time_exponent` and `memory_exponent`: 1 = linear, 0 = constant.
+    """
+    series = {
+        "examples": [(count, 1, 1) for count in counts],
+        "trials": [(counts[0], m, 1) for m in trials],
+        "processes": [(counts[0], max(processes), p) for p in processes],
+    }
+    settings = sorted({setting for settings in series.values() for setting in settings})
+    measured: dict[tuple[int, int, int], list[tuple[float, float]]] = {setting: [] for setting in settings}
+    for turn in range(-1, repeats):
+        for setting in settings[:1] if turn < 0 else settings:
+            values = _measure(recipe, *setting)
+            if turn >= 0:
+                measured[setting].append(values)
+    result: dict[str, object] = {"model": recipe.model, "epochs": recipe.epochs}
+    for name, settings in series.items():
+        sizes = {"examples": counts, "trials": trials, "processes": processes}[name]
+        seconds = [summary([value[0] for value in measured[setting]]) for setting in settings]
+        memory = [summary([value[1] for value in measured[setting]]) for setting in settings]
+        result[name] = {
+            "sizes": list(sizes),
+            "seconds": seconds,
+            "gib": memory,
+            "time_exponent": fit_exponent(sizes, [each["median"] for each in seconds]),
+            "memory_exponent": fit_exponent(sizes, [each["median"] for each in memory]),
+        }
+    return result
+
+
+def fit_exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """Slope of a straight line through the logarithms, by least squares; NaN for a single size.
+
+    Examples
+    --------
+    >>> round(fit_exponent([1, 2, 4], [3, 12, 48]), 6)
+    2.0
+    """
+    if len(sizes) < 2:
+        return float("nan")
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+
+
+def _measure(recipe: Recipe, count: int, trials: int, processes: int) -> tuple[float, float]:
+    """Seconds and GiB of one scoring, in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    child = context.Process(target=_run, args=(there, replace(recipe, trials=trials), count, processes))
+    child.start()
+    there.close()
+    try:
+        return here.recv()
+    except EOFError:
+        raise RuntimeError(f"the scoring of {count} examples in {trials} trials died; is the memory full?") from None
+    finally:
+        child.join()
+
+
+def _run(answer: Connection, recipe: Recipe, count: int, processes: int) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores[: processes * recipe.threads])
+    data = noise(count, recipe.resolution, 10)
+    started = time.perf_counter()
+    score_untracked(recipe, data, torch.device("cpu"), "processes" if processes > 1 else "inline")
+    seconds = time.perf_counter() - started
+    # The greatest worker stands for all: they do the same. Kibibytes, but bytes on macOS.
+    own, worker = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    unit = 1 if sys.platform == "darwin" else 1024
+    answer.send((seconds, (own + (processes * worker if processes > 1 else 0)) * unit / 2**30))

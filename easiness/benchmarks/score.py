@@ -1,0 +1,88 @@
+"""Time a whole scoring, training included, beside the plain loops that a user would otherwise write."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from easiness.benchmarks.plain import score_resident, score_with_loaders
+from easiness.benchmarks.timing import interleave, ratios, summary
+from easiness.datasets import Dataset
+from easiness.engines import choose_engine, run_trials
+from easiness.loaders import stage_resident
+from easiness.recipes import Recipe
+from easiness.trials import TrialTask
+
+
+def bench_score(
+    recipe: Recipe,
+    train: Dataset,
+    device: torch.device,
+    *,
+    repeats: int = 5,
+) -> dict[str, object]:
+    """Time `recipe.trials` trials with their scores, from images in memory to arrays of every example.
+
+    The contestants train the same network on the same images for the same epochs at the same batch size, and measure
+    the same four numbers of every example once, at the end. Ours starts its worker processes within the time, the plain
+    loop the workers of its loaders; all may use all cores. In turns, after one round to warm up.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of images that need no scaling.
+    train : Dataset
+        The examples, in memory.
+    device : torch.device
+        Where to train.
+    repeats : int
+        Rounds that count.
+
+    Returns
+    -------
+    dict
+        Summaries of `seconds` by contestant (`ours`, `plain loop`, `plain loop, resident`) and of `times_ours`, how
+        many times as long each takes, round by round; and the size of the task.
+    """
+    cores = len(os.sched_getaffinity(0))
+    arguments = (recipe, train.images, train.labels, recipe.trials, device)
+    before = torch.get_num_threads()
+
+    def with_all_cores(work: Callable[[], object]) -> Callable[[], object]:
+        def run() -> None:
+            torch.set_num_threads(cores)
+            work()
+
+        return run
+
+    contestants = {
+        "ours": lambda: score_untracked(recipe, train, device, choose_engine("auto", device, recipe.trials)),
+        "plain loop": with_all_cores(lambda: score_with_loaders(*arguments, workers=cores)),
+        "plain loop, resident": with_all_cores(lambda: score_resident(*arguments)),
+    }
+    try:
+        seconds = interleave(contestants, repeats)
+    finally:
+        torch.set_num_threads(before)
+    return {
+        "seconds": {name: summary(taken) for name, taken in seconds.items()},
+        "times_ours": {name: ratios(taken, seconds["ours"]) for name, taken in seconds.items() if name != "ours"},
+        "model": recipe.model,
+        "examples": len(train),
+        "trials": recipe.trials,
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size,
+        "device": str(device),
+        "cores": cores,
+    }
+
+
+def score_untracked(recipe: Recipe, train: Dataset, device: torch.device, engine: str) -> None:
+    """Run all trials of a recipe without a tracking server; the validation set is two images, nothing to speak of."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        staged = stage_resident(train, train.subset(range(2)), recipe, folder if engine == "processes" else None)
+        tasks = [TrialTask(recipe, trial, *staged, folder / str(trial)) for trial in range(recipe.trials)]
+        run_trials(tasks, engine=engine, device=device, report=lambda _: None, finished=lambda _: None)
