@@ -234,10 +234,10 @@ def test_rates_are_medians_by_model_and_resolution(store):
     [
         ("http://me:secret@server:5000/", "http://server:5000/", "http://server:5000/#/experiments/7/runs/r"),
         ("https://server", "https://server", "https://server/#/experiments/7/runs/r"),
-        ("sqlite:////x/mlflow.db", "sqlite:////x/mlflow.db", "http://127.0.0.1:5000/#/experiments/7/runs/r"),
+        ("sqlite:////home/me/mlflow.db", "sqlite:///mlflow.db", "http://127.0.0.1:5000/#/experiments/7/runs/r"),
     ],
 )
-def test_addresses_are_shown_without_passwords(monkeypatch, address, shown, page):
+def test_addresses_are_shown_without_passwords_and_folders(monkeypatch, address, shown, page):
     monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: address)
     assert tracking.public_address() == shown
     assert tracking.ui_address(tracking.RunRecord("r", "", "", "", "7", 0, {}, {})) == page
