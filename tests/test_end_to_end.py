@@ -129,7 +129,7 @@ def server(tmp_path):
             env={key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")},
         )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while True:
         try:
             urllib.request.urlopen(f"{address}/health", timeout=5)
