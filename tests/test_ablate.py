@@ -196,9 +196,9 @@ def test_killed_at_random_moments_the_table_is_the_same(tmp_path):
         return subprocess.Popen(call, cwd=folder, env=surroundings, stderr=subprocess.PIPE, text=True)
 
     def result(folder):
-        process = start(folder, "ablate", *words)
-        said = process.stderr.read()
-        assert process.wait() == 0, said
+        with start(folder, "ablate", *words) as process:
+            said = process.stderr.read()
+        assert process.returncode == 0, said
         client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
         run = client.search_runs(["0"], "tags.`easiness.kind` = 'ablate' and attributes.status = 'FINISHED'")[0]
         assert client.search_runs(["0"], "attributes.status = 'RUNNING'") == []
@@ -206,15 +206,16 @@ def test_killed_at_random_moments_the_table_is_the_same(tmp_path):
         return {path.relative_to(place): path.read_bytes() for path in place.rglob("*.[cn]*") if path.is_file()}, said
 
     for name in ("whole", "killed"):
-        assert start(tmp_path / name, "score", *SCORE).wait() == 0
+        with start(tmp_path / name, "score", *SCORE) as process:
+            said = process.stderr.read()
+        assert process.returncode == 0, said
     whole, _ = result(tmp_path / "whole")
     for moment in moments:
-        process = start(tmp_path / "killed", "ablate", *words)
-        epochs = (line for line in process.stderr if "  epoch " in line)
-        for _, _ in zip(range(moment), epochs, strict=False):
-            pass
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        with start(tmp_path / "killed", "ablate", *words) as process:
+            epochs = (line for line in process.stderr if "  epoch " in line)
+            for _, _ in zip(range(moment), epochs, strict=False):
+                pass
+            process.send_signal(signal.SIGKILL)
     resumed, said = result(tmp_path / "killed")
     assert "found finished in run" in said or "goes on from its checkpoint" in said
     own = ["seconds", "run_id"]
