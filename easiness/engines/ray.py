@@ -241,7 +241,8 @@ class _Display:
             if self._attempts.setdefault(progress.name, attempt) != attempt:
                 self._attempts[progress.name] = attempt
                 for resumed, images in counted.items():
-                    self._report(Progress(progress.name, -images, resumed=resumed))
+                    if images:
+                        self._report(Progress(progress.name, -images, resumed=resumed))
                 counted.update({False: 0, True: 0})
             counted[progress.resumed] += progress.images
             self._report(progress)
