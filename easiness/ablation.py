@@ -87,12 +87,6 @@ class Plan:
             raise ValueError("no ratio above 0; give shares to remove, such as 0.1,0.3,0.5")
 
     @property
-    def variant(self) -> str:
-        """What tells this plan from others of the same model, in a few words."""
-        flags = {name: getattr(self, name) for name in ("balanced", "equal_updates")}
-        return ", ".join([f"{self.weighting} weights", *(name.replace("_", " ") for name, on in flags.items() if on)])
-
-    @property
     def removing_ratios(self) -> list[float]:
         """Ratios above 0, ascending, each once."""
         return sorted({round(ratio, 12) for ratio in self.ratios} - {0.0})

@@ -24,7 +24,7 @@ def accuracy_table(finished: Sequence[FinishedArm], val: Dataset) -> pd.DataFram
     """
     rows = []
     for each in finished:
-        classes = accuracy_by(each.correct, np.asarray(val.class_names, object)[val.labels])
+        classes = share_by(each.correct, np.asarray(val.class_names, object)[val.labels])
         worst = min(classes, key=classes.get)
         rows.append(
             {
@@ -62,20 +62,20 @@ def group_accuracy_table(finished: Sequence[FinishedArm], names_N: np.ndarray, c
         [
             {**_keys(each), column: name, "accuracy": accuracy}
             for each in finished
-            for name, accuracy in accuracy_by(each.correct, names_N).items()
+            for name, accuracy in share_by(each.correct, names_N).items()
         ]
     )
 
 
-def accuracy_by(correct_N: np.ndarray, names_N: np.ndarray) -> dict[str, float]:
-    """Share of right answers by name of group, in the order of the names.
+def share_by(flags_N: np.ndarray, names_N: np.ndarray) -> dict[str, float]:
+    """Share of examples with a flag (right answers, removed ones) by name of group, in the order of the names.
 
     Examples
     --------
-    >>> accuracy_by(np.array([1, 0, 1]), np.array(["cat", "cat", "dog"]))
+    >>> share_by(np.array([1, 0, 1]), np.array(["cat", "cat", "dog"]))
     {'cat': 0.5, 'dog': 1.0}
     """
-    return {str(name): float(correct_N[names_N == name].mean(dtype=np.float64)) for name in np.unique(names_N)}
+    return {str(name): float(flags_N[names_N == name].mean(dtype=np.float64)) for name in np.unique(names_N)}
 
 
 def removed_table(finished: Sequence[FinishedArm], train: Dataset, easiness_N: np.ndarray, seed: int) -> pd.DataFrame:
@@ -111,7 +111,7 @@ def removed_table(finished: Sequence[FinishedArm], train: Dataset, easiness_N: n
             "class": dict(zip(train.class_names, shares.classes, strict=True)),
         }
         if train.groups is not None:
-            groups["group"] = accuracy_by(gone_N, train.groups)
+            groups["group"] = share_by(gone_N, train.groups)
         rows += [
             {**_keys(each), "grouping": grouping, "group": name, "share": share}
             for grouping, members in groups.items()

@@ -230,12 +230,12 @@ def read_index(path: Path) -> BetonIndex:
     sizes_by_place = dict(zip(places["ptr"].tolist(), places["size"].tolist(), strict=True))
     records["size"] = [sizes_by_place.get(ptr, -1) for ptr in records["ptr"].tolist()]
     pixels = records["height"].astype(np.int64) * records["width"] * 3
-    unlike = (records["mode"] == RAW) & (records["size"] != pixels)
-    if unlike.any():
-        raise ValueError(f"{path} is damaged: {unlike.sum():,} raw images have another size than their pixels")
     beyond = (records["size"] < 0) | (records["ptr"] + records["size"] > whole)
     if beyond.any():
         raise ValueError(f"{path} is damaged: {beyond.sum():,} of {count:,} images lie outside of it; pack it again")
+    unlike = (records["mode"] == RAW) & (records["size"] != pixels)
+    if unlike.any():
+        raise ValueError(f"{path} is damaged: {unlike.sum():,} raw images have another size than their pixels")
     return BetonIndex(records, examples["f1"].astype(np.int64))
 
 

@@ -7,7 +7,7 @@ import re
 TABLE_1 = {
     r"wide_resnet_\d+_\d+": {"easy": 0.18, "hard": 0.255},
     r"densenet_bc_\d+_\d+": {"easy": 0.24, "hard": 0.279},
-    r"resnext\d+_\d+x\d+d": {"easy": 0.129, "hard": 0.174},
+    r"resnext\d+_\d+x\d+d(_\d+)?": {"easy": 0.129, "hard": 0.174},
 }
 # Of torchvision, for images of ImageNet's size.
 _NO_SIBLINGS = r"resnext(50|101)_.*"
@@ -25,8 +25,8 @@ def table_1(model: str, kind: str) -> float | None:
 
     Examples
     --------
-    >>> table_1("wide_resnet_10_1", "hard"), table_1("resnext50_32x4d", "hard")
-    (0.255, None)
+    >>> table_1("wide_resnet_10_1", "hard"), table_1("resnext11_2x4d_8", "hard"), table_1("resnext50_32x4d", "hard")
+    (0.255, 0.174, None)
     """
     if re.fullmatch(_NO_SIBLINGS, model):
         return None

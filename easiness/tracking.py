@@ -609,11 +609,14 @@ def experiment_of(run_id: str) -> str:
 
 
 def public_address() -> str:
-    """Address of the tracking server or store, without a user's name and password."""
+    """Address of the tracking server or store, fit to be published.
+
+    Without a user's name and password; of a store that is a file, without the folders of this machine.
+    """
     parts = urlsplit(server_address())
-    if "@" not in parts.netloc:
-        return server_address()
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    if parts.netloc:
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return f"{parts.scheme}:///{parts.path.rpartition('/')[2]}"
 
 
 def ui_address(run: RunRecord) -> str:

@@ -84,7 +84,7 @@ def ablate(
         log_experiment(run_id, experiment)
         found = find_scores(run_id, scores, experiment)
         easiness_N, scoring = choose_moment(found, score_moment)
-        tracking.set_tags(run_id, {"easiness.scores": found.run_id, "easiness.variant": plan.variant})
+        tracking.set_tags(run_id, {"easiness.scores": found.run_id})
         print(f"easiness after {scoring.moment} updates, from score run {found.run_id}")
         finished = run_ablation(
             plan,

@@ -19,7 +19,7 @@ def main(
     limit: int = 1000,
     resolution: int = 32,
     ratios: tuple[float, ...] = (0.2, 0.5),
-    seeds: int = 2,
+    seeds: int = 3,
     seed: int = 0,
     name: str = "main",
 ) -> None:

@@ -12,26 +12,26 @@ from easiness.reporting.sources import read_source
 REPORTS = Path("reports")
 
 
-def report(experiment: str | None = None, runs: tuple[str, ...] = (), name: str | None = None) -> None:
+def report(experiment: tuple[str, ...] = (), runs: tuple[str, ...] = (), name: str | None = None) -> None:
     """Make a page with tables and figures from finished score, match and ablate runs; nothing is trained.
 
     Parameters
     ----------
-    experiment : str, optional
-        Name of the experiment whose runs are shown; the one that the report runs in, where none is given.
+    experiment : tuple of str
+        Names of the experiments whose runs are shown; the one that the report runs in, where none is given.
     runs : tuple of str
         Ids of the runs to show instead: score, match and ablate runs.
     name : str, optional
-        Of the folder in reports/; that of the experiment where none is given.
+        Of the folder in reports/; that of the first experiment where none is given.
     """
-    if experiment is not None and runs:
-        raise ValueError(f"experiment is {experiment!r} and runs names {len(runs)} runs; give one of the two")
+    if experiment and runs:
+        raise ValueError(f"experiment is {','.join(experiment)!r} and runs names {len(runs)} runs; give one of the two")
     with tracking.tracked_run("report", "report") as run_id:
-        here = experiment or tracking.experiment_of(run_id)
-        name = name or re.sub(r"[^\w.-]+", "-", here).strip("-.") or "report"
+        experiments = experiment or (tracking.experiment_of(run_id),)
+        name = name or re.sub(r"[^\w.-]+", "-", experiments[0]).strip("-.") or "report"
         if not re.fullmatch(r"[\w-][\w.-]*", name):
             raise ValueError(f"name is {name!r}, and must be letters, digits, dots, dashes and underscores")
-        found = tracking.runs_by_id(runs) if runs else tracking.runs_of_kind(here, KINDS)
+        found = tracking.runs_by_id(runs) or [run for each in experiments for run in tracking.runs_of_kind(each, KINDS)]
         choice = choose(sorted(found, key=lambda run: -run.started), read_source, named=bool(runs))
         made = assemble(choice, f"Easy and hard examples: {name}")
         write_report(REPORTS / name, made)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from easiness import tracking
-from easiness.ablation_tables import accuracy_by
+from easiness.ablation_tables import share_by
 from easiness.experiments import Setup, log_experiment, open_experiment, training_command
 from easiness.tracked_trials import tracked_trials
 
@@ -40,9 +40,9 @@ def train(setup: Setup, trial: int = 0) -> None:
         epochs, correct = tracking.read_validation(done.run_id)
     print(f"\nvalidation accuracy {epochs[-1]['val_accuracy']:.1%} after {epochs[-1]['update']} updates")
     classes = np.asarray(experiment.val.class_names, object)[experiment.val.labels]
-    print(f"accuracy by class  {in_words(accuracy_by(correct, classes))}")
+    print(f"accuracy by class  {in_words(share_by(correct, classes))}")
     if experiment.val.groups is not None:
-        print(f"accuracy by group  {in_words(accuracy_by(correct, experiment.val.groups))}")
+        print(f"accuracy by group  {in_words(share_by(correct, experiment.val.groups))}")
     print(f"\nrun id     {done.run_id}\nartifacts  {tracking.artifact_place(done.run_id)}")
     print(f"open       {tracking.how_to_open()}")
 

@@ -121,7 +121,7 @@ def test_subset_of_a_subset_is_a_subset(data):
     assert len(found) == len(rows)
     for column in ("images", "labels", "sources", "example_ids", "digests", "groups"):
         np.testing.assert_array_equal(getattr(found, column), getattr(dataset, column)[rows])
-    assert found.fingerprint == dataset.subset(rows).fingerprint
+    assert found.fingerprint == dataset.subset(rows).fingerprint == dataset.fingerprint_of(np.array(rows, int))
 
 
 def test_subset_of_files_stays_lazy(folder):

@@ -176,7 +176,11 @@ def test_error_on_ray_is_raised_here(cluster, tmp_path):
 
 
 def test_no_cluster_at_that_address(tmp_path, monkeypatch):
-    pytest.importorskip("ray", reason="needs Ray: pip install 'easiness[ray]'")
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    ray = pytest.importorskip("ray", reason="needs Ray: pip install 'easiness[ray]'")
+
+    def found_none(**_):  # Ray looks at all processes of the machine, and might find somebody else's cluster
+        raise ConnectionError("Could not find any running Ray instance")
+
+    monkeypatch.setattr(ray, "init", found_none)
     with pytest.raises(ConnectionError, match="no Ray cluster answers at address 'auto'; start one with `ray start"):
         run([tiny_task(tmp_path / "t")], "ray", address="auto")

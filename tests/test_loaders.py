@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as npst
 from PIL import Image
 
 from easiness.image_files import ImageFiles
-from easiness.loaders import resident, stage_resident
+from easiness.loaders import resident, restage, stage_resident
 from easiness.loaders.normalization import STD_FLOOR, channel_statistics, normalize_channels, normalize_images
 from easiness.loaders.resident import fit_image, fit_images
 from easiness.randomness import shifts_and_flips, trial_seeds
@@ -50,6 +50,32 @@ def slow_view(dataset, recipe, row, epoch, seeds):
         view = wider[shift - down : shift - down + side, shift - right : shift - right + side]
         view = view[:, ::-1] if flip else view
     return slow_normalized(view, recipe, dataset.images)
+
+
+@pytest.mark.parametrize("in_files", [False, True])
+@pytest.mark.parametrize("chosen", [{}, {"normalization": "channel"}, {"augmentation": "none", "batch_size": 5}])
+def test_restaged_examples_are_to_the_bit_those_of_their_subset(tmp_path, in_files, chosen):
+    train, recipe = tiny_dataset(21), tiny_recipe(**chosen)
+    rows = np.array([0, 3, 4, 11, 12, 13, 20])
+    shared = restage(*staged(train, folder=tmp_path if in_files else None, batch_size=21), recipe, rows)
+    alone = staged(train.subset(rows), **chosen)
+    assert shared[0].images is not alone[0].images
+    for ours, expected in zip(shared, alone, strict=True):
+        ours, expected = ours.open(CPU), expected.open(CPU)
+        assert (ours.count, ours.num_classes) == (expected.count, expected.num_classes)
+        passes = [(each.score_batches(), each.train_batches(2, SEEDS)) for each in (ours, expected)]
+        for one, other in zip(*passes, strict=True):
+            for batch, wanted in zip(one, other, strict=True):
+                assert torch.equal(batch.images, wanted.images)
+                assert torch.equal(batch.labels, wanted.labels)
+                np.testing.assert_array_equal(batch.rows, wanted.rows)
+
+
+def test_restaged_examples_share_the_images(tmp_path):
+    sets = staged(tiny_dataset(400), folder=tmp_path)
+    shared = restage(*sets, tiny_recipe(), np.arange(200))
+    assert shared[0].images == sets[0].images
+    assert len(pickle.dumps(shared[0])) < 200 * 12 * 12
 
 
 @pytest.mark.parametrize(

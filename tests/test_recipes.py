@@ -5,7 +5,8 @@ import json
 import pytest
 
 from easiness import recipes
-from easiness.recipes import RECIPES, Recipe, cifar10, folder, imagenet, make_recipe, planted
+from easiness.recipes import RECIPES, Recipe, cifar10, folder, imagenet, make_recipe, planted, recipe_from
+from easiness.training import scored_updates
 
 # One other valid value for every field.
 OTHER = {
@@ -177,3 +178,19 @@ def test_unknown_dataset_names_the_near_matches(name, hint):
     with pytest.raises(ValueError, match=hint) as caught:
         make_recipe(name, "resnet18")
     assert repr(name) in str(caught.value)
+
+
+def test_settings_read_back_are_the_recipe():
+    recipe = make_recipe("cifar10", "resnet18", score_at=(3, 5), epochs=2, schedule_epochs=9)
+    assert recipe_from(json.loads(json.dumps(recipe.settings()))) == recipe
+    for wrong in ({"depth": 3}, {}):
+        with pytest.raises(ValueError, match="no settings of this version's recipes"):
+            recipe_from(wrong)
+
+
+def test_measuring_nothing_is_another_trial_and_has_no_moment():
+    recipe = make_recipe("cifar10", "resnet18")
+    without = dataclasses.replace(recipe, score_at=None)
+    assert without.digest() != recipe.digest()
+    assert scored_updates(without, 1000) == ()
+    assert scored_updates(recipe, 1000) == (8, 16, 24, 32, 40)

@@ -1,7 +1,7 @@
 import pytest
 
 from easiness.reporting.choice import choose
-from easiness.reporting.sources import Source
+from easiness.reporting.sources import AblationSource, Source
 from easiness.tracking import RunRecord
 
 A, B = "a" * 64, "b" * 64
@@ -41,8 +41,13 @@ def test_the_latest_of_every_model_and_kind_is_taken():
 
 
 def test_ablations_of_different_variants_are_different():
-    variants = {name: run(name, "ablate", **{"easiness.variant": name}) for name in ("inverse", "rank")}
-    assert outcome(list(variants.values())) == (["inverse", "rank"], {})
+    def reader(record):
+        settings = {"weighting": record.run_id[0], "balanced": record.run_id.endswith("b"), "equal_updates": False}
+        return AblationSource(record, "planted", A, settings, {}, {})
+
+    taken, passed = outcome([run(name, "ablate") for name in ("r1", "i1", "i2", "rb")], reader=reader)
+    assert taken == ["i1", "r1", "rb"]
+    assert passed == {"i2": "older than run i1 of the same model"}
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "FAILED", "KILLED", "SCHEDULED"])

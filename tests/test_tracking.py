@@ -173,3 +173,71 @@ def test_stores_are_read_from_several_threads(store, tmp_path):
         thread.join()
     assert len(read) == 4
     assert all(np.array_equal(losses, losses_TMN) for losses in read)
+
+
+def test_a_run_inside_another_is_its_child_and_both_end(store):
+    with tracking.tracked_run("main", "whole") as whole:
+        with tracking.tracked_run("score", "first") as first:
+            pass
+        with pytest.raises(ZeroDivisionError), tracking.tracked_run("score", "broken"):
+            raise ZeroDivisionError
+        with tracking.tracked_run("match", "second") as second:
+            pass
+        assert [run.run_id for run in tracking.children_of(whole, ["score", "match"])] == [first, second]
+        assert [run.run_id for run in tracking.children_of(whole, ["match"])] == [second]
+    client = mlflow.MlflowClient()
+    assert client.get_run(first).data.tags["mlflow.parentRunId"] == whole
+    assert client.get_run(whole).info.status == "FINISHED"
+
+
+def test_runs_are_listed_by_kind_the_latest_first_whatever_their_state(store):
+    with tracking.tracked_run("score", "a") as a:
+        tracking.log_metrics(a, {"reliability": 0.5})
+    with pytest.raises(ZeroDivisionError), tracking.tracked_run("match", "b") as b:
+        raise ZeroDivisionError
+    with tracking.tracked_run("train", "c"):
+        pass
+    found = tracking.runs_of_kind("Default", ["score", "match"])
+    assert {(run.run_id, run.kind, run.status) for run in found} == {(a, "score", "FINISHED"), (b, "match", "FAILED")}
+    assert [run.started for run in found] == sorted((run.started for run in found), reverse=True)
+    (record,) = tracking.runs_by_id([a])
+    assert (record.name, record.metrics) == ("a", {"reliability": 0.5})
+    assert tracking.experiment_of(a) == "Default"
+    with pytest.raises(ValueError, match="there is no experiment 'x' on .*; there are Default"):
+        tracking.runs_of_kind("x", ["score"])
+    with pytest.raises(ValueError, match="there is no run no such id"):
+        tracking.runs_by_id(["no such id"])
+
+
+def test_the_latest_finished_run_has_a_tag(store):
+    with tracking.tracked_run("score", "a") as a:
+        tracking.set_tags(a, {"easiness.paper_run": "x"})
+    with tracking.tracked_run("score", "b") as b:
+        tracking.set_tags(b, {"easiness.paper_run": "x"})
+    running = tracking.start_child(a, "score", "c", {"easiness.paper_run": "y"})
+    assert mlflow.MlflowClient().get_run(running).info.status == "RUNNING"
+    assert tracking.runs_with_tag(a, "easiness.paper_run") in ({"x": b}, {"x": a})  # may begin in one millisecond
+
+
+def test_rates_are_medians_by_model_and_resolution(store):
+    with tracking.tracked_run("score", "s") as parent:
+        for rate, model in [(10, "net"), (30, "net"), (20, "net"), (5, "other")]:
+            child = tracking.start_child(parent, "trial", "t", {"easiness.trial_digest": f"{rate}"})
+            tracking.log_settings(child, {"model": model, "resolution": 32})
+            tracking.log_metrics(child, {"images_per_second": rate})
+            tracking.end_child(child, "FINISHED")
+        assert tracking.measured_rates(parent) == {("net", 32): 20.0, ("other", 32): 5.0}
+
+
+@pytest.mark.parametrize(
+    ("address", "shown", "page"),
+    [
+        ("http://me:secret@server:5000/", "http://server:5000/", "http://server:5000/#/experiments/7/runs/r"),
+        ("https://server", "https://server", "https://server/#/experiments/7/runs/r"),
+        ("sqlite:////home/me/mlflow.db", "sqlite:///mlflow.db", "http://127.0.0.1:5000/#/experiments/7/runs/r"),
+    ],
+)
+def test_addresses_are_shown_without_passwords_and_folders(monkeypatch, address, shown, page):
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: address)
+    assert tracking.public_address() == shown
+    assert tracking.ui_address(tracking.RunRecord("r", "", "", "", "7", 0, {}, {})) == page

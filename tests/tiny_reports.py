@@ -59,11 +59,12 @@ def log_ablation(folder, dataset, model, scores):
     pd.DataFrame(removed).to_csv(place / "removed.csv", index=False)
     with tracking.tracked_run("ablate", f"ablate {model}") as run_id:
         tags = {"easiness.model": model, "easiness.dataset": dataset.name, "easiness.fingerprint": dataset.fingerprint}
-        tracking.set_tags(run_id, tags | {"easiness.variant": "inverse weights"})
+        tracking.set_tags(run_id, tags)
         content = {
             "kind": "ablate", "dataset": dataset.name, "fingerprint": dataset.fingerprint,
             "recipe": {"model": model, "epochs": 4}, "scores": scores, "moment": UPDATES[-1],
             "strategies": list(STRATEGIES), "seeds": 3,
+            "weighting": "inverse", "balanced": False, "equal_updates": False,
         }  # fmt: skip
         (place / "ablation.json").write_text(json.dumps(tracking.make_manifest(run_id, content)))
         tracking.log_folder(run_id, place)

@@ -240,9 +240,8 @@ class _Display:
             counted = self._counted[progress.name]
             if self._attempts.setdefault(progress.name, attempt) != attempt:
                 self._attempts[progress.name] = attempt
-                for resumed, images in counted.items():
-                    if images:
-                        self._report(Progress(progress.name, -images, resumed=resumed))
+                for resumed, images in filter(lambda item: item[1], counted.items()):
+                    self._report(Progress(progress.name, -images, resumed=resumed))
                 counted.update({False: 0, True: 0})
             counted[progress.resumed] += progress.images
             self._report(progress)

@@ -74,7 +74,7 @@ def assemble(choice: Choice, title: str) -> Report:
     for chapter in chapters:
         blocks += [Heading(f"What holds on {chapter.title}", 2), Verdicts(verdicts[chapter.key])]
     for chapter in chapters:
-        blocks += [Heading(chapter.title[:1].upper() + chapter.title[1:], 2), *_remarks(chapter), *_content(chapter)]
+        blocks += [Heading(chapter.title, 2), *_remarks(chapter), *_content(chapter)]
     links = {run.run_id: tracking.ui_address(run) for run in _all_runs(choice)}
     blocks += [Heading("Runs", 2), Text(_how_links_work())]
     if choice.taken:

@@ -75,16 +75,20 @@ def choose(runs: Sequence[RunRecord], read: Callable[[RunRecord], Source], *, na
     for run in candidates:
         if run.run_id in reasons:
             continue
-        if _key(run) in taken:
-            newer = taken[_key(run)].run.run_id
-            reasons[run.run_id] = f"older than run {newer} of the same {'model' if run.kind != 'match' else 'data'}"
-            continue
+        # What has no variants need not be read to know that it is older.
+        newer = taken.get((*_key(run), ""))
         try:
-            taken[_key(run)] = read(run)
+            source = newer or read(run)
         except FileNotFoundError as error:
             reasons[run.run_id] = f"an artifact is missing: {error}"
+            continue
         except (ValueError, KeyError) as error:
             reasons[run.run_id] = f"an artifact cannot be read: {error}"
+            continue
+        newer = taken.setdefault((*_key(run), source.variant), source)
+        if newer.run is not run:
+            what = "data" if run.kind == "match" else "model"
+            reasons[run.run_id] = f"older than run {newer.run.run_id} of the same {what}"
     return Choice(
         [taken[key] for key in sorted(taken)],
         [PassedOver(run, reasons[run.run_id]) for run in runs if run.run_id in reasons],
@@ -106,7 +110,7 @@ def _key(run: RunRecord) -> tuple[str, ...]:
     order = str(KINDS.index(run.kind))
     # One matching holds all models of its data.
     model = "" if run.kind == "match" else run.tags.get("easiness.model", "")
-    return (_dataset(run), _fingerprint(run), order, model, run.tags.get("easiness.variant", ""))
+    return (_dataset(run), _fingerprint(run), order, model)
 
 
 def _dataset(run: RunRecord) -> str:

@@ -132,8 +132,8 @@ def diverse_sets(order_tests: Mapping[str, Mapping[str, object]]) -> Verdict:
 
     if not order_tests:
         return verdict(UNKNOWN, "no match run has measured the diversity of images")
-    shown = "; ".join(
-        f"{model}, {test['class_name']}: variance {test['hard_minus_random']:+.0f} hard over random (p = "
+    shown = "under " + "; ".join(
+        f"under {model}, {test['class_name']}: variance {test['hard_minus_random']:+.0f} hard over random (p = "
         f"{test['p_hard']:.2g}), {test['random_minus_easy']:+.0f} random over easy (p = {test['p_easy']:.2g})"
         for model, test in sorted(order_tests.items())
     )

@@ -40,7 +40,10 @@ for (const table of document.querySelectorAll("main table")) {
 }
 const opened = [];
 addEventListener("beforeprint", () => {
-  for (const fold of document.querySelectorAll("details.fold:not([open])")) { fold.open = true; opened.push(fold); }
+  for (const shelf of document.querySelectorAll(".gallery > details:not([open])")) {
+    shelf.open = true;
+    opened.push(shelf);
+  }
 });
 addEventListener("afterprint", () => { while (opened.length) opened.pop().open = false; });
 """

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,11 @@ class Source:
     fingerprint: str
     settings: dict
     files: dict[str, str]
+
+    @property
+    def variant(self) -> str:
+        """What tells runs of one kind, model and data apart; nothing does, but for ablations."""
+        return ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +96,15 @@ class AblationSource(Source):
     tables: dict[str, pd.DataFrame]
 
     @property
+    def variant(self) -> str:
+        """How examples were drawn and networks trained."""
+        flags = [name.replace("_", " ") for name in ("balanced", "equal_updates") if self.settings[name]]
+        return ", ".join([f"{self.settings['weighting']} weights", *flags])
+
+    @property
     def title(self) -> str:
-        """Model and variant, in a few words."""
-        return f"{self.settings['recipe']['model']}, {self.run.tags.get('easiness.variant', 'unknown variant')}"
+        """Model and variant."""
+        return f"{self.settings['recipe']['model']}, {self.variant}"
 
 
 def read_source(run: RunRecord) -> Source:
@@ -105,19 +117,21 @@ def read_source(run: RunRecord) -> Source:
     ValueError, KeyError
         If one is damaged, or was written by another version of the contract.
     """
-    return {"score": _read_score, "match": _read_match, "ablate": _read_ablation}[run.kind](_Artifacts(run))
+    read = {"score": _read_score, "match": _read_match, "ablate": _read_ablation}[run.kind]
+    with tempfile.TemporaryDirectory() as folder:
+        return read(_Artifacts(run, Path(folder)))
 
 
 class _Artifacts:
     """Artifacts of a run, hashed as they are read."""
 
-    def __init__(self, run: RunRecord) -> None:
-        self.run = run
+    def __init__(self, run: RunRecord, folder: Path) -> None:
+        self.run, self._folder = run, folder
         self.files: dict[str, str] = {}
 
     def path(self, name: str) -> Path:
         """Fetch one file."""
-        path = tracking.fetch(self.run.run_id, name)
+        path = tracking.fetch(self.run.run_id, name, folder=self._folder)
         self.files[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         return path
 

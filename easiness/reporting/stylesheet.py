@@ -75,8 +75,8 @@ details.fold { border-top: 1px solid var(--line); }
 .item .none { display: grid; place-items: center; border: 1px dashed var(--line); color: var(--soft); }
 .item b { font-weight: 600; }
 .item[open] { grid-column: 1 / -1; }
-.item[open] > summary { max-width: 12rem; }
-.item[open] { display: block; }
+.item[open] > summary { float: left; width: 11rem; }
+.item[open] .course { overflow: hidden; padding: .6rem; }
 .course { padding: 0 .6rem .6rem; }
 .course > svg { display: block; width: 100%; max-width: 26rem; height: auto; overflow: visible; }
 .course svg text { fill: var(--soft); font-size: 9px; }
@@ -96,6 +96,7 @@ footer { margin-top: 3rem; padding-bottom: 2rem; color: var(--soft); font-size: 
   h1 { font-size: 1.5rem; }
   h2 { margin-top: 2.2rem; font-size: 1.25rem; }
   .items { grid-template-columns: repeat(auto-fill, minmax(6rem, 1fr)); gap: .45rem; }
+  .item[open] > summary { float: none; }
 }
 @media print {
   :root { color-scheme: light; --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --panel: #fff; --link: #000;
@@ -104,14 +105,14 @@ footer { margin-top: 3rem; padding-bottom: 2rem; color: var(--soft); font-size: 
   nav, .filter { display: none; }
   th button::after { content: ""; }
   header, main, footer { max-width: none; padding: 0; }
-  details.fold::details-content { content-visibility: visible; display: block; block-size: auto; }
+  .gallery details.fold::details-content { content-visibility: visible; display: block; block-size: auto; }
   figure, .item, tr, .verdicts li { break-inside: avoid; }
   h2, h3, h4 { break-after: avoid; }
   .charts { grid-template-columns: 1fr 1fr; gap: .6rem; }
   .items { grid-template-columns: repeat(8, 1fr); gap: .3rem; }
   .item { font-size: 6.5pt; }
-  table { font-size: 8pt; }
+  table { font-size: 6.5pt; }
   .wide { overflow: visible; }
-  td, th { white-space: normal; overflow-wrap: anywhere; }
+  td, th, td.long, .n { white-space: normal; overflow-wrap: anywhere; min-width: 2.6em; padding-right: .5em; }
 }
 """

@@ -32,6 +32,7 @@ def draw_trajectory(courses: Sequence[Course]) -> str:
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(said)}">'
         f'<path class="axis" d="M{_LEFT} {_TOP}V{floor}H{_WIDTH - _RIGHT}"/>'
         f'<text x="{_LEFT - 4}" y="{_TOP + 8}" text-anchor="end">{top:.2g}</text>'
+        f'<text x="{_LEFT + 4}" y="{_TOP + 8}">nats</text>'
         f'<text x="{_LEFT - 4}" y="{floor}" text-anchor="end">0</text>'
         f'<text x="{_LEFT}" y="{_HEIGHT - 4}">0</text>'
         f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 4}" text-anchor="end">{last:,} updates</text>'
