@@ -1,13 +1,16 @@
 """What every training entry point is given: model, data and recipe, checked and opened before a run begins."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
 import torch
 
 from easiness import tracking
 from easiness.architectures import build_model
-from easiness.commandline import caller_path
+from easiness.commandline import caller_path, command
 from easiness.datasets import Dataset, open_dataset
+from easiness.distributed import joined
+from easiness.engines.together import help_training
 from easiness.kept import kept_rows, read_kept
 from easiness.loaders import choose_loader
 from easiness.recipes import LOADERS, Recipe, make_recipe
@@ -29,7 +32,9 @@ class Setup:
         cifar10, imagenet, folder or planted.
     data : str or None
         Archive or folder that holds it.
-    trials, epochs, schedule_epochs, batch_size, learning_rate, resolution, augmentation, shift, normalization, score_at
+    trials, epochs, schedule_epochs, batch_size, learning_rate, resolution, augmentation, shift, normalization
+        Fields of `Recipe`.
+    precision, score_at
         Fields of `Recipe`.
     limit, limit_val : int or None
         Size of a stratified subset of the training and of the validation set.
@@ -69,6 +74,7 @@ class Setup:
     augmentation: str | None = None
     shift: int | None = None
     normalization: str | None = None
+    precision: str | None = None
     score_at: tuple[int, ...] = field(default=())
     limit: int | None = None
     limit_val: int | None = None
@@ -207,3 +213,14 @@ def choose_device(name: str, *, elsewhere: bool = False) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is 'cuda', and torch finds no GPU; use device=cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def training_command(function: Callable[..., None]) -> None:
+    """Run an entry point that trains; under `torchrun` in the first process, while the others help it to train."""
+    with joined() as ranks:
+        if not ranks.leads:
+            help_training(ranks)
+            return
+        command(function)
+        if ranks.size > 1:
+            ranks.tell(None)

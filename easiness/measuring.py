@@ -1,13 +1,16 @@
 """Loss, EL2N, margin and predicted label of every example, from one pass in eval mode without augmentation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import nn
 
+from easiness.distributed import ALONE, Ranks
 from easiness.loaders import Loader
+
+Logits = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,9 @@ class Measurements:
 MEASURES = tuple(field.name for field in fields(Measurements))
 
 
-def measure_examples(model: nn.Module, loader: Loader) -> Measurements:
+def measure_examples(
+    model: nn.Module, loader: Loader, *, logits: Logits | None = None, ranks: Ranks = ALONE
+) -> Measurements:
     """Measure every example of a loader under the model as it is.
 
     Parameters
@@ -47,6 +52,10 @@ def measure_examples(model: nn.Module, loader: Loader) -> Measurements:
         On the loader's device; its training mode is restored afterwards.
     loader : Loader
         Of N examples.
+    logits : callable, optional
+        What gives the logits of the model, where it is not the model itself.
+    ranks : Ranks
+        Processes that hold the same model; each measures a share of the batches, and gets all results.
 
     Returns
     -------
@@ -58,13 +67,19 @@ def measure_examples(model: nn.Module, loader: Loader) -> Measurements:
     FloatingPointError
         If a loss is NaN or infinite.
     """
-    (measurements,) = measure_together([model], loader)
+    (measurements,) = measure_together([model], loader, logits=None if logits is None else [logits], ranks=ranks)
     require_finite(measurements)
     return measurements
 
 
 @torch.no_grad()
-def measure_together(models: Sequence[nn.Module], loader: Loader) -> list[Measurements]:
+def measure_together(
+    models: Sequence[nn.Module],
+    loader: Loader,
+    *,
+    logits: Sequence[Logits] | None = None,
+    ranks: Ranks = ALONE,
+) -> list[Measurements]:
     """Measure every example under each of several models: each batch is decoded once and seen by all of them.
 
     Parameters
@@ -73,6 +88,8 @@ def measure_together(models: Sequence[nn.Module], loader: Loader) -> list[Measur
         On the loader's device; their training modes are restored afterwards.
     loader : Loader
         Of N examples.
+    logits, ranks
+        As in `measure_examples`, the former for each model.
 
     Returns
     -------
@@ -80,16 +97,22 @@ def measure_together(models: Sequence[nn.Module], loader: Loader) -> list[Measur
         In the order of `models`; on the CPU equal to the bit to what each gives alone. May hold NaN or infinity.
     """
     was_training = [model.training for model in models]
-    results = np.empty((len(models), len(MEASURES), loader.count), np.float32)
+    logits = models if logits is None else logits
     for model in models:
         model.eval()
+    # What is measured stays on the device until the end: fetched at once, every batch would wait for the one before.
+    rows, measured = [], []
     try:
-        for batch in loader.score_batches():
-            for result, model in zip(results, models, strict=True):
-                result[:, batch.rows] = measure_logits(model(batch.images).float(), batch.labels).cpu().numpy()
+        for batch in ranks.turns(loader.score_batches()):
+            rows.append(batch.rows)
+            measured.append(torch.stack([measure_logits(each(batch.images).float(), batch.labels) for each in logits]))
     finally:
         for model, training in zip(models, was_training, strict=True):
             model.train(training)
+    results = np.zeros((len(models), len(MEASURES), loader.count), np.float32)
+    if measured:
+        results[:, :, np.concatenate(rows)] = torch.cat(measured, dim=2).cpu().numpy()
+    ranks.add(torch.from_numpy(results))
     return [Measurements(*result) for result in results]
 
 

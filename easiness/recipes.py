@@ -19,6 +19,7 @@ _WITHOUT_NORMALIZATION = ("alexnet", "squeezenet1_0", "squeezenet1_1", "vgg11", 
 AUGMENTATIONS = ("shift_flip", "resized_crop_flip", "none")
 NORMALIZATIONS = ("image", "channel")
 LOADERS = ("resident", "ffcv", "torchvision")
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ class Recipe:
         Threads of one trial on the CPU; other values give sums in another order, so it is part of the recipe.
     loader : str
         `resident`, `ffcv` or `torchvision`: decoders round differently, so it is part of the recipe, too.
+    precision : str
+        Of products and convolutions: `float32`, `bfloat16` or `auto`, which is bfloat16 on a GPU and float32 on a CPU;
+        weights and losses are float32.
     """
 
     model: str
@@ -81,6 +85,7 @@ class Recipe:
     seed: int = 0
     threads: int = 1
     loader: str = "resident"
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         least = {
@@ -112,6 +117,7 @@ class Recipe:
             ("augmentation", AUGMENTATIONS),
             ("normalization", NORMALIZATIONS),
             ("loader", LOADERS),
+            ("precision", PRECISIONS),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, and must be one of {', '.join(allowed)}")
@@ -128,6 +134,8 @@ class Recipe:
         del fields["trials"]
         if self.loader == "resident":  # trials from before there was a choice keep their names
             del fields["loader"]
+        if self.precision == "auto":
+            del fields["precision"]
         return _sha256(fields)
 
     def trial_digest(self, trial: int, fingerprints: tuple[str, ...]) -> str:

@@ -256,7 +256,7 @@ def tracked_jobs(
         tasks = []
         for name in sorted(waiting, key=images.get, reverse=True):
             job = waiting[name].job
-            staged = data.staged(job.recipe, job.rows, in_files=engine == "processes")
+            staged = data.staged(job.recipe, job.rows, in_files=engine in ("processes", "together"))
             tasks.append(TrialTask(job.recipe, job.trial, *staged, waiting[name].folder, name, score_pass == "joint"))
         epochs = {task.name: task.recipe.epochs for task in tasks}
         log = _TrialLog(run_id, waiting, with_model, as_children)

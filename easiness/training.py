@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from easiness.distributed import ALONE, Ranks
 from easiness.loaders import Loader
 from easiness.randomness import TrialSeeds, batch_bounds, epoch_seed
 from easiness.recipes import Recipe
+from easiness.steps import Steps, make_steps
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ def train(
     seeds: TrialSeeds,
     *,
     first_epoch: int = 0,
+    steps: Steps | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Moment]:
     """Train, and pause at every scored update and at the end of every epoch.
 
@@ -111,6 +115,10 @@ def train(
         Of this trial.
     first_epoch : int
         Epochs that are done already.
+    steps : Steps, optional
+        Of this model; eager and in float32 without them.
+    ranks : Ranks
+        Processes that train this model together; each gets all batches and computes its part.
 
     Yields
     ------
@@ -121,7 +129,14 @@ def train(
     ------
     DivergedError
         If a loss is NaN or infinite; it names epoch, update and learning rate.
+    ValueError
+        If a batch has fewer examples than there are processes.
     """
+    least = min(stop - start for start, stop in batch_bounds(loader.count, recipe.batch_size))
+    if least < ranks.size:
+        raise ValueError(f"a batch of {least} examples is too small for {ranks.size} processes; change batch_size")
+    device = next(model.parameters()).device
+    steps = steps or make_steps(model, device, "float32")
     per_epoch = updates_per_epoch(loader.count, recipe.batch_size)
     scored = set(scored_updates(recipe, loader.count))
     update = first_epoch * per_epoch
@@ -129,7 +144,6 @@ def train(
         yield Moment(0, 0, False, True, float("nan"), recipe.learning_rate, 0, 0.0)
     for epoch in range(first_epoch, recipe.epochs):
         model.train()
-        device = next(model.parameters()).device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(epoch_seed(seeds.noise, epoch))
             loss_sum = torch.zeros((), dtype=torch.float64, device=device)
@@ -138,16 +152,19 @@ def train(
                 rate = recipe.learning_rate_at(update, per_epoch)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                loss = nn.functional.cross_entropy(model(batch.images).float(), batch.labels)
+                part = ranks.part(batch)
+                loss = steps.loss(part.images, part.labels)
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()
+                # Alone, the weight is 1 and changes no bit.
+                (loss * (len(part.rows) / len(batch.rows))).backward()
+                ranks.add_gradients(model)
                 optimizer.step()
                 update += 1
                 images += len(batch.rows)
-                loss_sum += loss.detach() * len(batch.rows)
+                loss_sum += loss.detach() * len(part.rows)
                 ends_epoch = images == loader.count
                 if update in scored or ends_epoch:
-                    mean_loss = float(loss_sum) / images
+                    mean_loss = float(ranks.add(loss_sum.clone())) / images
                     if not mean_loss < float("inf"):
                         raise DivergedError(
                             f"the loss is {mean_loss} in epoch {epoch + 1}, by update {update}, at learning rate "

@@ -6,6 +6,7 @@ views and dropout of an epoch are functions of the seeds, and the checkpoint at 
 
 import errno
 import fcntl
+import functools
 import json
 import os
 import time
@@ -19,11 +20,13 @@ import torch
 from torch import nn
 
 from easiness.architectures import build_model
+from easiness.distributed import ALONE, Ranks, normalize_together
 from easiness.loaders import Batch, Loader, Staged
 from easiness.measuring import MEASURES, Measurements, measure_examples, measure_together, require_finite
 from easiness.processor import use_cores
 from easiness.randomness import TrialSeeds, trial_seeds
 from easiness.recipes import Recipe
+from easiness.steps import Steps, captures, make_steps, settle_precision
 from easiness.training import DivergedError, Moment, make_optimizer, scored_updates, train
 
 # Where a joint trial keeps the weights of its scored moments until they have been measured.
@@ -89,7 +92,7 @@ def work_in_trial(recipe: Recipe, count: int, val_count: int) -> int:
     return recipe.epochs * (count + val_count) + len(scored_updates(recipe, count)) * count
 
 
-def run_trial(task: TrialTask, device: torch.device, report: Callable[[Progress], None]) -> None:
+def run_trial(task: TrialTask, device: torch.device, report: Callable[[Progress], None], ranks: Ranks = ALONE) -> None:
     """Run a trial to its end (a joint one: until it waits to be measured), from its last checkpoint if there is one.
 
     Parameters
@@ -102,6 +105,8 @@ def run_trial(task: TrialTask, device: torch.device, report: Callable[[Progress]
         Where to train.
     report : callable
         Gets `Progress` after every batch and epoch.
+    ranks : Ranks
+        Processes that train this trial together; all but the first are called for trials only that are not trained yet.
 
     Raises
     ------
@@ -110,12 +115,15 @@ def run_trial(task: TrialTask, device: torch.device, report: Callable[[Progress]
     BlockingIOError
         If another process is running this very trial.
     """
+    if not ranks.leads:
+        _run(task, device, report, ranks)
+        return
     with _locked(task.folder):
         if is_done(task.folder):
             return
         try:
-            if not _is_trained(task.folder):
-                _run(task, device, report)
+            if not is_trained(task.folder):
+                _run(task, device, report, ranks)
         except FloatingPointError as error:
             raise DivergedError(f"{task.name}: {error}") from error
     if not task.joint:
@@ -171,7 +179,9 @@ def _measure_moment(
         model.load_state_dict(torch.load(_weights(task, update), weights_only=True, map_location=device))
         models.append(model)
     told = _Reporting(loader, [task.name for task in tasks], report)
-    for task, measurements in zip(tasks, measure_together(models, told), strict=True):
+    precision = settle_precision(tasks[0].recipe.precision, device)
+    logits = [make_steps(model, device, precision).logits for model in models]
+    for task, measurements in zip(tasks, measure_together(models, told, logits=logits), strict=True):
         try:
             require_finite(measurements)
         except FloatingPointError as error:
@@ -196,7 +206,8 @@ def is_done(folder: Path) -> bool:
     return (folder / "done.json").exists()
 
 
-def _is_trained(folder: Path) -> bool:
+def is_trained(folder: Path) -> bool:
+    """Whether the trial in this folder has its final network; a joint one may wait to be measured."""
     return (folder / "validation" / "epochs.json").exists()
 
 
@@ -215,13 +226,13 @@ def load_model(task: TrialTask) -> nn.Module:
     return model.eval()
 
 
-def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], None]) -> None:
+def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], None], ranks: Ranks) -> None:
     recipe, seeds = task.recipe, trial_seeds(task.recipe.seed, task.trial)
     if device.type == "cpu":
         use_cores(recipe.threads)
     train_loader = _Reporting(task.train.open(device), [task.name], report)
     val_loader = _Reporting(task.val.open(device), [task.name], report)
-    model = _fresh_model(task, train_loader.num_classes).to(device, memory_format=torch.channels_last)
+    model, steps = _network(task, train_loader.num_classes, device, ranks)
     optimizer = make_optimizer(model, recipe)
     checkpoint = task.folder / "checkpoint.pt"
     metrics: list[dict[str, float]] = []
@@ -234,20 +245,27 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
         scored = sum(not _weights(task, update).exists() for update in measured)
         images = len(metrics) * (train_loader.count + val_loader.count) + scored * train_loader.count
         report(Progress(task.name, images, resumed=True))
-    for moment in train(model, optimizer, train_loader, recipe, seeds, first_epoch=len(metrics)):
+    moments = train(model, optimizer, train_loader, recipe, seeds, first_epoch=len(metrics), steps=steps, ranks=ranks)
+    for moment in moments:
         if moment.scored and task.joint:
+            if not ranks.leads:
+                continue
             weights = _weights(task, moment.update)
             weights.parent.mkdir(exist_ok=True)
             _replace(weights, lambda path: torch.save(model.state_dict(), path))
         elif moment.scored:
-            _save_measurements(task.folder, moment.update, _measure(model, train_loader, moment))
+            measurements = _measure(model, train_loader, moment, steps, ranks)
+            if ranks.leads:
+                _save_measurements(task.folder, moment.update, measurements)
         if moment.ends_epoch:
-            validation = _measure(model, val_loader, moment)
+            validation = _measure(model, val_loader, moment, steps, ranks)
             metrics.append(_epoch_metrics(moment, validation, metrics))
             report(Progress(task.name, 0, metrics[-1]))
-            if moment.epoch < recipe.epochs:
+            if ranks.leads and moment.epoch < recipe.epochs:
                 state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "metrics": metrics}
                 _replace(checkpoint, lambda path, state=state: torch.save(state, path))
+    if not ranks.leads:
+        return
     _replace(task.folder / "model.pt", lambda path: torch.save(model.state_dict(), path))
     (task.folder / "validation").mkdir(exist_ok=True)
     np.save(task.folder / "validation" / "correct.npy", validation.correct)
@@ -275,14 +293,37 @@ class _Reporting:
                 self._report(Progress(name, len(batch.rows)))
 
 
-def _measure(model: nn.Module, loader: Loader, moment: Moment) -> Measurements:
+def _measure(model: nn.Module, loader: Loader, moment: Moment, steps: Steps, ranks: Ranks) -> Measurements:
     try:
-        return measure_examples(model, loader)
+        return measure_examples(model, loader, logits=steps.logits, ranks=ranks)
     except FloatingPointError as error:
         raise DivergedError(
             f"{error} after epoch {moment.epoch}, update {moment.update}, at learning rate {moment.learning_rate:g}; "
             "lower learning_rate"
         ) from error
+
+
+def _network(task: TrialTask, num_classes: int, device: torch.device, ranks: Ranks) -> tuple[nn.Module, Steps]:
+    """Network of a trial on the device, and how it computes; where steps are captured, the one of the trial before."""
+    recipe = task.recipe
+    precision = settle_precision(recipe.precision, device)
+    fresh = _fresh_model(task, num_classes).to(device, memory_format=torch.channels_last)
+    if ranks.size > 1 or not captures(device):
+        model = normalize_together(fresh, ranks)
+        return model, make_steps(model, device, precision)
+    model, steps = _captured(recipe.model, num_classes, recipe.resolution, device, precision)
+    model.load_state_dict(fresh.state_dict())
+    return model, steps
+
+
+@functools.lru_cache(maxsize=1)
+def _captured(
+    name: str, num_classes: int, resolution: int, device: torch.device, precision: str
+) -> tuple[nn.Module, Steps]:
+    """A network whose steps are captured, kept from trial to trial: capturing takes longer than a short trial."""
+    model = build_model(name, num_classes, image_size=resolution, seed=0)
+    model = model.to(device, memory_format=torch.channels_last)
+    return model, make_steps(model, device, precision, capture=True)
 
 
 def _fresh_model(task: TrialTask, num_classes: int) -> nn.Module:

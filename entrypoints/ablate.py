@@ -18,8 +18,7 @@ from easiness.ablation_tables import (
     removed_table,
     sentences,
 )
-from easiness.commandline import command
-from easiness.experiments import Experiment, Setup, log_experiment, open_experiment
+from easiness.experiments import Experiment, Setup, log_experiment, open_experiment, training_command
 from easiness.kept import write_kept
 from easiness.recipes import recipe_from
 from easiness.tracking import Scores, load_scores
@@ -222,4 +221,4 @@ def say(run_id: str, tables: dict[str, pd.DataFrame], summary: list[str], seeds:
 
 
 if __name__ == "__main__":
-    command(ablate)
+    training_command(ablate)

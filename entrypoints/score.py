@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from easiness import tracking
-from easiness.commandline import command
-from easiness.experiments import Experiment, Setup, log_experiment, open_experiment
+from easiness.experiments import Experiment, Setup, log_experiment, open_experiment, training_command
 from easiness.preview import write_preview
 from easiness.scores import easiness, reliability, roc_auc
 from easiness.sets import set_size
@@ -164,4 +163,4 @@ def say(run_id: str, results: dict[str, float], counts: pd.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    command(score)
+    training_command(score)

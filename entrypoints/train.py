@@ -4,8 +4,7 @@ import numpy as np
 
 from easiness import tracking
 from easiness.ablation_tables import share_by
-from easiness.commandline import command
-from easiness.experiments import Setup, log_experiment, open_experiment
+from easiness.experiments import Setup, log_experiment, open_experiment, training_command
 from easiness.tracked_trials import tracked_trials
 
 
@@ -55,4 +54,4 @@ def in_words(accuracy: dict[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    command(train)
+    training_command(train)

@@ -13,7 +13,7 @@ FLOORS = {
     "F0": """version recipes randomness datasets planted cifar10 image_files image_folder imagenet validation_list beton
              crew architectures torchvision_import processor kept paper_runs""",
     "F1": "loaders packing",
-    "F2": "training measuring",
+    "F2": "distributed steps training measuring",
     "F3": "trials engines progress",
     "F4": "tracked_trials ablation ablation_tables",
     "P1": "scores sets paired",

@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import torch
 
+from easiness.distributed import current_ranks
 from easiness.engines.inline import run_inline
 from easiness.engines.processes import run_in_processes
+from easiness.engines.together import run_together
 from easiness.trials import Progress, TrialTask, measure_jointly
 
 ENGINES = ("auto", "processes", "inline", "ray")
@@ -23,6 +25,10 @@ def choose_engine(engine: str, device: torch.device, tasks: int) -> str:
     """
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}, and must be one of {', '.join(ENGINES)}")
+    if current_ranks().size > 1:
+        if engine != "auto":
+            raise ValueError(f"engine is {engine!r}, and torchrun has started processes for one training; use auto")
+        return "together"
     if engine == "auto":
         return "processes" if tasks > 1 and (device.type == "cpu" or torch.cuda.device_count() > 1) else "inline"
     return engine
@@ -44,7 +50,7 @@ def run_trials(
     tasks : list of TrialTask
         No two of one name; each may have its own recipe and data.
     engine : str
-        `inline`, `processes` or `ray`, as `choose_engine` settled it.
+        `inline`, `processes`, `ray` or `together`, as `choose_engine` settled it.
     device : torch.device
         Where to train; `processes` and `ray` give each trial a GPU of its own where it is one.
     report : callable
@@ -66,6 +72,8 @@ def run_trials(
         run_inline(tasks, device, report, trained)
     elif engine == "processes":
         run_in_processes(tasks, device, report, trained)
+    elif engine == "together":
+        run_together(tasks, device, report, trained, current_ranks())
     else:
         # Ray is an optional dependency, and takes seconds to import.
         from easiness.engines.ray import run_on_cluster

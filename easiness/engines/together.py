@@ -1,0 +1,33 @@
+"""Trials one after another, each trained by all processes that torchrun started."""
+
+from collections.abc import Callable
+
+import torch
+
+from easiness.distributed import Ranks, own_device
+from easiness.trials import Progress, TrialTask, is_trained, run_trial
+
+
+def run_together(
+    tasks: list[TrialTask],
+    device: torch.device,
+    report: Callable[[Progress], None],
+    finished: Callable[[TrialTask], None],
+    ranks: Ranks,
+) -> None:
+    """Run trials in the first process, with the help of the others; see `easiness.engines.run_trials`."""
+    for task in tasks:
+        if not is_trained(task.folder):
+            ranks.tell((task, device))
+        run_trial(task, own_device(device), report, ranks)
+        finished(task)
+
+
+def help_training(ranks: Ranks) -> None:
+    """In every process but the first: train along until the first one is done."""
+    while (message := ranks.hear()) is not None:
+        task, device = message
+        try:
+            run_trial(task, own_device(device), lambda _: None, ranks)
+        except FloatingPointError:
+            return  # all processes meet the same loss, and the first one says so

@@ -1,0 +1,64 @@
+"""How a network computes: in which precision, and step by step or captured once and replayed."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+
+class Steps(NamedTuple):
+    """The two things that are asked of a network.
+
+    Attributes
+    ----------
+    loss : callable
+        (B, 3, H, W) images and (B,) labels to the mean cross-entropy in float32, ready for `backward`.
+    logits : callable
+        (B, 3, H, W) images to (B, K) float32.
+    """
+
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    logits: Callable[[torch.Tensor], torch.Tensor]
+
+
+def settle_precision(precision: str, device: torch.device) -> str:
+    """`auto` is bfloat16 on a GPU and float32 on a CPU, most of which compute bfloat16 several times slower."""
+    if precision != "auto":
+        return precision
+    return "bfloat16" if device.type == "cuda" else "float32"
+
+
+def captures(device: torch.device) -> bool:
+    """Whether steps are captured: on a GPU, where a small network step by step waits for its kernels to be launched."""
+    return device.type == "cuda"
+
+
+def make_steps(model: nn.Module, device: torch.device, precision: str, *, capture: bool = False) -> Steps:
+    """Steps of a network.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        On the device.
+    device : torch.device
+        Of the model.
+    precision : str
+        `float32`, or `bfloat16` for matrix products and convolutions; weights and loss stay in float32.
+    capture : bool
+        Compile both for each shape of a batch, and on a GPU record them as CUDA graphs. They then read the weights
+        where they lie: weights may change in place, and another trial may use the same steps. What `logits` gives lives
+        until the next call.
+    """
+
+    def logits(images_BCHW: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            scores_BK = model(images_BCHW)
+        return scores_BK.float()
+
+    def loss(images_BCHW: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(logits(images_BCHW), labels_B)
+
+    if not capture:
+        return Steps(loss, logits)
+    return Steps(*(torch.compile(step, mode="reduce-overhead", dynamic=False) for step in (loss, logits)))
