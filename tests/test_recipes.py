@@ -28,6 +28,7 @@ OTHER = {
     "seed": 1,
     "threads": 2,
     "loader": "ffcv",
+    "precision": "bfloat16",
 }
 
 
