@@ -117,7 +117,12 @@ def test_settings_of_the_paper():
 def test_every_recipe_bears_its_name_and_is_as_long_as_asked():
     for name, recipe in RECIPES.items():
         made = recipe("resnet18", epochs=7)
-        assert (made.dataset, made.model, made.epochs, made.schedule_epochs) == (name, "resnet18", 7, 7)
+        assert (made.dataset, made.model, made.epochs) == (name, "resnet18", 7)
+        assert made.schedule_epochs == (14 if name == "planted" else 7)
+
+
+def test_the_rate_of_planted_stays_as_it_is():
+    assert {planted().learning_rate_at(update, 63) for update in range(3 * 63)} == {planted().learning_rate}
 
 
 BAD = [
