@@ -5,4 +5,5 @@ cd "$(dirname "$(readlink -f "$0")")"
 . ./environment.sh test
 ruff check .
 ruff format --check .
-exec python -m pytest "$@"
+# A file is one worker's: its servers and clusters are started once.
+exec python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile "$@"
