@@ -142,7 +142,7 @@ def test_score_pass_on_the_tracking_server(store):
     data = open_dataset("planted", split="train", limit=64), open_dataset("planted", split="val", limit=32)
     found = {}
     for seed, score_pass in ((0, "each"), (0, "joint")):
-        tracking.mlflow.set_experiment(score_pass)  # trials of another experiment are not taken over
+        mlflow.set_experiment(score_pass)  # trials of another experiment are not taken over
         with tracking.tracked_run("score", score_pass) as run_id:
             recipe = replace(planted(MODEL, epochs=1), seed=seed)
             options = {"device": CPU, "engine": "inline", "log_models": "none", "score_pass": score_pass}

@@ -105,7 +105,7 @@ def test_a_server_that_goes_away_loses_nothing(store, data, recipe, monkeypatch,
     monkeypatch.setattr("easiness.trials.train", None)  # training again would fail
     _, trials = run(recipe, data, [0, 1])
     monkeypatch.undo()
-    tracking.mlflow.set_tracking_uri(store)
+    mlflow.set_tracking_uri(store)
     assert np.isfinite(losses(trials, data)).all()
 
 

@@ -1,0 +1,3 @@
+"""The artifact contract, which the README describes."""
+
+SCHEMA = 1

@@ -1,0 +1,249 @@
+"""What is logged, and where."""
+
+import json
+import os
+import platform
+import socket
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.entities import Dataset as DatasetEntity
+from mlflow.entities import DatasetInput, Metric, Param, RunTag
+
+from easiness.tracking.contract import SCHEMA
+from easiness.tracking.server import client, search_beside, server_errors
+from easiness.version import VERSION
+
+# What a worker records per epoch that is a metric; the rest says when.
+_WHEN = ("epoch", "update", "time")
+
+
+@dataclass(frozen=True)
+class DataDescription:
+    """What a run says of its data, so that a number can be traced to it.
+
+    Attributes
+    ----------
+    name, split, source : str
+        Which dataset, which part of it, and where it was read from.
+    fingerprint : str
+        SHA-256 over labels, order and content.
+    count, num_classes : int
+        N and K.
+    """
+
+    name: str
+    split: str
+    source: str
+    fingerprint: str
+    count: int
+    num_classes: int
+
+
+@contextmanager
+def tracked_run(kind: str, name: str) -> Iterator[str]:
+    """Open the run of an entry point: the one that `mlflow run` has made, or a new one.
+
+    Inside another one it becomes a child of that. A run that ends by an error is marked FAILED.
+
+    Parameters
+    ----------
+    kind : str
+        What it is: `score`, `train`, `match` …; the tag `easiness.kind`.
+    name : str
+        What the UI calls it.
+
+    Yields
+    ------
+    str
+        Run id.
+
+    Raises
+    ------
+    TrackingError
+        If the server does not answer.
+    """
+    with server_errors():
+        parent = mlflow.active_run()
+        if parent is not None:
+            active = mlflow.start_run(nested=True, experiment_id=parent.info.experiment_id)
+        else:
+            if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_ID" not in os.environ:
+                mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default"))
+            active = mlflow.start_run()
+    run_id = active.info.run_id
+    status = "FAILED"
+    try:
+        set_tags(run_id, {"easiness.kind": kind, "mlflow.runName": name, **_provenance()})
+        yield run_id
+        status = "FINISHED"
+    finally:
+        with server_errors():
+            mlflow.end_run(status)
+
+
+def start_child(parent_id: str, kind: str, name: str, tags: dict[str, str]) -> str:
+    """Start a run below another one.
+
+    Returns
+    -------
+    str
+        Run id.
+    """
+    with server_errors():
+        parent = client().get_run(parent_id)
+        tags = {"mlflow.parentRunId": parent_id, "easiness.kind": kind, **_provenance(), **_host(), **tags}
+        source = {
+            key: parent.data.tags[key] for key in ("mlflow.source.git.commit", "mlflow.user") if key in parent.data.tags
+        }
+        run = client().create_run(parent.info.experiment_id, tags=source | tags, run_name=name)
+    return run.info.run_id
+
+
+def end_child(run_id: str, status: str) -> None:
+    """End a child run as FINISHED, FAILED or KILLED."""
+    with server_errors():
+        client().set_terminated(run_id, status)
+
+
+def close_cut_off(run_id: str, digests: Collection[str]) -> None:
+    """Mark runs of this machine that were cut off in the middle of these trials as KILLED, and their parents."""
+    for run in search_beside(run_id, "attributes.status = 'RUNNING'"):
+        tags = run.data.tags
+        if tags.get("easiness.trial_digest") in digests and all(
+            tags.get(key) == value for key, value in _host().items()
+        ):
+            end_child(run.info.run_id, "KILLED")
+            parent_id = tags.get("mlflow.parentRunId", run_id)
+            if parent_id != run_id:
+                end_child(parent_id, "KILLED")
+
+
+def set_tags(run_id: str, tags: dict[str, str]) -> None:
+    """Set tags of a run."""
+    with server_errors():
+        client().log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+
+def log_settings(run_id: str, settings: dict[str, object]) -> None:
+    """Log what was settled for a run, as parameters `recipe.…`.
+
+    MLflow logs the declared parameters itself, as typed and before any code runs; the same name with a parsed value
+    would be refused.
+    """
+    with server_errors():
+        params = [Param(f"recipe.{key}", _plain(value)) for key, value in settings.items()]
+        client().log_batch(run_id, params=params)
+
+
+def log_metrics(run_id: str, metrics: dict[str, float], step: int = 0) -> None:
+    """Log numbers of a run in one call."""
+    now = _now()
+    with server_errors():
+        client().log_batch(run_id, metrics=[Metric(key, float(value), now, step) for key, value in metrics.items()])
+
+
+def log_epochs(run_id: str, epochs: Sequence[dict[str, float]]) -> None:
+    """Log the metrics of several epochs in one call; logging an epoch again changes nothing.
+
+    Parameters
+    ----------
+    run_id : str
+        Of a trial, or of what has a course over epochs.
+    epochs : sequence of dict
+        As `run_trial` reports them, with `epoch` and `time` (milliseconds; now, where there is none).
+    """
+    now = _now()
+    metrics = [
+        Metric(key, value, int(entry.get("time", now)), int(entry["epoch"]))
+        for entry in epochs
+        for key, value in entry.items()
+        if key not in _WHEN
+    ]
+    with server_errors():
+        for start in range(0, len(metrics), 1000):  # the server takes no more in one call
+            client().log_batch(run_id, metrics=metrics[start : start + 1000])
+
+
+def log_data(run_id: str, *descriptions: DataDescription) -> None:
+    """Log which data a run used; the UI shows it as "Datasets used"."""
+    inputs = [
+        DatasetInput(
+            DatasetEntity(
+                name=data.name,
+                digest=data.fingerprint[:32],
+                source_type="easiness",
+                source=json.dumps({"from": data.source, "fingerprint": data.fingerprint}),
+                profile=json.dumps({"examples": data.count, "classes": data.num_classes}),
+            ),
+            tags=[mlflow.entities.InputTag("mlflow.data.context", data.split)],
+        )
+        for data in descriptions
+    ]
+    with server_errors():
+        client().log_inputs(run_id, inputs)
+
+
+def log_folder(run_id: str, folder: Path, artifact_path: str | None = None) -> None:
+    """Upload everything in a folder."""
+    with server_errors():
+        client().log_artifacts(run_id, str(folder), artifact_path)
+
+
+def log_model(run_id: str, model: object, example_BCHW: np.ndarray) -> None:
+    """Log a network as the logged model `model` of a run.
+
+    Parameters
+    ----------
+    run_id : str
+        Of a trial.
+    model : torch.nn.Module
+        On the CPU, in eval mode.
+    example_BCHW : numpy.ndarray
+        (B, 3, H, W) float32, normalized; B of at least 2 keeps the batch size free.
+    """
+    import mlflow.pytorch
+
+    requirements = [f"{package}=={version(package).split('+')[0]}" for package in ("torch", "torchvision")]
+    with server_errors(), mlflow.start_run(run_id=run_id, nested=True):
+        mlflow.pytorch.log_model(
+            model, name="model", input_example=example_BCHW, pip_requirements=requirements, serialization_format="pt2"
+        )
+
+
+def make_manifest(run_id: str, content: dict[str, object]) -> dict[str, object]:
+    """Complete the manifest of a score run with the contract's version and what made it."""
+    return {"schema": SCHEMA, "run_id": run_id, "polarity": "lower_is_easier", **content, "code": _code(run_id)}
+
+
+def _provenance() -> dict[str, str]:
+    return {"easiness.schema": str(SCHEMA), "easiness.version": VERSION}
+
+
+def _host() -> dict[str, str]:
+    return {"easiness.host": socket.gethostname(), "easiness.folder": str(Path.cwd())}
+
+
+def _code(run_id: str) -> dict[str, str | None]:
+    with server_errors():
+        tags = client().get_run(run_id).data.tags
+    return {
+        "version": VERSION,
+        "git_commit": tags.get("mlflow.source.git.commit"),
+        "python": platform.python_version(),
+        **{package: version(package) for package in ("torch", "torchvision", "numpy", "mlflow")},
+    }
+
+
+def _plain(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+def _now() -> int:
+    return int(pd.Timestamp.now("UTC").timestamp() * 1000)
