@@ -9,9 +9,9 @@ from easiness import tracking
 from easiness.architectures import build_model
 from easiness.commandline import caller_path, command
 from easiness.datasets import Dataset, open_dataset
+from easiness.datasets.kept import kept_rows, read_kept
 from easiness.distributed import joined
 from easiness.engines.together import help_training
-from easiness.kept import kept_rows, read_kept
 from easiness.loaders import choose_loader
 from easiness.recipes import LOADERS, Recipe, make_recipe
 from easiness.tracking import DataDescription

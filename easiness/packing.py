@@ -15,7 +15,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from easiness.beton import (
+from easiness.crew import work_ahead
+from easiness.datasets import dataset_of_folder
+from easiness.datasets.beton import (
     DIGEST_SIZE,
     JPEG,
     PAGE_SIZE,
@@ -27,11 +29,9 @@ from easiness.beton import (
     manifest_path,
     read_index,
 )
-from easiness.crew import work_ahead
-from easiness.datasets import dataset_of_folder
-from easiness.image_files import decode_image, printable, reason, refusal
-from easiness.image_folder import ImageFolder
-from easiness.imagenet import Manifest, read_manifest, verify_beton
+from easiness.datasets.image_files import decode_image, printable, reason, refusal
+from easiness.datasets.image_folder import ImageFolder
+from easiness.datasets.imagenet import Manifest, read_manifest, verify_beton
 from easiness.randomness import uniforms
 
 MODES = ("jpg", "raw", "proportion")

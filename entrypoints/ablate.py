@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from easiness import tracking
-from easiness.ablation import FinishedArm, Plan, Scoring, run_ablation
-from easiness.ablation_preview import ablation_figures, write_figures
-from easiness.ablation_tables import (
+from easiness.ablation.arms import FinishedArm, Plan, Scoring, run_ablation
+from easiness.ablation.preview import ablation_figures, write_figures
+from easiness.ablation.tables import (
     accuracy_table,
     costs_table,
     differences_table,
@@ -18,8 +18,8 @@ from easiness.ablation_tables import (
     removed_table,
     sentences,
 )
+from easiness.datasets.kept import write_kept
 from easiness.experiments import Experiment, Setup, log_experiment, open_experiment, training_command
-from easiness.kept import write_kept
 from easiness.recipes import recipe_from
 from easiness.tracking import Scores, load_scores
 

@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from easiness import tracking
-from easiness.class_pictures import look_at_classes, reopen_dataset, shown_classes
 from easiness.commandline import caller_path, command
 from easiness.datasets import Dataset
-from easiness.external_scores import read_external_scores
-from easiness.matched_runs import (
+from easiness.matched.external import read_external_scores
+from easiness.matched.figures import disagreement_figures, matching_figures
+from easiness.matched.files import matching_summary, write_matching
+from easiness.matched.pictures import look_at_classes, reopen_dataset, shown_classes
+from easiness.matched.results import MatchingResults, at_last_moment, courses, match_models
+from easiness.matched.runs import (
     log_matched_runs,
     model_names,
     numbered_by,
@@ -19,11 +22,8 @@ from easiness.matched_runs import (
     paper_models,
     scored_models,
 )
-from easiness.matching_figures import disagreement_figures, matching_figures
-from easiness.matching_files import matching_summary, write_matching
-from easiness.matching_results import MatchingResults, at_last_moment, courses, match_models
+from easiness.matching.sides import MatchOptions
 from easiness.sets import set_size
-from easiness.sides import MatchOptions
 from easiness.thumbnails import write_thumbnails
 
 

@@ -2,7 +2,7 @@
 
 from easiness import tracking
 from easiness.commandline import caller_path, command
-from easiness.imagenet import list_imagenet
+from easiness.datasets.imagenet import list_imagenet
 from easiness.packing import PackOptions, pack
 
 

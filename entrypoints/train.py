@@ -3,7 +3,7 @@
 import numpy as np
 
 from easiness import tracking
-from easiness.ablation_tables import share_by
+from easiness.ablation.tables import share_by
 from easiness.experiments import Setup, log_experiment, open_experiment, training_command
 from easiness.tracked_trials import tracked_trials
 

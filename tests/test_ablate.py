@@ -15,7 +15,7 @@ import pytest
 import easiness
 from easiness.commandline import command
 from easiness.datasets import open_dataset
-from easiness.kept import read_kept, write_kept
+from easiness.datasets.kept import read_kept, write_kept
 from entrypoints.ablate import ablate
 from entrypoints.score import score
 from entrypoints.train import train

@@ -19,9 +19,9 @@ from easiness.benchmarks.scaling import fit_exponent
 from easiness.benchmarks.timing import interleave, ratios
 from easiness.loaders import stage_resident
 from easiness.loaders.ffcv import why_no_ffcv
-from easiness.matching import match_pairs
+from easiness.matching.pairs import match_pairs
+from easiness.matching.sides import MatchOptions, ScoredModel
 from easiness.measuring import MEASURES, measure_examples
-from easiness.sides import MatchOptions, ScoredModel
 from entrypoints.bench import bench
 from tests.tiny_data import tiny_dataset, tiny_recipe
 

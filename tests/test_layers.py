@@ -8,26 +8,21 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "easiness"
 
-# Rooms by floor; a package stands for all of its modules.
+# Rooms by floor. A package stands for all of its modules that are not named themselves.
 FLOORS = {
-    "F0": """version recipes randomness datasets planted cifar10 image_files image_folder imagenet validation_list beton
-             crew architectures torchvision_import processor kept paper_runs""",
+    "F0": "version recipes randomness datasets crew architectures torchvision_import processor paper_runs",
     "F1": "loaders packing",
     "F2": "distributed steps training measuring",
     "F3": "trials engines progress",
-    "F4": "tracked_trials ablation ablation_tables",
+    "F4": "tracked_trials ablation",
     "P1": "scores sets paired",
-    "P2": "resampling matching sides comparing disagreement diversity selection",
+    "P2": "matching diversity selection",
     "P3": "figures",
     # Data sets with their scores, for people: between the columns, and free of torch.
-    "tables": "tables exporting thumbnails paper external_scores",
+    "tables": "tables exporting thumbnails paper matched.external",
     "pages": "pages",
-    "preview": "preview ablation_preview",
-    # A matching: runs from the server, numbers as tables, pictures of the data, and the files that join them.
-    "matched_runs": "matched_runs",
-    "matching_results": "matching_results",
-    "matching_pictures": "matching_figures class_pictures",
-    "matching_files": "matching_files",
+    "preview": "preview ablation.preview",
+    "matched": "matched",
     "reporting": "reporting",
     "tracking": "tracking",
     "commandline": "commandline",
@@ -48,11 +43,8 @@ BELOW = {
     "tables": "F0 P1 P2",
     "pages": "",
     "preview": "F0 P1 P2 P3 tables pages",
-    "matched_runs": "P1 P2 tracking",
-    "matching_results": "P1 P2 tables",
-    "matching_pictures": "F0 F1 P1 P2 P3 matching_results",
-    "matching_files": "P1 P2 P3 pages tracking matching_results matching_pictures",
-    "reporting": "F0 P1 P2 P3 tables pages preview tracking matching_results matching_pictures",
+    "matched": "F0 F1 P1 P2 P3 tables pages tracking",
+    "reporting": "F0 P1 P2 P3 tables pages preview tracking matched",
     "tracking": "F0",
     "commandline": "",
     "experiments": "F0 F1 F2 F3 tracking commandline",
@@ -97,8 +89,8 @@ def imports(source, name, is_package):
 
 
 def floor_of(name):
-    room = name.split(".")[0]
-    return next((floor for floor, names in FLOORS.items() if room in names.split()), None)
+    by_room = {room: floor for floor, names in FLOORS.items() for room in names.split()}
+    return by_room.get(name, by_room.get(name.split(".")[0]))
 
 
 def room_of(imported, known):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-from easiness.image_files import ImageFiles
+from easiness.datasets.image_files import ImageFiles
 from easiness.loaders import resident, restage, stage_resident
 from easiness.loaders.normalization import STD_FLOOR, channel_statistics, normalize_channels, normalize_images
 from easiness.loaders.resident import fit_image, fit_images

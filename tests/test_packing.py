@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from easiness.beton import JPEG, RAW, manifest_path
 from easiness.datasets import open_dataset
-from easiness.image_files import decode_image
-from easiness.imagenet import list_imagenet, read_manifest
+from easiness.datasets.beton import JPEG, RAW, manifest_path
+from easiness.datasets.image_files import decode_image
+from easiness.datasets.imagenet import list_imagenet, read_manifest
 from easiness.packing import PackOptions, encode_image, pack
 
 OPTIONS = PackOptions(max_side=40)
@@ -217,7 +217,7 @@ def test_an_error_in_the_middle_ends_the_job_at_once_and_leaves_nothing(tree, tm
 SLOW = """
 import sys, time, pathlib
 import easiness.packing as packing
-from easiness.imagenet import list_imagenet
+from easiness.datasets.imagenet import list_imagenet
 real, count = packing.decode_image, 0
 def slow(path):
     global count
@@ -265,7 +265,7 @@ def test_killed_between_file_and_manifest_is_refused_and_packed_again(tree, tmp_
 FULL = """
 import resource, sys, pathlib
 import easiness.packing as packing
-from easiness.imagenet import list_imagenet
+from easiness.datasets.imagenet import list_imagenet
 from easiness.commandline import command
 def main(root: str, out: str) -> None:
     files = list_imagenet(pathlib.Path(root), "train", seed=0, val_fraction=0.2)

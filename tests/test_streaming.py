@@ -14,8 +14,8 @@ from PIL import Image
 from easiness import crew
 from easiness.crew import StalledError
 from easiness.datasets import open_dataset
+from easiness.datasets.imagenet import list_imagenet
 from easiness.engines import run_trials
-from easiness.imagenet import list_imagenet
 from easiness.loaders import choose_loader, stage
 from easiness.loaders.ffcv import FFCVDecoder, why_no_ffcv
 from easiness.loaders.files import PillowDecoder

@@ -14,8 +14,8 @@ import pandas as pd
 import torch
 
 from easiness.datasets import Dataset, dataset_of_folder
-from easiness.image_folder import files_by_class, open_listed
-from easiness.imagenet import open_beton
+from easiness.datasets.image_folder import files_by_class, open_listed
+from easiness.datasets.imagenet import open_beton
 from easiness.loaders import stage
 from easiness.loaders.ffcv import why_no_ffcv
 from easiness.packing import PackOptions, pack

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from easiness.beton import RAW, RECORD, BetonImages
+from easiness.datasets.beton import RAW, RECORD, BetonImages
 from easiness.loaders.streaming import Chunk
 
 # What became of an image.

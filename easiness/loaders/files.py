@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from easiness.beton import BetonImages
-from easiness.image_files import ImageFiles
+from easiness.datasets.beton import BetonImages
+from easiness.datasets.image_files import ImageFiles
 from easiness.loaders.streaming import Chunk
 
 

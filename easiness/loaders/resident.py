@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from easiness.beton import BetonImages
 from easiness.datasets import Dataset
-from easiness.image_files import ImageFiles
+from easiness.datasets.beton import BetonImages
+from easiness.datasets.image_files import ImageFiles
 from easiness.loaders.normalization import channel_statistics, normalizer
 from easiness.loaders.protocol import Batch
 from easiness.randomness import TrialSeeds, batch_bounds, epoch_order, shifts_and_flips

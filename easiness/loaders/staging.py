@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from easiness.beton import BetonImages
 from easiness.datasets import Dataset
+from easiness.datasets.beton import BetonImages
 from easiness.loaders.ffcv import FFCVDecoder, why_no_ffcv
 from easiness.loaders.files import PillowDecoder
 from easiness.loaders.normalization import level_counts, level_statistics, normalize_streamed, normalizer

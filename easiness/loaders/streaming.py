@@ -7,9 +7,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from easiness.beton import BetonImages
 from easiness.crew import work_ahead
-from easiness.image_files import ImageFiles
+from easiness.datasets.beton import BetonImages
+from easiness.datasets.image_files import ImageFiles
 from easiness.loaders.protocol import Batch
 from easiness.loaders.resident import SCORE_BATCH, shift_indices
 from easiness.randomness import TrialSeeds, batch_bounds, crop_boxes, epoch_order, flips, shifts_and_flips

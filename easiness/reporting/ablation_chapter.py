@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from easiness.ablation_preview import ablation_figures
+from easiness.ablation.preview import ablation_figures
 from easiness.figures.lettering import file_name
 from easiness.reporting.blocks import Block, Chart, Heading, Table, Text
 from easiness.reporting.sources import AblationSource

@@ -7,6 +7,7 @@ from itertools import groupby
 import pandas as pd
 
 from easiness import tracking
+from easiness.matching.resampling import KINDS
 from easiness.reporting.ablation_chapter import ablation_chapter
 from easiness.reporting.blocks import Block, Gallery, Heading, Table, Text, Verdicts
 from easiness.reporting.choice import Choice, PassedOver
@@ -16,7 +17,6 @@ from easiness.reporting.match_chapter import match_chapter
 from easiness.reporting.score_chapter import score_chapter
 from easiness.reporting.sources import AblationSource, MatchSource, ScoreSource, Source
 from easiness.reporting.worth import hard_worth_more, many_easy_hurt, stepwise_beats_easy, stepwise_beats_random
-from easiness.resampling import KINDS
 
 
 @dataclass(frozen=True, eq=False)

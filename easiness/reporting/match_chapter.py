@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from easiness.matching_figures import matching_figures
-from easiness.matching_results import MatchingResults, at_last_moment
+from easiness.matched.figures import matching_figures
+from easiness.matched.results import MatchingResults, at_last_moment
 from easiness.reporting.blocks import Block, Chart, Heading, Picture, Table, Text
 from easiness.reporting.claims import span
 from easiness.reporting.sources import MatchSource

@@ -1,0 +1,213 @@
+"""Labelled images in one folder per class: what is a class, what belongs to it, and which split it is in."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from easiness.datasets.beton import BetonImages
+from easiness.datasets.image_files import FORMATS, ImageFiles, check_files, printable
+
+NAMED_AT_MOST = 5
+
+
+class ImageFolder(NamedTuple):
+    """One split of an image folder, classes and files in the order of their names.
+
+    Attributes
+    ----------
+    images
+        N pictures, in files of their own or in one.
+    labels
+        (N,) int64.
+    class_names
+        K names.
+    sources
+        (N,) str, path below the root, with forward slashes.
+    digests
+        (N, 16) uint8, BLAKE2b-128 of each file's bytes.
+    skipped
+        Bad files that were left out, each with the reason.
+    """
+
+    images: ImageFiles | BetonImages
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    sources: np.ndarray
+    digests: np.ndarray
+    skipped: tuple[str, ...]
+
+
+def open_image_folder(
+    root: str | Path, split: str, *, seed: int = 0, val_fraction: float = 0.2, skip_bad: bool = False
+) -> ImageFolder:
+    """Open ``root/train/<class>`` and ``root/val/<class>``, or split the one tree ``root/<class>`` by seed.
+
+    Files anywhere below a class's folder belong to the class; hidden files and folders do not count, and
+    links to folders are followed for the class folders only.
+
+    Parameters
+    ----------
+    root
+        Folder.
+    split
+        ``train`` or ``val``.
+    seed, val_fraction
+        For one tree: which files of each class, and what share of them, are the ``val`` split. At least one
+        file of a class goes to each side; the two splits are disjoint and together everything.
+    skip_bad
+        Leave out files that are no readable images instead of refusing the folder.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        No such folder; a file in its place.
+    ValueError
+        Fewer than two classes, an empty class, unequal classes of train and val, bad files.
+    """
+    root = Path(root).expanduser()
+    return open_listed(root, split, list_split(root, split, seed=seed, val_fraction=val_fraction), skip_bad=skip_bad)
+
+
+def open_listed(root: Path, split: str, files_of: dict[str, list[str]], *, skip_bad: bool) -> ImageFolder:
+    """Check the files of every class, and open them.
+
+    Parameters
+    ----------
+    root
+        Folder that sources are told from.
+    split
+        What messages call it.
+    files_of
+        Class name to paths, classes in the order of their labels.
+    skip_bad
+        Leave out files that are no readable images instead of refusing the folder.
+
+    Raises
+    ------
+    ValueError
+        Bad files, or a class without a good one.
+    """
+    class_names = tuple(files_of)
+    paths = [path for files in files_of.values() for path in files]
+    sources = [os.path.relpath(path, root).replace(os.sep, "/") for path in paths]
+    labels = np.repeat(np.arange(len(class_names), dtype=np.int64), [len(files) for files in files_of.values()])
+
+    checks = check_files(paths)
+    bad = [
+        f"{printable(source)} ({check})"
+        for source, check in zip(sources, checks, strict=True)
+        if isinstance(check, str)
+    ]
+    if bad and not skip_bad:
+        more = f" and {len(bad) - NAMED_AT_MOST:,} more" * (len(bad) > NAMED_AT_MOST)
+        raise ValueError(
+            f"{len(bad):,} of {len(paths):,} files in {root} ({split}) are no readable images: "
+            f"{', '.join(bad[:NAMED_AT_MOST])}{more}; mend or remove them, or skip them with skip_bad=true"
+        )
+    good = [i for i, check in enumerate(checks) if not isinstance(check, str)]
+    labels = labels[good]
+    for name, count in zip(class_names, np.bincount(labels, minlength=len(class_names)), strict=True):
+        if count == 0:
+            raise ValueError(
+                f"class {printable(name)} of {root} ({split}) has no readable image; add some or remove it"
+            )
+    return ImageFolder(
+        images=ImageFiles(tuple(paths[i] for i in good), np.array([checks[i].size for i in good], np.int64)),
+        labels=labels,
+        class_names=class_names,
+        sources=np.array([sources[i] for i in good]),
+        digests=np.frombuffer(b"".join(checks[i].digest for i in good), np.uint8).reshape(-1, 16),
+        skipped=tuple(bad),
+    )
+
+
+def list_split(root: Path, split: str, *, seed: int, val_fraction: float) -> dict[str, list[str]]:
+    """Class name to sorted paths of its files, unopened; see `open_image_folder`."""
+    require_folder(root)
+    trees = {name: root / name for name in ("train", "val")}
+    # A lone folder `train` full of files may be a class of locomotives; one of folders is half of a pair.
+    if not all(tree.exists() for tree in trees.values()) and not any(_folders(tree) for tree in trees.values()):
+        return _split_by_seed(root, split, seed, val_fraction)
+    for tree in trees.values():
+        if not tree.exists():
+            raise FileNotFoundError(
+                f"{root} has no folder {tree.name}; add it, or give one tree of classes to be split by seed"
+            )
+        require_folder(tree)
+    train, val = (set(_class_folders(tree)) for tree in trees.values())
+    if train != val:
+        raise ValueError(
+            f"train and val of {root} need the same class folders; only in train: "
+            f"{_some(train - val)}, only in val: {_some(val - train)}"
+        )
+    return files_by_class(trees[split])
+
+
+def _some(names: set[str]) -> str:
+    shown = [printable(name) for name in sorted(names)[:NAMED_AT_MOST]]
+    return ", ".join(shown) + f" and {len(names) - len(shown):,} more" * (len(names) > len(shown)) or "none"
+
+
+def _split_by_seed(root: Path, split: str, seed: int, val_fraction: float) -> dict[str, list[str]]:
+    if not 0 < val_fraction < 1:
+        raise ValueError(f"val_fraction={val_fraction} is not between 0 and 1")
+    rng = np.random.default_rng(seed)
+    chosen = {}
+    for name, files in files_by_class(root).items():
+        if len(files) == 1:
+            raise ValueError(f"class {name} of {root} has 1 file, and train and val need one each; add some")
+        val_count = min(max(round(val_fraction * len(files)), 1), len(files) - 1)
+        val = set(rng.permutation(len(files))[:val_count].tolist())
+        chosen[name] = [path for i, path in enumerate(files) if (i in val) == (split == "val")]
+    return chosen
+
+
+def files_by_class(tree: Path) -> dict[str, list[str]]:
+    """Class name to sorted paths, for a tree of one folder per class."""
+    files_of = {}
+    for name in _class_folders(tree):
+        files = []
+        for folder, folders, names in os.walk(tree / name):
+            folders[:] = [inner for inner in folders if not inner.startswith(".")]
+            files += [os.path.join(folder, file) for file in names if not file.startswith(".")]
+        if not files:
+            raise ValueError(f"class {printable(name)} of {tree} is empty; add images or remove the folder")
+        files_of[name] = sorted(files)
+    return files_of
+
+
+def _class_folders(tree: Path) -> list[str]:
+    names = _folders(tree)
+    suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
+    stray = sorted(
+        entry.name for entry in _visible(tree) if Path(entry.name).suffix.lower() in suffixes and entry.is_file()
+    )
+    if stray:
+        raise ValueError(
+            f"{tree} holds images beside or instead of class folders ({len(stray):,}, such as "
+            f"{printable(stray[0])}); put each into the folder of its class"
+        )
+    if len(names) < 2:
+        found = f"only the class folder {printable(names[0])}" if names else "no class folders"
+        raise ValueError(f"{tree} has {found}; at least 2 classes are needed, one folder each")
+    return names
+
+
+def _folders(tree: Path) -> list[str]:
+    return sorted(entry.name for entry in _visible(tree) if entry.is_dir()) if tree.is_dir() else []
+
+
+def _visible(tree: Path) -> list[os.DirEntry]:
+    with os.scandir(tree) as entries:
+        return [entry for entry in entries if not entry.name.startswith(".")]
+
+
+def require_folder(path: Path) -> None:
+    """Refuse what is no folder."""
+    if not path.exists():
+        raise FileNotFoundError(f"no {path}; give the folder of images with -P data=PATH")
+    if not path.is_dir():
+        raise NotADirectoryError(f"{path} is a file; a folder with one folder per class is needed")

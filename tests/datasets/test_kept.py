@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from easiness.datasets.kept import kept_rows, read_kept, write_kept
+from tests.tiny_data import tiny_dataset
+
+
+@given(ids=arrays(np.int64, st.integers(1, 30), elements=st.integers(0, 2**62), unique=True))
+def test_both_files_hold_the_list(tmp_path_factory, ids):
+    folder = tmp_path_factory.mktemp("kept")
+    write_kept(folder / "made", "list", ids)
+    for ending in ("csv", "npy"):
+        read = read_kept(folder / "made" / f"list.{ending}")
+        assert read.dtype == np.int64
+        np.testing.assert_array_equal(read, ids)
+
+
+def test_a_table_with_other_columns_is_a_list(tmp_path):
+    (tmp_path / "table.csv").write_text("\ufefflabel,example_id\nsun,7\nmoon,3\n", encoding="utf-8")
+    np.testing.assert_array_equal(read_kept(tmp_path / "table.csv"), [7, 3])
+
+
+def test_rows_are_in_the_order_of_the_dataset():
+    data = tiny_dataset(9)
+    rows = kept_rows(data, data.example_ids[[5, 0, 8]], Path("list.csv"))
+    np.testing.assert_array_equal(rows, [0, 5, 8])
+
+
+def test_ids_of_other_data_are_refused():
+    data = tiny_dataset(9)
+    with pytest.raises(ValueError, match=r"list\.csv keeps 2 of 3 ids that this training set of 9 does not hold, the "):
+        kept_rows(data, np.array([3, 1000, 4]), Path("list.csv"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("list.csv", b"example_id\n", "keeps no example"),
+        ("list.csv", b"1\n2\n", "has no column example_id"),
+        ("list.csv", b"", "has no column example_id"),
+        ("list.csv", b"example_id\n1\n2\n1\n", "lists 1 ids twice, the first is 1"),
+        ("list.csv", b"example_id\n1\n2.5\n", r"line 3: '2\.5' is no example_id"),
+        ("list.csv", b"label,example_id\nsun\n", "line 2: None is no example_id"),
+        ("list.csv", b"\x89PNG\r\n\x1a\n", "no text"),
+        ("list.txt", b"1\n", "give a .csv or a .npy file"),
+        ("list.npy", b"example_id\n1\n", "no npy file of numbers"),
+        ("list.npy", b"", "no npy file of numbers"),
+    ],
+)
+def test_what_is_no_list_is_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_kept(tmp_path / name)
+
+
+@pytest.mark.parametrize("wrong", [np.ones((2, 2), int), np.array([0.5]), np.array([True, False])])
+def test_arrays_that_are_no_list_are_refused(tmp_path, wrong):
+    np.save(tmp_path / "list.npy", wrong)
+    with pytest.raises(ValueError, match="give one whole number for each kept example"):
+        read_kept(tmp_path / "list.npy")
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    for ending in ("csv", "npy"):
+        with pytest.raises(FileNotFoundError, match="list"):
+            read_kept(tmp_path / f"list.{ending}")
