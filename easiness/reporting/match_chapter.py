@@ -148,10 +148,9 @@ def _pictures(key: str, source: MatchSource) -> dict[str, list[Block]]:
     }
     pictures: dict[str, list[Block]] = {stem: [] for stem in words}
     for name, content in source.pictures.items():
-        stem, rest = name.split("_", 1)
-        caption, alt = words[stem]
-        what = rest.replace("_", " ")
-        pictures[stem].append(Picture(f"{key}_{name}", f"{caption} ({what})", f"{alt} ({what})", content))
+        stem, whose = name.split("_", 1)
+        caption, alt = words[stem]  # whose it is stands above the picture, in the picture
+        pictures[stem].append(Picture(f"{key}_{name}", caption, f"{alt} ({whose})", content))
     return pictures
 
 
