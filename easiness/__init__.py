@@ -10,8 +10,9 @@ it back from a tracking server, by run id.
 
 from easiness.datasets import Dataset, open_dataset
 from easiness.recipes import Recipe, make_recipe
-from easiness.scores import easiness, rank_correlation, reliability
+from easiness.scores import easiness, rank_correlation
 from easiness.sets import chance, easiest, hardest, overlap
+from easiness.split_half import reliability
 from easiness.tracking import Scores, load_scores
 
 __all__ = [

@@ -1,14 +1,12 @@
 """Trials and the tracking server together: take what is finished, run what is missing, log each as it ends."""
 
-import json
 import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,52 +16,16 @@ from easiness import tracking
 from easiness.datasets import Dataset
 from easiness.engines import choose_engine, run_trials
 from easiness.loaders import Staged, restage, stage
-from easiness.measuring import MEASURES
 from easiness.progress import TrialDisplay
-from easiness.randomness import trial_seeds
 from easiness.recipes import Recipe
-from easiness.tracking import TrackingError
-from easiness.trials import Progress, TrialTask, in_use, load_model, work_in_trial
-
-# Everything that is not on the tracking server yet; git ignores it.
-WORK = Path(".easiness")
+from easiness.trial_log import WORK, Job, TrialLog, WaitingJob
+from easiness.trials import Progress, TrialTask, in_use, work_in_trial
 
 # How long to wait for a server that went away, before the results are left on disk for the next call.
 _PATIENCE_S = (5, 15, 40)
 
 LOG_MODELS = ("last", "all", "none")
 SCORE_PASSES = ("each", "joint")
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A trial that is wanted.
-
-    Attributes
-    ----------
-    recipe : Recipe
-        How to train and when to measure.
-    trial : int
-        Number of the trial, from 0.
-    rows : numpy.ndarray or None
-        Rows of the training set to train on, ascending; None = all.
-    name : str
-        What its run is called, unlike any other of one call; "trial 3" if nothing is given.
-    kind : str
-        The tag `easiness.kind` of its run.
-    tags : dict of str
-        More tags of its run.
-    """
-
-    recipe: Recipe
-    trial: int
-    rows: np.ndarray | None = None
-    name: str = ""
-    kind: str = "trial"
-    tags: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or f"trial {self.trial}")
 
 
 @dataclass(frozen=True)
@@ -237,12 +199,12 @@ def tracked_jobs(
     found = {}
     for kind in {job.kind for job in jobs}:
         found |= tracking.find_trials(run_id, digests, kind)
-    waiting: dict[str, _Waiting] = {}
+    waiting: dict[str, WaitingJob] = {}
     for job, digest, (fingerprint, _) in zip(jobs, digests, fingerprints, strict=True):
         if digest in found:
             print(f"{job.name}  found finished in run {found[digest]}", file=sys.stderr)
         elif digest not in {other.digest for other in waiting.values()}:
-            waiting[job.name] = _Waiting(job, digest, fingerprint)
+            waiting[job.name] = WaitingJob(job, digest, fingerprint)
     if waiting:
         busy = [name for name, each in waiting.items() if in_use(each.folder)]
         if busy:
@@ -259,7 +221,7 @@ def tracked_jobs(
             staged = data.staged(job.recipe, job.rows, in_files=engine in ("processes", "together"))
             tasks.append(TrialTask(job.recipe, job.trial, *staged, waiting[name].folder, name, score_pass == "joint"))
         epochs = {task.name: task.recipe.epochs for task in tasks}
-        log = _TrialLog(run_id, waiting, with_model, as_children)
+        log = TrialLog(run_id, waiting, with_model, as_children)
         with TrialDisplay(images, epochs) as display, log:
 
             def report(progress: Progress) -> None:
@@ -274,135 +236,6 @@ def tracked_jobs(
             log.send_waiting(patience=_PATIENCE_S)
         found |= log.run_ids
     return [TrackedTrial(job.trial, found[digest], digest) for job, digest in zip(jobs, digests, strict=True)]
-
-
-@dataclass(frozen=True)
-class _Waiting:
-    """A job that is not on the server: its digest, and the fingerprint of what it trains on."""
-
-    job: Job
-    digest: str
-    fingerprint: str
-
-    @property
-    def folder(self) -> Path:
-        return WORK / "trials" / self.digest[:16]
-
-
-class _TrialLog:
-    """Runs of trials below one run. A server that goes away delays them, and loses nothing: results wait on disk."""
-
-    def __init__(
-        self, parent_id: str, jobs: dict[str, _Waiting], with_model: Collection[str], as_children: bool
-    ) -> None:
-        self._parent_id, self._jobs, self._with_model = parent_id, jobs, with_model
-        self._as_children = as_children
-        self._open: dict[str, str] = {}
-        self._waiting: list[TrialTask] = []
-        self._quiet_until = 0.0
-        self.run_ids: dict[str, str] = {}
-
-    def __enter__(self) -> "_TrialLog":
-        return self
-
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        if not self._as_children:
-            return
-        status = "KILLED" if kind is KeyboardInterrupt else "FAILED"
-        for run_id in self._open.values():
-            try:
-                tracking.end_child(run_id, status)
-            except TrackingError:
-                return
-
-    def report(self, progress: Progress) -> None:
-        """Show an epoch in the UI while the trial runs; all of them are logged again, for good, at its end."""
-        if time.monotonic() < self._quiet_until:
-            return
-        try:
-            run_id = self._child(progress.name)
-            if progress.metrics:
-                tracking.log_epochs(run_id, [progress.metrics])
-        except TrackingError as error:
-            self._quiet_until = time.monotonic() + 60
-            print(f"warning: {error}; training goes on, results wait on disk", file=sys.stderr)
-
-    def finished(self, task: TrialTask) -> None:
-        """Upload a finished trial, or keep it for later."""
-        self._waiting.append(task)
-        if time.monotonic() >= self._quiet_until:
-            self.send_waiting()
-
-    def send_waiting(self, patience: Sequence[float] = ()) -> None:
-        """Upload what waits; with patience, try again after so many seconds, and raise when all is in vain."""
-        for pause in (*patience, None):
-            try:
-                while self._waiting:
-                    self._send(self._waiting[0])
-                    del self._waiting[0]
-                return
-            except TrackingError as error:
-                if not patience:
-                    self._quiet_until = time.monotonic() + 60
-                    return
-                if pause is None:
-                    names = ", ".join(task.name for task in self._waiting)
-                    raise TrackingError(
-                        f"{error}; {names} are finished and kept in {WORK / 'trials'}: the same command uploads them"
-                    ) from error
-                time.sleep(pause)
-
-    def _child(self, name: str) -> str:
-        if name not in self._open:
-            waiting = self._jobs[name]
-            job = waiting.job
-            tags = {
-                **job.tags,
-                "easiness.trial": str(job.trial),
-                "easiness.trial_digest": waiting.digest,
-                "easiness.fingerprint": waiting.fingerprint,
-            }
-            if self._as_children:
-                self._open[name] = tracking.start_child(self._parent_id, job.kind, name, tags)
-            else:
-                tracking.set_tags(self._parent_id, tags | {"easiness.kind": job.kind})
-                self._open[name] = self._parent_id
-        return self._open[name]
-
-    def _send(self, task: TrialTask) -> None:
-        run_id = self._child(task.name)
-        send_trial(run_id, task, with_model=task.name in self._with_model)
-        if self._as_children:
-            tracking.end_child(run_id, "FINISHED")
-        self.run_ids[self._jobs[task.name].digest] = run_id
-        del self._open[task.name]
-        shutil.rmtree(task.folder)
-
-
-def send_trial(run_id: str, task: TrialTask, *, with_model: bool) -> None:
-    """Log a finished trial on its run: settings, metrics of all epochs, arrays of all moments, network.
-
-    Parameters
-    ----------
-    run_id : str
-        Of the trial.
-    task : TrialTask
-        Finished; its folder holds the results.
-    with_model : bool
-        Whether to log the final network.
-    """
-    recipe = task.recipe
-    seeds = trial_seeds(recipe.seed, task.trial)
-    tracking.log_settings(
-        run_id, recipe.settings() | {"trial": task.trial} | {f"seed_{k}": v for k, v in vars(seeds).items()}
-    )
-    tracking.log_epochs(run_id, json.loads((task.folder / "validation" / "epochs.json").read_text()))
-    for name in (*MEASURES, "validation"):
-        if (task.folder / name).is_dir():  # a recipe may measure nothing but the validation set
-            tracking.log_folder(run_id, task.folder / name, name)
-    if with_model:
-        example = next(iter(task.val.open(torch.device("cpu")).score_batches())).images[:2].numpy()
-        tracking.log_model(run_id, load_model(task), example)
 
 
 @contextmanager

@@ -11,8 +11,9 @@ import pandas as pd
 from easiness import tracking
 from easiness.experiments import Experiment, Setup, log_experiment, open_experiment, training_command
 from easiness.preview import write_preview
-from easiness.scores import easiness, reliability, roc_auc
+from easiness.scores import easiness, roc_auc
 from easiness.sets import set_size
+from easiness.split_half import reliability
 from easiness.tables import class_counts, score_table
 from easiness.thumbnails import worth_showing, write_thumbnails
 from easiness.tracked_trials import TrackedTrial, tracked_trials

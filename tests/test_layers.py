@@ -14,8 +14,8 @@ FLOORS = {
     "F1": "loaders packing",
     "F2": "distributed steps training measuring",
     "F3": "trials engines progress",
-    "F4": "tracked_trials ablation",
-    "P1": "scores sets paired",
+    "F4": "tracked_trials trial_log ablation",
+    "P1": "scores split_half sets paired",
     "P2": "matching diversity selection",
     "P3": "figures",
     # Data sets with their scores, for people: between the columns, and free of torch.

@@ -73,3 +73,9 @@ def log_score_run(folder, dataset, losses_TMN, *, model="net", updates=UPDATES, 
         (scores / "manifest.json").write_text(json.dumps(whole))
         tracking.log_folder(run_id, scores, "scores")
     return run_id
+
+
+def noisy_losses(trials, count, noise, seed=0):
+    """(trials, count) losses of a common part and, so many times as large, noise of each trial."""
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=count) + noise * rng.normal(size=(trials, count))).astype(np.float32)

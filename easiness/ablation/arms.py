@@ -21,8 +21,9 @@ from easiness.datasets import Dataset
 from easiness.recipes import Recipe
 from easiness.scores import easiness
 from easiness.selection import Step, Strategy, check_classes, draw_removed, removal_count, stepwise_plan
-from easiness.tracked_trials import Job, SharedData, TrackedTrial, names_with_model, tracked_jobs
+from easiness.tracked_trials import SharedData, TrackedTrial, names_with_model, tracked_jobs
 from easiness.training import updates_per_epoch
+from easiness.trial_log import Job
 
 STEPWISE = "stepwise"
 STEP = 0.1  # share of the original size that goes at a time

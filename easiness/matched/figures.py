@@ -10,7 +10,7 @@ from easiness.figures.lettering import file_name
 from easiness.matched.results import MatchingResults
 from easiness.matching.resampling import KINDS
 from easiness.matching.sides import SCOPES
-from easiness.scores import TARGET_RELIABILITY
+from easiness.split_half import TARGET_RELIABILITY
 
 # Half-width in standard deviations of the band around the chance line.
 _BAND = 1.96

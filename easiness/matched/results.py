@@ -17,7 +17,8 @@ from easiness.matching.disagreement import disagreement, noise_limit
 from easiness.matching.pairs import match_external, match_moments, match_pairs, moment_overlaps
 from easiness.matching.resampling import KINDS
 from easiness.matching.sides import SCOPES, MatchOptions, ScoredModel
-from easiness.scores import ReliabilityCurve, easiness, reliability_curve
+from easiness.scores import easiness
+from easiness.split_half import ReliabilityCurve, reliability_curve
 
 # Examples of each pair in the table of disagreement.
 DISAGREEING = 100

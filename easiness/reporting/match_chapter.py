@@ -10,7 +10,7 @@ from easiness.matched.results import MatchingResults, at_last_moment
 from easiness.reporting.blocks import Block, Chart, Heading, Picture, Table, Text
 from easiness.reporting.claims import span
 from easiness.reporting.sources import MatchSource
-from easiness.scores import ReliabilityCurve
+from easiness.split_half import ReliabilityCurve
 
 _RATES = (
     "The matching rate is the share of a set that another set holds, too. Some of it is luck: "
