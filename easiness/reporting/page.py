@@ -148,8 +148,8 @@ def _beside(block: Picture) -> str:
 def _verdict(verdict: Verdict) -> str:
     name, mark = _MARKS[verdict.verdict]
     return (
-        f'<li class="{name}"><strong>{html.escape(verdict.claim)}</strong> <span class="badge">{mark} '
-        f'{verdict.verdict}</span> <span class="place">{html.escape(verdict.place)}</span>'
+        f'<li class="{name}"><strong>{html.escape(verdict.claim)}</strong> <span class="judged"><span class="badge">'
+        f'{mark} {verdict.verdict}</span> <span class="place">{html.escape(verdict.place)}</span></span>'
         f"<p>{html.escape(verdict.number[:1].upper() + verdict.number[1:])}.</p>"
         f'<details class="rule"><summary>the rule</summary>{html.escape(verdict.rule)}</details></li>'
     )

@@ -55,6 +55,7 @@ details.fold { border-top: 1px solid var(--line); }
 .verdicts li.fails { border-color: var(--bad); border-left-style: double; }
 .verdicts li.unknown { border-left-style: dotted; }
 .verdicts strong { margin-right: .4rem; }
+.judged { white-space: nowrap; }
 .badge { display: inline-block; font-size: .8rem; font-weight: 600; border: 1.5px solid; border-radius: 99px;
   padding: 0 .6rem; color: var(--open); white-space: nowrap; }
 .holds .badge { color: var(--good); }
