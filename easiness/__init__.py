@@ -8,12 +8,16 @@ over trials (lower = easier); `easiest` and `hardest` cut the sets; `overlap` co
 it back from a tracking server, by run id.
 """
 
+from typing import TYPE_CHECKING
+
 from easiness.datasets import Dataset, open_dataset
 from easiness.recipes import Recipe, make_recipe
 from easiness.scores import easiness, rank_correlation
 from easiness.sets import chance, easiest, hardest, overlap
 from easiness.split_half import reliability
-from easiness.tracking import Scores, load_scores
+
+if TYPE_CHECKING:
+    from easiness.tracking import Scores, load_scores
 
 __all__ = [
     "Dataset",
@@ -30,3 +34,12 @@ __all__ = [
     "rank_correlation",
     "reliability",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # MLflow takes two seconds to import, and the workers that train do without it.
+    if name in ("Scores", "load_scores"):
+        from easiness import tracking
+
+        return getattr(tracking, name)
+    raise AttributeError(f"module 'easiness' has no attribute {name!r}")

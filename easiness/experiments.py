@@ -11,6 +11,7 @@ from easiness.commandline import caller_path, command
 from easiness.datasets import Dataset, open_dataset
 from easiness.datasets.kept import kept_rows, read_kept
 from easiness.distributed import joined
+from easiness.engines import choose_engine, prepare_workers
 from easiness.engines.together import help_training
 from easiness.loaders import choose_loader
 from easiness.recipes import LOADERS, Recipe, make_recipe
@@ -139,8 +140,15 @@ class Experiment:
         )
 
 
-def open_experiment(setup: Setup) -> Experiment:
+def open_experiment(setup: Setup, *, many: bool = False) -> Experiment:
     """Check the options, open the data, and try the model on an image of that size.
+
+    Parameters
+    ----------
+    setup : Setup
+        The options.
+    many : bool
+        Whether several trials will be run, so that their workers can start while the data are read.
 
     Raises
     ------
@@ -154,6 +162,8 @@ def open_experiment(setup: Setup) -> Experiment:
     recipe = make_recipe(setup.dataset, setup.model, **chosen)
     # The machine that starts the trials of a cluster needs no GPU itself.
     device = choose_device(setup.device, elsewhere=setup.engine == "ray")
+    if many and choose_engine(setup.engine, device, recipe.trials) == "processes":
+        prepare_workers()
     root = None if setup.data is None else caller_path(setup.data)
     common = {"seed": recipe.seed, "skip_bad": setup.skip_bad, "verify": setup.verify}
     train = open_dataset(setup.dataset, root, split="train", limit=setup.limit, **common)

@@ -67,7 +67,7 @@ def ablate(
         raise ValueError(
             f"score_pass is {setup.score_pass!r}, and every arm here has other examples: leave it to score"
         )
-    experiment = open_experiment(setup)
+    experiment = open_experiment(setup, many=True)
     plan = Plan(
         tuple(dict.fromkeys(strategies)),
         tuple(ratios),

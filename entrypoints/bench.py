@@ -172,9 +172,9 @@ BENCHES: dict[str, Callable[[Task], Outcome]] = {
 
 
 def _medians(measured: object, name: str = "") -> list[tuple[str, float]]:
-    """Every median and single number, by its path."""
+    """Every median and single number, by its path; without commas, which MLflow does not take in a name."""
     if isinstance(measured, dict) and "median" in measured:
-        return [(name, measured["median"])]
+        return [(name.replace(",", ""), measured["median"])]
     if isinstance(measured, dict):
         return [pair for key, value in measured.items() for pair in _medians(value, f"{name}/{key}".lstrip("/"))]
     if isinstance(measured, (int, float)):

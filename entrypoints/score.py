@@ -34,7 +34,7 @@ def score(setup: Setup, moment: int | None = None, fraction: float = 0.1, per_cl
     per_class : bool
         Take that share of every class, instead of the whole.
     """
-    experiment = open_experiment(setup)
+    experiment = open_experiment(setup, many=True)
     recipe, train = experiment.recipe, experiment.train
     updates = scored_updates(recipe, len(train))
     moment = updates[-1] if moment is None else moment

@@ -169,6 +169,13 @@ def test_the_entry_point_logs_a_json_and_figures(store, capsys):
     assert f"run id     {run.info.run_id}" in capsys.readouterr().out
 
 
+def test_the_scoring_is_logged_beside_its_contestants(store):
+    bench(what="score", model="wide_resnet_10_1", repeats=1, limit=20, trials=1)
+    (run,) = mlflow.MlflowClient().search_runs(["0"], "tags.`easiness.kind` = 'bench'")
+    names = {name.removeprefix("score/times_ours/") for name in run.data.metrics if "times_ours" in name}
+    assert names == {"plain loop", "plain loop resident"}  # MLflow refuses a comma
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -2,6 +2,9 @@
 
 import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,6 +78,30 @@ def test_a_killed_worker_process_is_said_and_its_epochs_are_kept(tmp_path, monke
     news, _ = run([task], "processes")
     assert is_done(task.folder)
     assert [progress.images for progress in news if progress.resumed] == [21 + 9 + 21]
+
+
+# As one writes a script: no `if __name__ == "__main__"`, which other pools of processes ask for.
+PROGRAM = """
+import sys
+from pathlib import Path
+from tests.test_engines import run, tasks_of
+
+print("here")
+tasks = tasks_of(Path(sys.argv[1]), "script", epochs=1)
+print(*sorted(run(tasks, "processes")[1]))
+print("mlflow" in sys.modules)
+"""
+
+
+def test_workers_leave_the_program_alone(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run(
+        [sys.executable, program, tmp_path], cwd=root, env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["here", "0", "1", "False"], done.stderr
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,13 @@ import multiprocessing
 import os
 import resource
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -124,10 +127,36 @@ def _run(answer: Connection, recipe: Recipe, count: int, processes: int) -> None
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[: processes * recipe.threads])
     data = noise(count, recipe.resolution, 10)
-    started = time.perf_counter()
-    score_untracked(recipe, data, torch.device("cpu"), "processes" if processes > 1 else "inline")
-    seconds = time.perf_counter() - started
-    # The greatest worker stands for all: they do the same. Kibibytes, but bytes on macOS.
-    own, worker = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    unit = 1 if sys.platform == "darwin" else 1024
-    answer.send((seconds, (own + (processes * worker if processes > 1 else 0)) * unit / 2**30))
+    with _watched_workers() as kib_by_worker:
+        started = time.perf_counter()
+        score_untracked(recipe, data, torch.device("cpu"), "processes" if processes > 1 else "inline")
+        seconds = time.perf_counter() - started
+    # Kibibytes, but bytes on macOS.
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+    answer.send((seconds, (own + sum(kib_by_worker.values())) / 2**20))
+
+
+@contextmanager
+def _watched_workers() -> Iterator[dict[int, int]]:
+    """Look at the workers of this process all the while; the greatest resident memory of each so far, in KiB, by pid.
+
+    The system adds up children alone, and workers are children of the server that forks them. Other systems than Linux
+    do not say, and none is counted there.
+    """
+    peaks: dict[int, int] = {}
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.05):
+            for worker in multiprocessing.active_children():
+                with suppress(OSError, IndexError):
+                    status = Path(f"/proc/{worker.pid}/status").read_text()
+                    peaks[worker.pid] = int(status.split("VmHWM:")[1].split()[0])
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield peaks
+    finally:
+        over.set()
+        watcher.join()

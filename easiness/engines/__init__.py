@@ -6,13 +6,13 @@ import torch
 
 from easiness.distributed import current_ranks
 from easiness.engines.inline import run_inline
-from easiness.engines.processes import run_in_processes
+from easiness.engines.processes import prepare_workers, run_in_processes
 from easiness.engines.together import run_together
 from easiness.trials import Progress, TrialTask, measure_jointly
 
 ENGINES = ("auto", "processes", "inline", "ray")
 
-__all__ = ["ENGINES", "choose_engine", "run_trials"]
+__all__ = ["ENGINES", "choose_engine", "prepare_workers", "run_trials"]
 
 
 def choose_engine(engine: str, device: torch.device, tasks: int) -> str:

@@ -3,14 +3,29 @@
 import multiprocessing
 import os
 import queue
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
+from types import ModuleType
 
 import torch
 
 from easiness.engines.errors import picklable
 from easiness.trials import Progress, TrialTask, run_trial
+
+# Workers are forked from a server that has imported all they need, once, and never computes: a process with threads of
+# torch would hand these on in whatever state they are.
+_CONTEXT = multiprocessing.get_context("forkserver")
+
+
+def prepare_workers() -> None:
+    """Begin to start the server of the workers, in the background, while this process has other things to do."""
+    _CONTEXT.set_forkserver_preload([__name__])
+    with _no_program():
+        forkserver.ensure_running()
 
 
 def worker_devices(device: torch.device, tasks: int, threads: int) -> list[torch.device]:
@@ -38,20 +53,20 @@ def run_in_processes(
     finished: Callable[[TrialTask], None],
 ) -> None:
     """Run trials in worker processes; see `easiness.engines.run_trials`."""
-    # A spawned process starts clean; a forked one would inherit torch's threads in whatever state they are.
-    context = multiprocessing.get_context("spawn")
-    waiting, news = context.Queue(), context.Queue()
+    prepare_workers()
+    waiting, news = _CONTEXT.Queue(), _CONTEXT.Queue()
     for task in tasks:
         waiting.put(task)
     by_name = {task.name: task for task in tasks}
     workers = [
-        context.Process(target=_work, args=(waiting, news, worker_device), daemon=True)
+        _CONTEXT.Process(target=_work, args=(waiting, news, worker_device, dict(os.environ)), daemon=True)
         for worker_device in worker_devices(device, len(tasks), max(task.recipe.threads for task in tasks))
     ]
     for _ in workers:
         waiting.put(None)
-    for worker in workers:
-        worker.start()
+    with _no_program():
+        for worker in workers:
+            worker.start()
     try:
         while by_name:
             try:
@@ -75,6 +90,17 @@ def run_in_processes(
             channel.cancel_join_thread()
 
 
+@contextmanager
+def _no_program() -> Iterator[None]:
+    """Hide the program that runs: each worker would run its file again, for nothing, before it begins."""
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
+
+
 def _check_alive(workers: list[multiprocessing.Process]) -> None:
     fallen = [worker for worker in workers if worker.exitcode not in (None, 0)]
     if fallen:
@@ -85,7 +111,10 @@ def _check_alive(workers: list[multiprocessing.Process]) -> None:
         )
 
 
-def _work(waiting: multiprocessing.Queue, news: multiprocessing.Queue, device: torch.device) -> None:
+def _work(
+    waiting: multiprocessing.Queue, news: multiprocessing.Queue, device: torch.device, environment: dict[str, str]
+) -> None:
+    os.environ.update(environment)  # the server has that of its start
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
         while (task := waiting.get()) is not None:
