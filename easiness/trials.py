@@ -245,21 +245,24 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
         scored = sum(not _weights(task, update).exists() for update in measured)
         images = len(metrics) * (train_loader.count + val_loader.count) + scored * train_loader.count
         report(Progress(task.name, images, resumed=True))
+    scoring_seconds = metrics[-1]["scoring_seconds"] if metrics else 0.0
     moments = train(model, optimizer, train_loader, recipe, seeds, first_epoch=len(metrics), steps=steps, ranks=ranks)
     for moment in moments:
+        started = time.perf_counter()
         if moment.scored and task.joint:
-            if not ranks.leads:
-                continue
-            weights = _weights(task, moment.update)
-            weights.parent.mkdir(exist_ok=True)
-            _replace(weights, lambda path: torch.save(model.state_dict(), path))
+            if ranks.leads:
+                weights = _weights(task, moment.update)
+                weights.parent.mkdir(exist_ok=True)
+                _replace(weights, lambda path: torch.save(model.state_dict(), path))
         elif moment.scored:
             measurements = _measure(model, train_loader, moment, steps, ranks)
             if ranks.leads:
                 _save_measurements(task.folder, moment.update, measurements)
         if moment.ends_epoch:
             validation = _measure(model, val_loader, moment, steps, ranks)
-            metrics.append(_epoch_metrics(moment, validation, metrics))
+        scoring_seconds += time.perf_counter() - started
+        if moment.ends_epoch:
+            metrics.append(_epoch_metrics(moment, validation, metrics) | {"scoring_seconds": scoring_seconds})
             report(Progress(task.name, 0, metrics[-1]))
             if ranks.leads and moment.epoch < recipe.epochs:
                 state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "metrics": metrics}

@@ -82,12 +82,13 @@ def test_two_processes_give_the_losses_of_one(tmp_path):
     assert int(done.stdout) == sum(progress.images for progress in news), "the first process counts every image"
 
 
-@pytest.mark.parametrize("rate", ["0.05", "1e30"])
-def test_score_under_torchrun_is_logged_once(store, tmp_path, rate):
+@pytest.mark.parametrize(("rate", "score_pass"), [("0.05", "each"), ("0.05", "joint"), ("1e30", "each")])
+def test_score_under_torchrun_is_logged_once(store, tmp_path, rate, score_pass):
     import mlflow
 
     words = [f"--model={STILL}", "--trials=1", "--epochs=1", "--limit=40", "--limit_val=20", f"--learning_rate={rate}"]
-    done = torchrun("-m", "entrypoints.score", *words, "--log_models=none", cwd=tmp_path)
+    words += [f"--score_pass={score_pass}", "--log_models=none"]
+    done = torchrun("-m", "entrypoints.score", *words, cwd=tmp_path)
     (run,) = mlflow.MlflowClient().search_runs(["0"], "tags.`easiness.kind` = 'score'")
     if rate == "1e30":
         assert done.returncode != 0
