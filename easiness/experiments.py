@@ -122,11 +122,12 @@ class Experiment:
         """What the UI calls it."""
         return f"{self.recipe.model} on {self.recipe.dataset}"
 
-    def describe(self) -> str:
-        """One line for a person: which data, how many, how trained."""
+    def describe(self, trials: str | None = None) -> str:
+        """One line for a person: which data, how many, which trials (all, if not said), how trained."""
         recipe = self.recipe
+        trials = f"{recipe.trials} trials" if trials is None else trials
         return (
-            f"{self.describe_data()}; {recipe.trials} trials of {recipe.epochs} epochs, batch {recipe.batch_size}, "
+            f"{self.describe_data()}; {trials} of {recipe.epochs} epochs, batch {recipe.batch_size}, "
             f"learning rate {recipe.learning_rate:g}, on {self.device}"
         )
 

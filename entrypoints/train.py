@@ -21,7 +21,7 @@ def train(setup: Setup, trial: int = 0) -> None:
     if trial < 0:
         raise ValueError(f"trial is {trial}, and must be at least 0")
     experiment = open_experiment(setup)
-    print(experiment.describe())
+    print(experiment.describe(f"one trial, number {trial},"))
     with tracking.tracked_run("train", f"train {experiment.name}, trial {trial}") as run_id:
         log_experiment(run_id, experiment)
         (done,) = tracked_trials(
