@@ -105,3 +105,5 @@ exec 9>&-
 
 export PATH="$PWD/.venv/bin:$PATH"
 unset PYTHONPATH PYTHONHOME
+# Neither of them is to write into the home folder, or to report its use.
+export MLFLOW_DISABLE_TELEMETRY="${MLFLOW_DISABLE_TELEMETRY:-true}" MPLCONFIGDIR="${MPLCONFIGDIR:-$PWD/.easiness/matplotlib}"

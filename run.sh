@@ -9,6 +9,8 @@ cd "$(dirname "$(readlink -f "$0")")"
 # mlflow and the entry points leave their temporary files here, not in the system's folder.
 export TMPDIR="$PWD/.easiness/tmp"
 mkdir -p "$TMPDIR"
+# But Ray, whose sockets would have longer paths there than the system allows.
+export RAY_TMPDIR="${RAY_TMPDIR:-/tmp}"
 # The store is this checkout's own wherever the command is typed, and exists before several processes open it at once:
 # tables that two of them create at the same time are broken for good.
 export MLFLOW_TRACKING_URI="${MLFLOW_TRACKING_URI:-sqlite:///$PWD/mlflow.db}"
@@ -23,15 +25,18 @@ export MLFLOW_HTTP_REQUEST_TIMEOUT="${MLFLOW_HTTP_REQUEST_TIMEOUT:-20}"
 export MLFLOW_HTTP_REQUEST_MAX_RETRIES="${MLFLOW_HTTP_REQUEST_MAX_RETRIES:-2}"
 case "$MLFLOW_TRACKING_URI" in
 http*)
-    # mlflow itself would print a page of traceback. Any answer will do; whether it lets us in is found out later.
+    # mlflow itself would print a page of traceback. That someone listens will do; whether it lets us in is found out later.
     python - "$MLFLOW_TRACKING_URI" <<'END' || exit 1
-import sys, urllib.error, urllib.request
+import socket, sys, urllib.parse, urllib.request
+parts = urllib.parse.urlsplit(sys.argv[1])
+address = parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
+if parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(parts.hostname):
+    sys.exit()
 try:
-    urllib.request.urlopen(sys.argv[1].rstrip("/") + "/health", timeout=20)
-except urllib.error.HTTPError:
-    pass
+    socket.create_connection(address, timeout=20).close()
 except OSError as error:
-    sys.exit(f"error: the tracking server {sys.argv[1]} does not answer ({error}); start it, or set MLFLOW_TRACKING_URI")
+    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    sys.exit(f"error: the tracking server {shown} does not answer ({error}); start it, or set MLFLOW_TRACKING_URI")
 END
     ;;
 esac

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import inspect
 import os
+import signal
 import sys
 import traceback
 import types
@@ -36,6 +37,8 @@ def command(function: Callable[..., None]) -> None:
         Its parameters are keywords with defaults.
     """
     debug = False
+    # What a scheduler or a container sends before it kills: runs are to be closed then, as for Ctrl-C.
+    before = signal.signal(signal.SIGTERM, _stop)
     try:
         words, options = _read_words(function.__doc__)
         debug = _parse("debug", options.pop("debug", "false"), bool)
@@ -51,6 +54,12 @@ def command(function: Callable[..., None]) -> None:
             traceback.print_exc()
         print(f"error: {_one_line(error)}", file=sys.stderr)
         sys.exit(FAILURE)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _read_words(documentation: str | None) -> tuple[tuple[str, ...], dict[str, str]]:

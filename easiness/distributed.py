@@ -3,7 +3,8 @@
 Every process holds the network and computes its part of each batch. Gradients are weighted by the size of the part and
 summed, so that they are those of the whole batch. Batch normalization takes mean and variance over the whole batch,
 too: statistics of a part are another, noisier network, whose easiness could not be compared. What remains is the order
-in which floating point numbers are added.
+in which floating point numbers are added and, in networks that drop units at random, which ones: each process draws for
+its own part.
 """
 
 import os

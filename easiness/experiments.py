@@ -15,6 +15,7 @@ from easiness.engines import choose_engine, prepare_workers
 from easiness.engines.together import help_training
 from easiness.loaders import choose_loader
 from easiness.recipes import LOADERS, Recipe, make_recipe
+from easiness.steps import settle_precision
 from easiness.tracking import DataDescription
 from easiness.training import scored_updates
 
@@ -175,7 +176,8 @@ def open_experiment(setup: Setup, *, many: bool = False) -> Experiment:
     if setup.loader not in ("auto", *LOADERS):
         raise ValueError(f"loader is {setup.loader!r}, and must be one of auto, {', '.join(LOADERS)}")
     loader, why_loader = choose_loader(setup.loader, recipe, train, val)
-    recipe = replace(recipe, loader=loader)
+    # What `auto` comes to decides the numbers, so it belongs to the names by which trials are known.
+    recipe = replace(recipe, loader=loader, precision=settle_precision(recipe.precision, device))
     scored_updates(recipe, len(train))
     build_model(recipe.model, train.num_classes, image_size=recipe.resolution, seed=0)
     return Experiment(recipe, train, val, device, setup, why_loader)

@@ -121,6 +121,7 @@ def pack(
     *,
     workers: int | None = None,
     skip_bad: bool = False,
+    keep: np.ndarray | None = None,
 ) -> Packed:
     """Pack the images of one split, or do nothing where that was done before.
 
@@ -142,6 +143,9 @@ def pack(
         Threads that decode; one for each core if not given.
     skip_bad : bool
         Leave out files that are no readable images, instead of stopping at the first.
+    keep : numpy.ndarray, optional
+        Example ids of the images to pack, as all of them have them where they are packed without it; the packed ones
+        are numbered anew.
 
     Returns
     -------
@@ -150,18 +154,20 @@ def pack(
     Raises
     ------
     ValueError
-        A file that is no readable image, or a class without one.
+        A file that is no readable image, a class without one, or an id that no image has.
     OSError
         The disk is full, or a file cannot be read.
     """
     settings = asdict(options) | {"skip_bad": skip_bad}
+    if keep is not None:
+        settings["keep"] = hashlib.sha256(np.sort(keep).tobytes()).hexdigest()
     origin = _origin(root, files_of, settings)
     manifest = _up_to_date(target, origin)
     if manifest is not None:
         return Packed(target, manifest, 0.0)
     started = time.perf_counter()
     found, written = _write_images(
-        root, files_of, target, options, workers or len(os.sched_getaffinity(0)), skip_bad=skip_bad
+        root, files_of, target, options, workers or len(os.sched_getaffinity(0)), skip_bad=skip_bad, keep=keep
     )
     manifest = Manifest(
         split=split,
@@ -181,12 +187,20 @@ def pack(
 
 
 def _write_images(
-    root: Path, files_of: dict[str, list[str]], target: Path, options: PackOptions, workers: int, *, skip_bad: bool
+    root: Path,
+    files_of: dict[str, list[str]],
+    target: Path,
+    options: PackOptions,
+    workers: int,
+    *,
+    skip_bad: bool,
+    keep: np.ndarray | None,
 ) -> tuple[ImageFolder, WrittenBeton]:
     paths = [path for files in files_of.values() for path in files]
     sources = [os.path.relpath(path, root).replace(os.sep, "/") for path in paths]
     labels = np.repeat(np.arange(len(files_of)), [len(files) for files in files_of.values()])
     digests, kept, skipped = [], [], []
+    wanted, readable = None if keep is None else set(keep.tolist()), 0
     try:
         with (
             BetonWriter(target, len(paths), options.page_size()) as writer,
@@ -202,11 +216,18 @@ def _write_images(
                             "skip_bad=true"
                         )
                 else:
-                    writer.add(image, int(labels[row]))
-                    digests.append(hashlib.blake2b(image.data, digest_size=DIGEST_SIZE).digest())
-                    kept.append(row)
+                    if wanted is None or readable in wanted:
+                        writer.add(image, int(labels[row]))
+                        digests.append(hashlib.blake2b(image.data, digest_size=DIGEST_SIZE).digest())
+                        kept.append(row)
+                    readable += 1
                 bar.set_postfix_str(f"{writer.bytes_written / 2**20:,.0f} MiB", refresh=False)
                 bar.update()
+            if wanted is not None and (absent := sorted(wanted.difference(range(readable)))):
+                raise ValueError(
+                    f"{len(absent)} of {len(wanted)} ids to keep are of no image in {root}, whose {readable} have 0 to "
+                    f"{readable - 1}; the first is {absent[0]}. Take the source that the scored data were packed from"
+                )
             _refuse_empty_classes(np.bincount(labels[kept], minlength=len(files_of)), tuple(files_of), root)
             # A manifest of what was there before must not meet the new file, should we be killed in between.
             manifest_path(target).unlink(missing_ok=True)

@@ -7,9 +7,10 @@ is for a machine without a GPU, `full` is the paper's own size.
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 
-from easiness.recipes import make_recipe
+from easiness.recipes import Recipe, make_recipe
 
 SCALES = ("tiny", "small", "full")
 ENTRIES = ("score", "match", "ablate")
@@ -41,9 +42,24 @@ class PaperRun:
     options: dict[str, object]
     needs: tuple[str, ...] = field(default=())
 
-    def digest(self) -> str:
-        """Name by which a finished run is found again."""
-        content = {"name": self.name, "entry": self.entry, "options": self.options, "needs": self.needs}
+    def digest(self, made_from: Sequence[str], place: str | None, seed: int) -> str:
+        """Name by which a finished run is found again: what it does, with which recipe, from what.
+
+        Parameters
+        ----------
+        made_from : sequence of str
+            Run ids of `needs`.
+        place : str or None
+            Where its data are.
+        seed : int
+            Seed from which all others are spawned.
+        """
+        content = {"name": self.name, "entry": self.entry, "options": self.options, "needs": list(made_from)}
+        content |= {"place": place, "seed": seed}
+        if self.entry != "match":
+            own = {each.name for each in fields(Recipe)} - {"model", "dataset"}
+            chosen = {name: value for name, value in self.options.items() if name in own}
+            content["recipe"] = make_recipe(self.options["dataset"], self.options["model"], **chosen).digest()
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def command(self) -> str:

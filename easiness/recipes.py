@@ -6,8 +6,10 @@ A variant calls the base and replaces fields; nothing is ever changed in place.
 import dataclasses
 import difflib
 import hashlib
+import importlib.util
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 # Part of every digest: raise it when the same recipe starts to give other numbers, so that no old trial is taken for a
 # new one.
@@ -134,12 +136,14 @@ class Recipe:
         del fields["trials"]
         if self.loader == "resident":  # trials from before there was a choice keep their names
             del fields["loader"]
-        if self.precision == "auto":
+        if self.precision == "float32":
             del fields["precision"]
         return _sha256(fields)
 
     def trial_digest(self, trial: int, fingerprints: tuple[str, ...]) -> str:
         """Name by which a trial is known: its recipe, its number and the fingerprints of its data.
+
+        For a model of the user's own, the file that holds it, too; not what that file imports.
 
         Parameters
         ----------
@@ -148,7 +152,10 @@ class Recipe:
         fingerprints : tuple of str
             Of the training set and of the validation set.
         """
-        return _sha256({"recipe": self.digest(), "trial": trial, "data": list(fingerprints)})
+        content = {"recipe": self.digest(), "trial": trial, "data": list(fingerprints)}
+        if ":" in self.model:  # the user's own: what is edited is another network
+            content["source"] = _source_digest(self.model.partition(":")[0])
+        return _sha256(content)
 
     def learning_rate_at(self, update: int, updates_per_epoch: int) -> float:
         """Rate of the update that is number `update` from 0: divided by ten after every milestone passed.
@@ -176,6 +183,15 @@ def recipe_from(settings: dict[str, object]) -> Recipe:
         return Recipe(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
     except TypeError as error:
         raise ValueError(f"these are no settings of this version's recipes ({error})") from None
+
+
+def _source_digest(module: str) -> str | None:
+    """SHA-256 of the file of a module; None where there is none, which building the model will say."""
+    try:
+        spec = importlib.util.find_spec(module)
+        return None if spec is None else hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
+    except (ImportError, ValueError, OSError, TypeError):
+        return None
 
 
 def _sha256(content: dict[str, object]) -> str:

@@ -50,6 +50,9 @@ def make_steps(model: nn.Module, device: torch.device, precision: str, *, captur
         where they lie: weights may change in place, and another trial may use the same steps. What `logits` gives lives
         until the next call.
     """
+    if device.type == "cuda" and precision == "float32":
+        # cuDNN's default for convolutions is TF32, whose products have ten bits.
+        torch.backends.cudnn.conv.fp32_precision = "ieee"
 
     def logits(images_BCHW: torch.Tensor) -> torch.Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):

@@ -15,6 +15,7 @@ import torch
 from easiness import tracking
 from easiness.datasets import Dataset
 from easiness.engines import choose_engine, run_trials
+from easiness.host import HOST, is_alive
 from easiness.loaders import Staged, restage, stage
 from easiness.progress import TrialDisplay
 from easiness.recipes import Recipe
@@ -194,6 +195,8 @@ def tracked_jobs(
     """
     if score_pass not in SCORE_PASSES:
         raise ValueError(f"score_pass is {score_pass!r}, and must be one of {', '.join(SCORE_PASSES)}")
+    if score_pass == "joint" and device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("score_pass is 'joint', which scores in this process, and torch finds no GPU here; use each")
     fingerprints = [data.fingerprints(job.rows) for job in jobs]
     digests = [job.recipe.trial_digest(job.trial, own) for job, own in zip(jobs, fingerprints, strict=True)]
     found = {}
@@ -209,7 +212,6 @@ def tracked_jobs(
         busy = [name for name, each in waiting.items() if in_use(each.folder)]
         if busy:
             raise ValueError(f"{busy[0]} of this recipe is running in another process; wait for it")
-        tracking.close_cut_off(run_id, [each.digest for each in waiting.values()])
         engine = choose_engine(engine, device, len(waiting))
         images = {
             name: work_in_trial(job.recipe, len(data.train) if job.rows is None else len(job.rows), len(data.val))
@@ -242,18 +244,9 @@ def tracked_jobs(
 def _work_folder() -> Iterator[Path]:
     """Make a folder for staged images, and remove those of processes that were killed."""
     WORK.mkdir(exist_ok=True)
-    for left_behind in WORK.glob("staged-*"):
-        if not _alive(int(left_behind.name.split("-")[1])):
+    prefix = f"staged-{HOST}-"
+    for left_behind in WORK.glob(f"{prefix}*-*"):
+        if not is_alive(int(left_behind.name.removeprefix(prefix).split("-")[0])):
             shutil.rmtree(left_behind, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=WORK, prefix=f"staged-{os.getpid()}-") as folder:
+    with tempfile.TemporaryDirectory(dir=WORK, prefix=f"{prefix}{os.getpid()}-") as folder:
         yield Path(folder)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -145,7 +145,8 @@ def train(
     for epoch in range(first_epoch, recipe.epochs):
         model.train()
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(epoch_seed(seeds.noise, epoch))
+            # Each process draws for its own part; the same draws would drop the same units of every part.
+            torch.manual_seed(epoch_seed(seeds.noise, epoch) + ranks.rank)
             loss_sum = torch.zeros((), dtype=torch.float64, device=device)
             images, seconds, started = 0, 0.0, time.perf_counter()
             for batch in loader.train_batches(epoch, seeds):

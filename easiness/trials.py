@@ -245,7 +245,7 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
         scored = sum(not _weights(task, update).exists() for update in measured)
         images = len(metrics) * (train_loader.count + val_loader.count) + scored * train_loader.count
         report(Progress(task.name, images, resumed=True))
-    scoring_seconds = metrics[-1]["scoring_seconds"] if metrics else 0.0
+    scoring_seconds = metrics[-1].get("scoring_seconds", 0.0) if metrics else 0.0
     moments = train(model, optimizer, train_loader, recipe, seeds, first_epoch=len(metrics), steps=steps, ranks=ranks)
     for moment in moments:
         started = time.perf_counter()

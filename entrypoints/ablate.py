@@ -2,10 +2,12 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from easiness import tracking
 from easiness.ablation.arms import FinishedArm, Plan, Scoring, run_ablation
@@ -21,6 +23,7 @@ from easiness.ablation.tables import (
 from easiness.datasets.kept import write_kept
 from easiness.experiments import Experiment, Setup, log_experiment, open_experiment, training_command
 from easiness.recipes import recipe_from
+from easiness.steps import settle_precision
 from easiness.tracking import Scores, load_scores
 
 
@@ -83,7 +86,7 @@ def ablate(
     with tracking.tracked_run("ablate", f"ablate {experiment.name}") as run_id:
         log_experiment(run_id, experiment)
         found = find_scores(run_id, scores, experiment)
-        easiness_N, scoring = choose_moment(found, score_moment)
+        easiness_N, scoring = choose_moment(found, score_moment, experiment.device)
         tracking.set_tags(run_id, {"easiness.scores": found.run_id})
         print(f"easiness after {scoring.moment} updates, from score run {found.run_id}")
         finished = run_ablation(
@@ -137,10 +140,10 @@ def describe(experiment: Experiment, plan: Plan) -> str:
     """One line for a person: which data, what is removed, how each arm is trained."""
     recipe = experiment.recipe
     ratios = ", ".join(f"{100 * ratio:g}" for ratio in plan.removing_ratios)
+    length = f"as many updates as {recipe.epochs} epochs have" if plan.equal_updates else f"{recipe.epochs} epochs"
     return (
         f"{experiment.describe_data()}; removing {ratios} % by {', '.join(plan.strategies)}, {plan.seeds} seeds each; "
-        f"every arm {recipe.epochs} epochs, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}, on "
-        f"{experiment.device}"
+        f"every arm {length}, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}, on {experiment.device}"
     )
 
 
@@ -169,7 +172,7 @@ def find_scores(run_id: str, scores: str | None, experiment: Experiment) -> Scor
     return found
 
 
-def choose_moment(scores: Scores, moment: int | None) -> tuple[np.ndarray, Scoring]:
+def choose_moment(scores: Scores, moment: int | None, device: torch.device) -> tuple[np.ndarray, Scoring]:
     """Easiness after so many updates (lower = easier), and how it was scored."""
     moment = scores.manifest["moment"] if moment is None else moment
     updates = scores.updates.tolist()
@@ -179,6 +182,8 @@ def choose_moment(scores: Scores, moment: int | None) -> tuple[np.ndarray, Scori
             "updates"
         )
     recipe = recipe_from(scores.manifest["recipe"])
+    # Runs from before a recipe said which precision it came to were scored in that of the device.
+    recipe = replace(recipe, precision=settle_precision(recipe.precision, device))
     return scores.trajectory[updates.index(moment)], Scoring(recipe, moment, len(scores.table))
 
 

@@ -44,7 +44,7 @@ def paper(
     everything = paper_runs(scale)
     plan = [run for run in everything if imagenet is not None or "imagenet" not in run.name]
     with tracking.tracked_run("paper", f"paper, {scale}") as run_id:
-        found = _found(run_id, plan, seed)
+        found = _found(run_id, plan, places, seed)
         say_plan(run_id, plan, found, left_out=len(everything) - len(plan))
         if dry_run:
             return
@@ -96,13 +96,15 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
-def _found(run_id: str, plan: list[PaperRun], seed: int) -> dict[str, str]:
+def _found(run_id: str, plan: list[PaperRun], places: dict[str, str | None], seed: int) -> dict[str, str]:
     """Run ids of the finished runs of the plan, by name. What was made of a run that is gone must be made again."""
     known = tracking.runs_with_tag(run_id, TAG)
     found: dict[str, str] = {}
     for run in plan:
-        if _key(run, seed) in known and all(name in found for name in run.needs):
-            found[run.name] = known[_key(run, seed)]
+        if all(name in found for name in run.needs):
+            key = _key(run, found, places, seed)
+            if key in known:
+                found[run.name] = known[key]
     return found
 
 
@@ -123,12 +125,12 @@ def _execute(run_id: str, run: PaperRun, found: dict[str, str], places: dict[str
         else:
             ablate(setup, scores=needed[0], **rest)
     made = tracking.children_of(run_id, ENTRIES)[-1].run_id
-    tracking.set_tags(made, {TAG: _key(run, seed)})
+    tracking.set_tags(made, {TAG: _key(run, found, places, seed)})
     return made
 
 
-def _key(run: PaperRun, seed: int) -> str:
-    return f"{run.digest()}-{seed}"
+def _key(run: PaperRun, found: dict[str, str], places: dict[str, str | None], seed: int) -> str:
+    return run.digest([found[name] for name in run.needs], places.get(run.options.get("dataset")), seed)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from easiness import tracking
 from easiness.commandline import caller_path, command
 from easiness.datasets.imagenet import list_imagenet
+from easiness.datasets.kept import read_kept
 from easiness.packing import PackOptions, pack
 
 
@@ -15,6 +16,7 @@ def prepare(
     skip_bad: bool = False,
     val_fraction: float = 0.2,
     seed: int = 0,
+    keep: str | None = None,
 ) -> None:
     """Pack images for `dataset=imagenet`: every one decoded, checked, turned to RGB, once.
 
@@ -36,6 +38,8 @@ def prepare(
         Share of val where one tree is split.
     seed : int
         Of that split.
+    keep : str, optional
+        List of the training examples to pack, .csv or .npy, as `ablate` writes it; the others are left out.
     """
     for name, value in (("source", source), ("output", output)):
         if not value:
@@ -48,10 +52,20 @@ def prepare(
         split: list_imagenet(root, split, seed=seed, val_fraction=val_fraction, val_labels=labels)
         for split in ("train", "val")
     }
+    kept = None if keep is None else read_kept(caller_path(keep))
     with tracking.tracked_run("prepare", f"prepare {root.name}") as run_id:
         tracking.log_settings(run_id, vars(options) | {"source": source, "output": output})
         for split, files_of in files.items():
-            packed = pack(root, split, files_of, folder / f"{split}.beton", options, workers=workers, skip_bad=skip_bad)
+            packed = pack(
+                root,
+                split,
+                files_of,
+                folder / f"{split}.beton",
+                options,
+                workers=workers,
+                skip_bad=skip_bad,
+                keep=kept if split == "train" else None,
+            )
             for skipped in packed.manifest.skipped:
                 print(f"skipped    {skipped}")
             print(packed.describe())

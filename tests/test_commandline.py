@@ -42,6 +42,29 @@ def one(name, text):
     return getattr(arguments["setup"], name) if hasattr(Setup(), name) else arguments[name]
 
 
+STOPPED = """
+import os, signal, time
+from easiness.commandline import command
+
+def program() -> None:
+    "Be asked to stop."
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    finally:
+        print("closed")
+
+command(program)
+"""
+
+
+def test_a_program_that_is_asked_to_stop_closes_what_it_has_open():
+    done = subprocess.run([sys.executable, "-c", STOPPED], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "closed\n"
+    assert done.stderr.startswith("stopped; finished epochs are kept")
+    assert done.returncode == 1
+
+
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [

@@ -15,7 +15,7 @@ from easiness.engines.errors import picklable
 from easiness.engines.processes import worker_devices
 from easiness.measuring import MEASURES
 from easiness.training import DivergedError
-from easiness.trials import Progress, is_done, load_model, work_in_trial
+from easiness.trials import Progress, is_done, is_trained, load_model, work_in_trial
 from tests import mortal_model
 from tests.tiny_data import tiny_task
 
@@ -181,6 +181,20 @@ def test_ray_gives_the_bits_of_inline_although_a_worker_is_killed(cluster, tmp_p
     assert any(progress.resumed for progress in news) == shared
     # Three epochs of three steps, killed in the fifth: the second epoch, or both, are walked twice.
     assert steps.stat().st_size == 9 + (2 if shared else 5)
+
+
+def test_results_cut_off_on_their_way_do_not_pass_for_a_trained_trial(tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray", reason="needs Ray: pip install 'easiness[ray]'")
+    from easiness.engines.ray import _receive
+
+    task = tiny_task(tmp_path / "t")
+    sent = {"validation/epochs.json": b"[]", "done.json": b"{}", "losses/updates=000003.npy": b"x"}
+    (task.folder / "losses").mkdir(parents=True)
+    (task.folder / "losses" / "updates=000003.npy.part").mkdir()  # so that this one fails
+    monkeypatch.setattr(ray, "get", lambda _: sent)
+    with pytest.raises(IsADirectoryError):
+        _receive(None, task)
+    assert not is_trained(task.folder)
 
 
 def test_what_a_lost_worker_had_counted_is_taken_back():

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "easiness"
 
 # Rooms by floor. A package stands for all of its modules that are not named themselves.
 FLOORS = {
-    "F0": "version recipes randomness datasets crew architectures torchvision_import processor paper_runs",
+    "F0": "version host recipes randomness datasets crew architectures torchvision_import processor paper_runs",
     "F1": "loaders packing",
     "F2": "distributed steps training measuring",
     "F3": "trials engines progress",

@@ -78,6 +78,20 @@ def test_sizes_are_kept_without_a_limit(tree, tmp_path):
     np.testing.assert_array_equal(packed.images.sizes, plain.images.sizes)
 
 
+def test_kept_examples_alone_are_packed(tree, tmp_path):
+    (tree / "train" / "n01" / "1.JPEG").write_bytes(b"no image")
+    everything = run(tree, tmp_path / "all", skip_bad=True).manifest
+    kept = np.array([7, 0, 1])  # ids of what can be read: the broken file has none
+    packed = run(tree, tmp_path / "kept", skip_bad=True, keep=kept)
+    assert packed.manifest.sources == [everything.sources[row] for row in (0, 1, 7)]
+    assert run(tree, tmp_path / "kept", skip_bad=True, keep=kept[::-1]).seconds == 0
+    assert run(tree, tmp_path / "kept", skip_bad=True, keep=kept[:2]).seconds > 0
+    with pytest.raises(ValueError, match=r"1 of 2 ids to keep are of no image in .* have 0 to 8; the first is 9"):
+        run(tree, tmp_path / "wrong", skip_bad=True, keep=np.array([0, 9]))
+    with pytest.raises(ValueError, match="class n02 of .* has no readable image"):
+        run(tree, tmp_path / "wrong", skip_bad=True, keep=np.array([0]))
+
+
 def test_packing_again_gives_the_same_file_and_fingerprint(tree, tmp_path):
     options = PackOptions(mode="proportion")
     first, second = (run(tree, tmp_path / name, options=options, workers=n) for name, n in (("a", 1), ("b", 3)))

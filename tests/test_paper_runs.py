@@ -58,9 +58,26 @@ def test_every_recipe_says_its_command_and_what_the_paper_found(recipe):
 
 
 def test_digests_tell_runs_apart_and_know_them_again():
-    digests = [run.digest() for scale in SCALES for run in paper_runs(scale)]
-    assert len(set(digests)) == len(digests)
-    assert digests == [run.digest() for scale in SCALES for run in paper_runs(scale)]
+    def digests(prefix="a", place="cifar.tar.gz", seed=0):
+        return [
+            run.digest([f"{prefix}-{scale}-{name}" for name in run.needs], place, seed)
+            for scale in SCALES
+            for run in paper_runs(scale)
+        ]
+
+    assert len(set(digests())) == len(digests())
+    assert digests() == digests()
+    for other in ({"place": "elsewhere"}, {"seed": 1}):
+        assert not set(digests()) & set(digests(**other))
+    made = [bool(run.needs) for scale in SCALES for run in paper_runs(scale)]
+    assert [one != two for one, two in zip(digests(), digests("b"), strict=True)] == made
+
+
+def test_a_recipe_that_has_changed_is_another_run(monkeypatch):
+    score, *_ = paper_runs("tiny")
+    before = score.digest([], None, 0)
+    monkeypatch.setattr("easiness.recipes.ALGORITHM", 99)
+    assert score.digest([], None, 0) != before
 
 
 def test_unknown_scale():

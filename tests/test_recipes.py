@@ -1,5 +1,6 @@
 import dataclasses
 import hashlib
+import importlib
 import json
 
 import pytest
@@ -56,9 +57,22 @@ CIFAR10_AS_TEXT = (
 
 
 def test_digest_is_the_same_in_every_process_and_version():
-    assert cifar10().digest() == hashlib.sha256(CIFAR10_AS_TEXT.encode()).hexdigest()
-    whole = {"data": ["a", "b"], "recipe": cifar10().digest(), "trial": 3}
-    assert cifar10().trial_digest(3, ("a", "b")) == hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+    recipe = dataclasses.replace(cifar10(), precision="float32")
+    assert recipe.digest() == hashlib.sha256(CIFAR10_AS_TEXT.encode()).hexdigest()
+    whole = {"data": ["a", "b"], "recipe": recipe.digest(), "trial": 3}
+    assert recipe.trial_digest(3, ("a", "b")) == hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+
+
+def test_another_network_in_the_same_file_is_another_trial(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = cifar10("nets_of_a_user:small")
+    absent = recipe.trial_digest(0, ("a", "b"))
+    (tmp_path / "nets_of_a_user.py").write_text("width = 8")
+    importlib.invalidate_caches()
+    narrow = recipe.trial_digest(0, ("a", "b"))
+    assert narrow == recipe.trial_digest(0, ("a", "b")) != absent
+    (tmp_path / "nets_of_a_user.py").write_text("width = 9")
+    assert recipe.trial_digest(0, ("a", "b")) != narrow
 
 
 def test_trial_digest_moves_with_trial_and_data():

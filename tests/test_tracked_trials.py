@@ -6,6 +6,7 @@ import torch
 from easiness import tracked_trials as room
 from easiness import tracking
 from easiness.datasets import open_dataset
+from easiness.host import HOST
 from easiness.recipes import planted
 from easiness.tracked_trials import WORK, tracked_trials
 from easiness.tracking import TrackingError, read_trials
@@ -150,10 +151,17 @@ def test_unknown_choice_of_models(store, data, recipe):
 
 
 def test_left_behind_images_of_a_killed_process_are_removed(store, data, recipe):
-    dead = WORK / "staged-999999999-x"
+    dead, far = WORK / f"staged-{HOST}-999999999-x", WORK / "staged-another-machine-999999999-x"
     dead.mkdir(parents=True)
+    far.mkdir()
     with room.SharedData(*data) as shared:
         train, val = shared.staged(recipe, None, in_files=True)
         assert not dead.exists()
         assert TrialTask(recipe, 0, train, val, WORK).train.open(CPU).count == 64
-    assert not list(WORK.glob("staged-*"))
+    assert list(WORK.glob("staged-*")) == [far]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_a_joint_pass_needs_the_device_here(store, data, recipe):
+    with pytest.raises(ValueError, match="score_pass is 'joint', which scores in this process, and torch finds no GPU"):
+        run(recipe, data, [0], score_pass="joint", device=torch.device("cuda"))

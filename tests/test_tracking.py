@@ -1,6 +1,10 @@
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -11,6 +15,7 @@ from easiness import tracking
 from easiness.tracking import DataDescription, TrackingError, load_scores
 
 FINGERPRINT = "ab" * 32
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_failed_run_is_marked_failed_and_a_good_one_finished(store):
@@ -66,19 +71,29 @@ def test_trials_are_found_by_digest_the_latest_finished_one(store):
     assert mlflow.MlflowClient().get_run(going).data.tags["mlflow.parentRunId"] == parent
 
 
-def test_cut_off_runs_of_this_machine_alone_are_closed(store, monkeypatch):
+PROGRAM = """
+import os, signal, sys
+from easiness import tracking
+with tracking.tracked_run("main", "m"), tracking.tracked_run("score", "s") as run_id:
+    tracking.start_child(run_id, "trial", "t", {})
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_running_is_closed_by_the_next(store, monkeypatch):
+    environment = os.environ | {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri(), "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True)
     client = mlflow.MlflowClient()
-    cut_off_parent = client.create_run("0").info.run_id
-    mine = tracking.start_child(cut_off_parent, "trial", "mine", {"easiness.trial_digest": "d"})
-    other = tracking.start_child(cut_off_parent, "trial", "other", {"easiness.trial_digest": "e"})
-    here = socket.gethostname
-    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
-    far = tracking.start_child(cut_off_parent, "trial", "far", {"easiness.trial_digest": "d"})
-    monkeypatch.setattr(socket, "gethostname", here)
-    with tracking.tracked_run("score", "s") as run_id:
-        tracking.close_cut_off(run_id, ["d"])
-    status = {run_id: client.get_run(run_id).info.status for run_id in (mine, other, far, cut_off_parent)}
-    assert status == {mine: "KILLED", other: "RUNNING", far: "RUNNING", cut_off_parent: "KILLED"}
+    cut_off = [run.info.run_id for run in client.search_runs(["0"])]
+    assert [client.get_run(run_id).info.status for run_id in cut_off] == ["RUNNING"] * 3
+    own = tracking.start_child(cut_off[0], "trial", "own", {})
+    with monkeypatch.context() as patch:
+        patch.setattr("easiness.tracking.writing.HOST", "elsewhere")
+        with tracking.tracked_run("match", "on another machine, which cannot tell"):
+            assert [client.get_run(run_id).info.status for run_id in cut_off] == ["RUNNING"] * 3
+    with tracking.tracked_run("match", "m"):
+        assert [client.get_run(run_id).info.status for run_id in cut_off] == ["KILLED"] * 3
+        assert client.get_run(own).info.status == "RUNNING"
 
 
 def test_data_are_shown_as_inputs(store):

@@ -245,6 +245,7 @@ def run_ablation(
             groups = _equal_arms(arms)
             training = [_arm_job(plan, recipe, len(train), group) for group in groups]
             jobs = [*itertools.chain(*rescoring.values()), *training]
+            with_model = names_with_model(training, log_models)
             trials = tracked_jobs(
                 jobs,
                 data,
@@ -252,7 +253,7 @@ def run_ablation(
                 device=device,
                 engine=engine,
                 address=address,
-                with_model=names_with_model(training, log_models) if following is None or log_models == "all" else (),
+                with_model=with_model if following is None or log_models == "all" else (),
             )
             done = dict(zip(jobs, trials, strict=True))
             for group, job in zip(groups, training, strict=True):

@@ -5,6 +5,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver
@@ -19,6 +20,8 @@ from easiness.trials import Progress, TrialTask, run_trial
 # Workers are forked from a server that has imported all they need, once, and never computes: a process with threads of
 # torch would hand these on in whatever state they are.
 _CONTEXT = multiprocessing.get_context("forkserver")
+
+_LOOK_EVERY_S = 1.0
 
 
 def prepare_workers() -> None:
@@ -67,12 +70,15 @@ def run_in_processes(
     with _no_program():
         for worker in workers:
             worker.start()
+    looked_at = time.monotonic()
     try:
         while by_name:
-            try:
-                item = news.get(timeout=1.0)
-            except queue.Empty:
+            if time.monotonic() > looked_at + _LOOK_EVERY_S:  # by the clock: the others may have news all the time
                 _check_alive(workers)
+                looked_at = time.monotonic()
+            try:
+                item = news.get(timeout=_LOOK_EVERY_S)
+            except queue.Empty:
                 continue
             if isinstance(item, Progress):
                 report(item)

@@ -23,7 +23,7 @@ import torch
 
 from easiness.engines.errors import picklable
 from easiness.loaders import Staged
-from easiness.trials import Progress, TrialTask, run_trial
+from easiness.trials import Progress, TrialTask, is_done, is_trained, run_trial
 
 # Ray would report its use to its makers.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -64,6 +64,9 @@ def run_on_cluster(
         start = ray.remote(_run)
         running = {}
         for task in tasks:
+            if (is_trained if task.joint else is_done)(task.folder):  # and not yet on the tracking server
+                finished(task)
+                continue
             train, val = (images.sent(staged) for staged in (task.train, task.val))
             folder = task.folder.absolute()
             options = start.options(
@@ -123,19 +126,24 @@ def _place(package: str) -> Path:
 
 
 def _receive(reference: "ray.ObjectRef", task: TrialTask) -> None:
-    """Put what a worker sent into the folder of its trial, `done.json` last."""
+    """Put what a worker sent into the folder of its trial, last what says that it is trained, and that it is done."""
     try:
         result = ray.get(reference)
+    except BlockingIOError as error:
+        raise RuntimeError(f"{task.name}: its folder is in use by another process ({error}); wait for it") from error
     except RayError as error:
         raise RuntimeError(
             f"{task.name}: its worker was lost {RETRIES + 1} times ({' '.join(str(error).split())[:200]})"
         ) from error
     if isinstance(result, BaseException):
         raise result
-    for name, content in sorted(result.items(), key=lambda item: item[0] == "done.json"):
+    last = ("validation/epochs.json", "done.json")
+    for name in sorted(result, key=lambda name: last.index(name) if name in last else -1):
         target = task.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+        partial = target.with_name(f"{target.name}.part")
+        partial.write_bytes(result[name])
+        partial.replace(target)
     (task.folder / "token").unlink(missing_ok=True)
 
 

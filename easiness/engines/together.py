@@ -1,11 +1,14 @@
 """Trials one after another, each trained by all processes that torchrun started."""
 
+import time
 from collections.abc import Callable
 
 import torch
 
 from easiness.distributed import Ranks, own_device
 from easiness.trials import Progress, TrialTask, is_trained, run_trial
+
+_GRACE_S = 30
 
 
 def run_together(
@@ -31,3 +34,8 @@ def help_training(ranks: Ranks) -> None:
             run_trial(task, own_device(device), lambda _: None, ranks)
         except FloatingPointError:
             return  # all processes meet the same loss, and the first one says so
+        except Exception:
+            # torchrun ends all processes as soon as one fails; the first one may be about to say why, and to close its
+            # runs on the server.
+            time.sleep(_GRACE_S)
+            raise

@@ -126,19 +126,18 @@ class StreamingLoader:
         order = epoch_order(seeds.order, epoch, self.count)
         ids, sizes = self._columns.example_ids[order], self._columns.images.sizes[order]
         boxes, flip = centre_boxes(sizes), np.zeros(self.count, bool)
-        move = None
+        moves = None
         if self._recipe.augmentation == "resized_crop_flip":
             boxes, flip = crop_boxes(seeds.augmentation, epoch, ids, sizes), flips(seeds.augmentation, epoch, ids)
         elif self._recipe.augmentation == "shift_flip":
-            side = self._recipe.resolution
-            move = shift_indices(
-                *shifts_and_flips(seeds.augmentation, epoch, ids, self._recipe.shift), height=side, width=side
-            )
+            moves = shifts_and_flips(seeds.augmentation, epoch, ids, self._recipe.shift)
         bounds = batch_bounds(self.count, self._recipe.batch_size)
         for (start, stop), views in zip(bounds, self._views(bounds, order, boxes, flip), strict=True):
             views = views.to(self._device, non_blocking=True)
-            if move is not None:
-                ys, xs = (index[start:stop].to(self._device) for index in move)
+            if moves is not None:
+                side = self._recipe.resolution
+                own = shift_indices(*(draw[start:stop] for draw in moves), height=side, width=side)
+                ys, xs = (index.to(self._device) for index in own)
                 views = views[
                     torch.arange(stop - start, device=self._device)[:, None, None], ys[:, :, None], xs[:, None]
                 ]

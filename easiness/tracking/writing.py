@@ -3,8 +3,7 @@
 import json
 import os
 import platform
-import socket
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,6 +15,7 @@ import pandas as pd
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, Metric, Param, RunTag
 
+from easiness.host import HOST, is_alive
 from easiness.tracking.contract import SCHEMA
 from easiness.tracking.server import client, search_beside, server_errors
 from easiness.version import VERSION
@@ -80,7 +80,9 @@ def tracked_run(kind: str, name: str) -> Iterator[str]:
     run_id = active.info.run_id
     status = "FAILED"
     try:
-        set_tags(run_id, {"easiness.kind": kind, "mlflow.runName": name, **_provenance()})
+        if parent is None:
+            close_cut_off(run_id)
+        set_tags(run_id, {"easiness.kind": kind, "mlflow.runName": name, **_provenance(), **_host()})
         yield run_id
         status = "FINISHED"
     finally:
@@ -112,17 +114,14 @@ def end_child(run_id: str, status: str) -> None:
         client().set_terminated(run_id, status)
 
 
-def close_cut_off(run_id: str, digests: Collection[str]) -> None:
-    """Mark runs of this machine that were cut off in the middle of these trials as KILLED, and their parents."""
+def close_cut_off(run_id: str) -> None:
+    """Mark as KILLED what processes of this folder, on this machine, left RUNNING in the experiment of a run."""
+    own = _host()
     for run in search_beside(run_id, "attributes.status = 'RUNNING'"):
         tags = run.data.tags
-        if tags.get("easiness.trial_digest") in digests and all(
-            tags.get(key) == value for key, value in _host().items()
-        ):
+        here = all(tags.get(key) == own[key] for key in ("easiness.host", "easiness.folder"))
+        if here and not is_alive(int(tags.get("easiness.pid", os.getpid()))):
             end_child(run.info.run_id, "KILLED")
-            parent_id = tags.get("mlflow.parentRunId", run_id)
-            if parent_id != run_id:
-                end_child(parent_id, "KILLED")
 
 
 def set_tags(run_id: str, tags: dict[str, str]) -> None:
@@ -227,7 +226,7 @@ def _provenance() -> dict[str, str]:
 
 
 def _host() -> dict[str, str]:
-    return {"easiness.host": socket.gethostname(), "easiness.folder": str(Path.cwd())}
+    return {"easiness.host": HOST, "easiness.folder": str(Path.cwd()), "easiness.pid": str(os.getpid())}
 
 
 def _code(run_id: str) -> dict[str, str | None]:
