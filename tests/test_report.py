@@ -272,6 +272,30 @@ def test_two_datasets_and_a_run_without_its_artifact(store, tmp_path, capsys):
     assert list(pd.read_csv(report_folder / "tables" / "folder_models.csv")["run_id"]) == [named]
 
 
+def test_a_matching_of_one_model_is_not_denied(store, tmp_path):
+    dataset = tiny_planted(60)
+    log_scores(tmp_path, dataset, "ant", 0, pictures=False, predictions=False)
+    scores = pd.DataFrame({"example_id": dataset.example_ids, "el2n": np.arange(60.0)})
+    scores.to_csv(tmp_path / "outside.csv", index=False)
+    call("--draws=20", "--threads=1", f"--against={tmp_path / 'outside.csv'}", function=match)
+    call("--name=x")
+    claims = pd.read_csv(tmp_path / "reports" / "x" / "tables" / "claims.csv").set_index("place")
+    assert set(claims.loc["Fig. 3", "number"]) == {"the match run compares no pair of models"}
+    assert claims.loc["Table 1", "number"].str.startswith("first and last set share").all()
+    page = (tmp_path / "reports" / "x" / "index.html").read_text(encoding="utf-8")
+    assert "no match run was found" not in page
+
+
+def test_a_damaged_artifact_leaves_the_rest_of_the_report(store, tmp_path, capsys):
+    dataset = tiny_planted(50)
+    damaged, good = (log_scores(tmp_path, dataset, name, seed) for seed, name in enumerate(("ant", "bee")))
+    (tmp_path / "mlruns" / "0" / damaged / "artifacts" / "preview" / "thumbnails.npz").write_bytes(b"PK no zip")
+    call("--name=x", f"--runs={damaged},{good},{good}")
+    said = capsys.readouterr().out
+    assert f"passed over  score   {damaged}  an artifact cannot be read" in said
+    assert said.count(f"  {good}  ") == 1
+
+
 def test_scores_of_an_earlier_version_are_shown_without_pictures(store, tmp_path):
     run_id = log_scores(tmp_path, tiny_planted(50), "ant", 0, pictures=False, predictions=False)
     call("--name=x", f"--runs={run_id}")

@@ -37,7 +37,7 @@ def match_chapter(key: str, source: MatchSource, x: str) -> list[Block]:
     charts = _charts(key, source, x)
     pictures = _pictures(key, source)
     blocks: list[Block] = []
-    if "matching" in tables:
+    if len(tables["matching"]):  # a single model makes no pairs
         blocks += [
             Heading("Shared between architectures (Fig. 3)"),
             Text(_RATES),
@@ -177,8 +177,8 @@ def _results(source: MatchSource) -> MatchingResults:
     empty = pd.DataFrame()
     return MatchingResults(
         updates={run["model"]: tuple(run["updates"]) for run in summary["runs"]},
-        pairs=tables.get("matching", empty),
-        moments=tables.get("moments", empty),
+        pairs=tables["matching"],
+        moments=tables["moments"],
         external=tables.get("external"),
         table1=tables.get("table1", empty),
         disagreements=tables.get("disagreement", empty),

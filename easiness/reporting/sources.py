@@ -81,7 +81,10 @@ class ScoreSource(Source):
 
 @dataclass(frozen=True, eq=False)
 class MatchSource(Source):
-    """A match run: its tables by name, its pictures (png) by name, the diversity tests of every model."""
+    """A match run: its tables by name, its pictures (png) by name, the diversity tests of every model.
+
+    The tables `matching` and `moments` are always there, of which the first has no row where there is a single model.
+    """
 
     tables: dict[str, pd.DataFrame]
     pictures: dict[str, bytes]
@@ -177,8 +180,8 @@ def _read_score(artifacts: _Artifacts) -> ScoreSource:
 
 def _read_match(artifacts: _Artifacts) -> MatchSource:
     manifest = artifacts.manifest("matching.json")
-    artifacts.path("matching.csv")  # a single model leaves it without a row, but it is there
-    tables = artifacts.tables("matching", "moments", "table1", "external", "disagreement", "diversity")
+    tables = {name: _read_csv(artifacts.path(f"{name}.csv")) for name in ("matching", "moments")}
+    tables |= artifacts.tables("table1", "external", "disagreement", "diversity")
     order_tests = artifacts.maybe("diversity.json", _json, {})
     thumbnails = artifacts.maybe(THUMBNAILS, read_thumbnails, {})
     pictures = {
