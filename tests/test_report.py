@@ -76,7 +76,8 @@ def test_a_report_is_complete(made):
     drawn = {name.removesuffix(".svg") for name in names if name.endswith(".svg")}
     for stem in (
         "ant_histogram", "bee_trajectory", "bee_class_counts", "fig3_global", "fig3_per_class", "reliability_ant",
-        "heatmap_hard_bee", "ant_inverse_weights_accuracy", "ant_inverse_weights_removed",
+        "heatmap_global_hard_bee", "heatmap_per_class_easy_ant",
+        "ant_inverse_weights_accuracy", "ant_inverse_weights_removed",
     ):  # fmt: skip
         assert f"figures/planted_{stem}" in drawn
     assert all({f"{name}.png", f"{name}.pdf"} <= names for name in drawn)
