@@ -109,9 +109,13 @@ def test_every_number_is_traced_to_its_inputs(made):
     for run in manifest["runs"]:
         assert run["fingerprint"] == made.dataset.fingerprint
         for path, digest in run["inputs"].items():
-            assert hashlib.sha256(tracking.fetch(run["run_id"], path).read_bytes()).hexdigest() == digest
+            address = path if path.startswith("runs:/") else f"runs:/{run['run_id']}/{path}"
+            whose, name = address.removeprefix("runs:/").split("/", 1)
+            assert hashlib.sha256(tracking.fetch(whose, name).read_bytes()).hexdigest() == digest
+    trials = tracking.load_scores(made.scores["ant"]).manifest["trials"]
     assert set(manifest["runs"][0]["inputs"]) == {
-        "scores/easiness.parquet", "scores/trajectory.npy", "scores/manifest.json", "preview/thumbnails.npz"
+        "scores/easiness.parquet", "scores/trajectory.npy", "scores/manifest.json", "preview/thumbnails.npz",
+        *(f"runs:/{trial['run_id']}/predicted/updates=000008.npy" for trial in trials),
     }  # fmt: skip
     assert manifest["runs"][0]["recipe"]["model"] == "ant"
     written = files_of(made.folder)
@@ -297,12 +301,22 @@ def test_a_damaged_artifact_leaves_the_rest_of_the_report(store, tmp_path, capsy
     assert said.count(f"  {good}  ") == 1
 
 
+def test_predictions_that_a_trial_has_lost_are_done_without(store, tmp_path):
+    dataset = tiny_planted(50)
+    ant, _ = (log_scores(tmp_path, dataset, name, seed) for seed, name in enumerate(("ant", "bee")))
+    trial = tracking.load_scores(ant).manifest["trials"][2]["run_id"]
+    shutil.rmtree(tracking.fetch(trial, "predicted"))
+    call("--name=x")
+    page = (tmp_path / "reports" / "x" / "index.html").read_text(encoding="utf-8")
+    assert "Not counted are those of ant, which kept no predictions." in page
+
+
 def test_scores_of_an_earlier_version_are_shown_without_pictures(store, tmp_path):
     run_id = log_scores(tmp_path, tiny_planted(50), "ant", 0, pictures=False, predictions=False)
     call("--name=x", f"--runs={run_id}")
     page = (tmp_path / "reports" / "x" / "index.html").read_text(encoding="utf-8")
     assert "There are no pictures" in page
-    assert "did not keep it" in page
+    assert "no run kept what its trials predict" in page
     assert "preferred" not in pd.read_csv(tmp_path / "reports" / "x" / "tables" / "planted_suspicious.csv")
 
 
