@@ -2,6 +2,9 @@
 
 import re
 
+# Share of the examples in each set behind all its rates.
+FRACTION = 0.1
+
 # Table 1: matching rate of one model's own sets at the beginning and at the end of training, CIFAR-10, chance 0.1.
 # The table prints WRN 16-40, the text 16-4. The names are families of ours: any depth and width is a sibling.
 TABLE_1 = {

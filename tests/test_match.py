@@ -70,7 +70,8 @@ def test_a_match_run_keeps_the_contract(store, monkeypatch, capsys, tmp_path, da
     assert figures == {
         "fig3_global", "fig3_per_class", "disagreement_alpha_beta",
         *(f"{name}_{model}" for model in losses for name in (
-            "reliability", "heatmap_easy", "heatmap_hard", "fig1_sun",
+            "reliability", "fig1_sun",
+            "heatmap_global_easy", "heatmap_global_hard", "heatmap_per_class_easy", "heatmap_per_class_hard",
         )),
     }  # fmt: skip
     pairs = pd.read_csv(folder / "matching.csv")
@@ -99,7 +100,8 @@ def test_a_match_run_keeps_the_contract(store, monkeypatch, capsys, tmp_path, da
         for run_id, model in zip(ids, losses, strict=True)
     ]
     assert summary["reliability"]["alpha"]["trials"] == [1, 2, 3]
-    assert np.shape(summary["moment_overlaps"]["beta"]["hard"]) == (2, 2)
+    for name in ("moment_overlaps", "moment_overlaps_per_class"):
+        assert np.shape(summary[name]["beta"]["hard"]) == (2, 2)
     assert [entry["sentence"] in said for entry in summary["verdict"]] == [True] * 4
     page = (folder / "preview" / "index.html").read_text()
     assert all(f'alt="{name.replace("_", " ")}"' in page for name in figures)

@@ -76,7 +76,8 @@ def test_a_report_is_complete(made):
     drawn = {name.removesuffix(".svg") for name in names if name.endswith(".svg")}
     for stem in (
         "ant_histogram", "bee_trajectory", "bee_class_counts", "fig3_global", "fig3_per_class", "reliability_ant",
-        "heatmap_hard_bee", "ant_inverse_weights_accuracy", "ant_inverse_weights_removed",
+        "heatmap_global_hard_bee", "heatmap_per_class_easy_ant",
+        "ant_inverse_weights_accuracy", "ant_inverse_weights_removed",
     ):  # fmt: skip
         assert f"figures/planted_{stem}" in drawn
     assert all({f"{name}.png", f"{name}.pdf"} <= names for name in drawn)
@@ -108,9 +109,13 @@ def test_every_number_is_traced_to_its_inputs(made):
     for run in manifest["runs"]:
         assert run["fingerprint"] == made.dataset.fingerprint
         for path, digest in run["inputs"].items():
-            assert hashlib.sha256(tracking.fetch(run["run_id"], path).read_bytes()).hexdigest() == digest
+            address = path if path.startswith("runs:/") else f"runs:/{run['run_id']}/{path}"
+            whose, name = address.removeprefix("runs:/").split("/", 1)
+            assert hashlib.sha256(tracking.fetch(whose, name).read_bytes()).hexdigest() == digest
+    trials = tracking.load_scores(made.scores["ant"]).manifest["trials"]
     assert set(manifest["runs"][0]["inputs"]) == {
-        "scores/easiness.parquet", "scores/trajectory.npy", "scores/manifest.json", "preview/thumbnails.npz"
+        "scores/easiness.parquet", "scores/trajectory.npy", "scores/manifest.json", "preview/thumbnails.npz",
+        *(f"runs:/{trial['run_id']}/predicted/updates=000008.npy" for trial in trials),
     }  # fmt: skip
     assert manifest["runs"][0]["recipe"]["model"] == "ant"
     written = files_of(made.folder)
@@ -272,12 +277,46 @@ def test_two_datasets_and_a_run_without_its_artifact(store, tmp_path, capsys):
     assert list(pd.read_csv(report_folder / "tables" / "folder_models.csv")["run_id"]) == [named]
 
 
+def test_a_matching_of_one_model_is_not_denied(store, tmp_path):
+    dataset = tiny_planted(60)
+    log_scores(tmp_path, dataset, "ant", 0, pictures=False, predictions=False)
+    scores = pd.DataFrame({"example_id": dataset.example_ids, "el2n": np.arange(60.0)})
+    scores.to_csv(tmp_path / "outside.csv", index=False)
+    call("--draws=20", "--threads=1", f"--against={tmp_path / 'outside.csv'}", function=match)
+    call("--name=x")
+    claims = pd.read_csv(tmp_path / "reports" / "x" / "tables" / "claims.csv").set_index("place")
+    assert set(claims.loc["Fig. 3", "number"]) == {"the match run compares no pair of models"}
+    assert claims.loc["Table 1", "number"].str.startswith("first and last set share").all()
+    page = (tmp_path / "reports" / "x" / "index.html").read_text(encoding="utf-8")
+    assert "no match run was found" not in page
+
+
+def test_a_damaged_artifact_leaves_the_rest_of_the_report(store, tmp_path, capsys):
+    dataset = tiny_planted(50)
+    damaged, good = (log_scores(tmp_path, dataset, name, seed) for seed, name in enumerate(("ant", "bee")))
+    (tmp_path / "mlruns" / "0" / damaged / "artifacts" / "preview" / "thumbnails.npz").write_bytes(b"PK no zip")
+    call("--name=x", f"--runs={damaged},{good},{good}")
+    said = capsys.readouterr().out
+    assert f"passed over  score   {damaged}  an artifact cannot be read" in said
+    assert said.count(f"  {good}  ") == 1
+
+
+def test_predictions_that_a_trial_has_lost_are_done_without(store, tmp_path):
+    dataset = tiny_planted(50)
+    ant, _ = (log_scores(tmp_path, dataset, name, seed) for seed, name in enumerate(("ant", "bee")))
+    trial = tracking.load_scores(ant).manifest["trials"][2]["run_id"]
+    shutil.rmtree(tracking.fetch(trial, "predicted"))
+    call("--name=x")
+    page = (tmp_path / "reports" / "x" / "index.html").read_text(encoding="utf-8")
+    assert "Not counted are those of ant, which kept no predictions." in page
+
+
 def test_scores_of_an_earlier_version_are_shown_without_pictures(store, tmp_path):
     run_id = log_scores(tmp_path, tiny_planted(50), "ant", 0, pictures=False, predictions=False)
     call("--name=x", f"--runs={run_id}")
     page = (tmp_path / "reports" / "x" / "index.html").read_text(encoding="utf-8")
     assert "There are no pictures" in page
-    assert "did not keep it" in page
+    assert "no run kept what its trials predict" in page
     assert "preferred" not in pd.read_csv(tmp_path / "reports" / "x" / "tables" / "planted_suspicious.csv")
 
 

@@ -4,7 +4,10 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import mlflow
 import numpy as np
@@ -176,6 +179,87 @@ def test_dead_server_is_one_line_within_seconds(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     with pytest.raises(TrackingError, match=address), tracking.tracked_run("score", "s"):
         raise AssertionError("no run can have begun")
+
+
+@contextmanager
+def hiccuping_server(listing, download):
+    """A server of one run; answers to listings by folder and to downloads are a status, or what it should send."""
+    artifacts = "/api/2.0/mlflow-artifacts/artifacts"
+    info = {"run_id": "r", "experiment_id": "0", "status": "FINISHED", "artifact_uri": "mlflow-artifacts:/0/r"}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            address = urlsplit(self.path)
+            if address.path == "/api/2.0/mlflow/runs/get":
+                answer = {"run": {"info": info, "data": {}}}
+            elif address.path == artifacts:
+                folder = parse_qs(address.query)["path"][0].removeprefix("0/r").strip("/")
+                answer = listing if isinstance(listing, int) else {"files": listing.get(folder, [])}
+            else:
+                answer = download if address.path.startswith(artifacts) else 404
+            status, body = (answer, b"") if isinstance(answer, int) else (200, json.dumps(answer).encode())
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+LISTED = {
+    "": [{"path": "scores", "is_dir": True}],
+    "scores": [{"path": "manifest.json", "is_dir": False, "file_size": 2}],
+}
+
+
+@pytest.mark.parametrize(
+    ("listing", "download", "path", "raised", "message"),
+    [
+        (LISTED, 500, "scores/manifest.json", TrackingError, "scores/manifest.json of run r cannot be fetched: .*500"),
+        (LISTED, 403, "scores/manifest.json", TrackingError, "403"),
+        (LISTED, 500, "scores", TrackingError, "artifact scores of run r cannot be fetched: .*500"),
+        (500, 404, "scores/manifest.json", TrackingError, "500"),
+        (LISTED, 404, "scores/other.json", FileNotFoundError, "run r has no artifact scores/other.json"),
+        (LISTED, 500, "preview/thumbnails.npz", FileNotFoundError, "run r has no artifact preview/thumbnails.npz"),
+    ],
+)
+def test_what_a_server_does_not_give_is_not_called_missing(
+    monkeypatch, tmp_path, listing, download, path, raised, message
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with hiccuping_server(listing, download) as address, pytest.raises(raised, match=message) as caught:
+        tracking.fetch("r", path, address.replace("//", "//me:secret@"), folder=tmp_path)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_what_a_server_gives_is_fetched(tmp_path):
+    with hiccuping_server(LISTED, {"a": 1}) as address:
+        folder = tracking.fetch("r", "scores", address, folder=tmp_path)
+    assert json.loads((folder / "manifest.json").read_text()) == {"a": 1}
+
+
+def test_names_that_a_server_does_not_list_are_not_called_none(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    for listing, names in ((LISTED, ["manifest"]), (500, None)):
+        with hiccuping_server(listing, 404) as address:
+            monkeypatch.setattr(mlflow, "get_tracking_uri", lambda address=address: address)
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+            if names is not None:
+                assert tracking.artifact_names("r", "scores", ".json") == names
+                continue
+            with pytest.raises(TrackingError, match="artifact scores of run r cannot be fetched: .*500"):
+                tracking.artifact_names("r", "scores", ".json")
 
 
 def test_stores_are_read_from_several_threads(store, tmp_path):

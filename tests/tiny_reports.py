@@ -22,7 +22,9 @@ def log_scores(folder, dataset, model, seed, *, pictures=True, predictions=True,
     recipe = {"seed": 0, "resolution": 64, "score_at": [], "epochs": 2, "model": model}
     settings = {"recipe": recipe, "moment": UPDATES[-1], "fraction": 0.1, "per_class": False} | manifest
     columns = {name: table[name] for name in table}
-    run_id = log_score_run(folder, dataset, losses_TMN, model=model, table=columns, **settings)
+    run_id = log_score_run(
+        folder, dataset, losses_TMN, model=model, table=columns, predicted_MN=predicted_MN, **settings
+    )
     if pictures:
         place = folder / run_id / "preview"
         place.mkdir()

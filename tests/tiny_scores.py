@@ -25,10 +25,12 @@ def draw_losses(dataset, seed, *, moments=2, trials=3, noise=0.5):
     return np.exp(own_N + noise * rng.normal(size=(moments, trials, len(dataset)))).astype(np.float32)
 
 
-def log_score_run(folder, dataset, losses_TMN, *, model="net", updates=UPDATES, table=None, **manifest):
+def log_score_run(
+    folder, dataset, losses_TMN, *, model="net", updates=UPDATES, table=None, predicted_MN=None, **manifest
+):
     """Log a score run with its trials, without the writer of the library; returns the run id.
 
-    `table` replaces columns of the table, `manifest` entries of the manifest.
+    `table` replaces columns of the table, `manifest` entries of the manifest; `predicted_MN` is kept by the trials.
     """
     fingerprint = manifest.get("fingerprint", dataset.fingerprint)
     with tracking.tracked_run("score", model) as run_id:
@@ -41,6 +43,10 @@ def log_score_run(folder, dataset, losses_TMN, *, model="net", updates=UPDATES, 
             place.mkdir(parents=True)
             for update, losses_MN in zip(updates, losses_TMN, strict=True):
                 np.save(place / f"updates={update:06d}.npy", losses_MN[trial])
+            if predicted_MN is not None:
+                (place.parent / "predicted").mkdir()
+                last = place.parent / "predicted" / f"updates={updates[-1]:06d}.npy"
+                np.save(last, predicted_MN[trial].astype(np.float32))
             mlflow.MlflowClient().log_artifacts(child, str(place.parent))
             tracking.end_child(child, "FINISHED")
             trials.append({"trial": trial, "run_id": child})

@@ -46,13 +46,14 @@ def matching_figures(results: MatchingResults, x: str) -> dict[str, Figure]:
                 trials_needed=float(np.ceil(curve.trials_needed)),
                 title=f"{model}: reliability at its last moment",
             )
-    for model, overlaps in results.overlaps.items():
-        updates_T = results.updates[model]
-        for kind in KINDS:
-            if len(updates_T) > 1:
-                drawn[f"heatmap_{kind}_{file_name(model)}"] = figures.overlap_heatmap(
-                    overlaps[kind], updates_T, title=f"{model}: {kind} sets at any two moments"
-                )
+    for scope, by_model in results.overlaps.items():
+        for model, overlaps in by_model.items():
+            updates_T = results.updates[model]
+            for kind in KINDS:
+                if len(updates_T) > 1:
+                    drawn[f"heatmap_{scope}_{kind}_{file_name(model)}"] = figures.overlap_heatmap(
+                        overlaps[kind], updates_T, title=f"{model} at any two moments: {kind} {_TITLES[scope]}"
+                    )
     return drawn
 
 

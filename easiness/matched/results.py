@@ -52,7 +52,7 @@ class MatchingResults:
     reliability : dict of ReliabilityCurve
         By model, at its last moment.
     overlaps : dict
-        By model and set: (T, T) overlap of the global sets at any two moments.
+        By scope, model and set: (T, T) overlap of one model's sets at any two moments.
     """
 
     updates: dict[str, tuple[int, ...]]
@@ -63,7 +63,7 @@ class MatchingResults:
     disagreements: pd.DataFrame
     beyond_noise: pd.DataFrame
     reliability: dict[str, ReliabilityCurve]
-    overlaps: dict[str, dict[str, np.ndarray]]
+    overlaps: dict[str, dict[str, dict[str, np.ndarray]]]
 
 
 def match_models(
@@ -113,16 +113,24 @@ def match_models(
         match_table(pairs),
         match_table(moments),
         outside,
-        table_1(moments, paper_models),
+        table_1(moments, paper_models, options.fraction),
         *disagreement_tables(models, table),
         {model.name: reliability_curve(model.losses[-1], options.seed) for model in models},
         {
-            model.name: {
-                kind: moment_overlaps(model, kind, fraction=options.fraction, seed=options.seed) for kind in KINDS
+            scope: {
+                model.name: _overlaps(model, labels_N if scope == "per_class" else None, options) for model in models
             }
-            for model in models
+            for scope in SCOPES
         },
     )
+
+
+def _overlaps(model: ScoredModel, labels_N: np.ndarray | None, options: MatchOptions) -> dict[str, np.ndarray]:
+    """(T, T) overlap of a model's sets at any two moments, by set; with labels they are cut from every class."""
+    return {
+        kind: moment_overlaps(model, kind, fraction=options.fraction, labels_N=labels_N, seed=options.seed)
+        for kind in KINDS
+    }
 
 
 def match_table(rows: Sequence[Match]) -> pd.DataFrame:
@@ -135,7 +143,7 @@ def match_table(rows: Sequence[Match]) -> pd.DataFrame:
     return pd.DataFrame(filled, columns=[*columns, "corrected_low", "corrected_high"])
 
 
-def table_1(moments: Sequence[Match], paper_models: Mapping[str, str]) -> pd.DataFrame:
+def table_1(moments: Sequence[Match], paper_models: Mapping[str, str], fraction: float) -> pd.DataFrame:
     """Table 1 of the paper: each model's first moment against its last, the paper's rate beside ours.
 
     Parameters
@@ -145,11 +153,13 @@ def table_1(moments: Sequence[Match], paper_models: Mapping[str, str]) -> pd.Dat
     paper_models : mapping
         Architecture behind each model's name; names that are missing get no rate of the paper, nor do sets that were
         cut in every class, which the paper has not.
+    fraction : float
+        Share of the examples in each set; where it is not the paper's, no rate of the paper stands beside ours.
     """
     columns = ("set", "scope", "rate", "low", "high", "chance_given_classes", "corrected")
     rows = []
     for row in moments:
-        comparable = row.scope == "global" and row.a in paper_models
+        comparable = fraction == paper.FRACTION and row.scope == "global" and row.a in paper_models
         rate = paper.table_1(paper_models[row.a], row.set) if comparable else None
         rows.append({"model": row.a, **{name: getattr(row, name) for name in columns}, "paper": rate})
     return pd.DataFrame(rows, columns=["model", *columns, "paper"]).astype({"paper": np.float64})

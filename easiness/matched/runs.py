@@ -30,7 +30,8 @@ def open_matched_runs(run_id: str, wanted: Sequence[str] = (), *, one_is_enough:
     Raises
     ------
     ValueError
-        If there are too few runs, one is named twice, or they are not of the same examples in the same order.
+        If there are too few runs, one is named twice, two were made of the same trial, or they are not of the same
+        examples in the same order.
     """
     run_ids = list(wanted) or _latest_of_each_model(run_id)
     twice = [each for each, count in Counter(run_ids).items() if count > 1]
@@ -44,6 +45,7 @@ def open_matched_runs(run_id: str, wanted: Sequence[str] = (), *, one_is_enough:
             "score another model on the same data, name runs with runs=ID,ID, or give outside scores with against=FILE"
         )
     refuse_differences(scores)
+    refuse_shared_trials(scores)
     return sorted(scores, key=lambda each: (each.manifest["model"], each.run_id))
 
 
@@ -133,6 +135,25 @@ def refuse_differences(scores: Sequence[Scores]) -> None:
                 raise ValueError(
                     f"{pair}, their orders differ: row {row} has {column} {a[row]} in the one and {b[row]} in the "
                     f"other, as have {len(apart) - 1} more rows"
+                )
+
+
+def refuse_shared_trials(scores: Sequence[Scores]) -> None:
+    """Refuse runs that were made of the same trial, as a second scoring takes finished trials from the first.
+
+    Raises
+    ------
+    ValueError
+        The message names both runs and the trial.
+    """
+    owners: dict[str, Scores] = {}
+    for each in scores:
+        for trial in each.manifest["trials"]:
+            owner = owners.setdefault(trial["run_id"], each)
+            if owner is not each:
+                raise ValueError(
+                    f"runs {_who(owner)} and {_who(each)} cannot be matched: both were made of trial run "
+                    f"{trial['run_id']}, whose noise they share; leave one of them out, or score with another seed"
                 )
 
 

@@ -3,11 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from zipfile import BadZipFile
 
 from easiness.reporting.sources import Source
-from easiness.tracking import RunRecord
+from easiness.tracking import RunRecord, TrackingError
 
 KINDS = ("score", "match", "ablate")
+
+# What readers of json, csv, npy, npz and parquet raise at a damaged file, and readers of its content after them.
+_DAMAGED = (ValueError, LookupError, TypeError, EOFError, OSError, BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,9 @@ def choose(runs: Sequence[RunRecord], read: Callable[[RunRecord], Source], *, na
     Parameters
     ----------
     runs : sequence of RunRecord
-        The latest first.
+        The latest first; what is there twice counts once.
     read : callable
-        Fetches what a run left; FileNotFoundError says what is missing, ValueError what is damaged.
+        Fetches what a run left; FileNotFoundError says what is missing, most other errors what is damaged.
     named : bool
         Whether a person named these runs: then all data are shown. Otherwise each dataset is shown with one
         fingerprint, the one that most finished runs have, and of several the latest.
@@ -50,7 +54,13 @@ def choose(runs: Sequence[RunRecord], read: Callable[[RunRecord], Source], *, na
     Returns
     -------
     Choice
+
+    Raises
+    ------
+    TrackingError
+        If the server does not give what a run left: nothing can be said of that run.
     """
+    runs = list({run.run_id: run for run in runs}.values())
     reasons: dict[str, str] = {}
     candidates = []
     for run in runs:
@@ -79,13 +89,16 @@ def choose(runs: Sequence[RunRecord], read: Callable[[RunRecord], Source], *, na
         newer = taken.get((*_key(run), ""))
         try:
             source = newer or read(run)
+            variant = source.variant
+        except TrackingError:
+            raise
         except FileNotFoundError as error:
             reasons[run.run_id] = f"an artifact is missing: {error}"
             continue
-        except (ValueError, KeyError) as error:
-            reasons[run.run_id] = f"an artifact cannot be read: {error}"
+        except _DAMAGED as error:
+            reasons[run.run_id] = f"an artifact cannot be read: {str(error) or type(error).__name__}"
             continue
-        newer = taken.setdefault((*_key(run), source.variant), source)
+        newer = taken.setdefault((*_key(run), variant), source)
         if newer.run is not run:
             what = "data" if run.kind == "match" else "model"
             reasons[run.run_id] = f"older than run {newer.run.run_id} of the same {what}"

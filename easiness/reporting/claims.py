@@ -46,7 +46,7 @@ def shared_sets(matching: pd.DataFrame | None, kind: str) -> Verdict:
     Parameters
     ----------
     matching : pandas.DataFrame or None
-        Rows of `matching.csv`.
+        Rows of `matching.csv`, none where there is a single model; None without a match run.
     kind : str
         `easy` or `hard`.
     """

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from easiness.reporting.sources import ScoreSource
+from easiness.tables import favourite_labels
 from easiness.thumbnails import ends_per_class
 
 SUSPICIOUS = 48
@@ -101,6 +102,14 @@ class Examples:
         """Whether any run kept pictures."""
         return bool(self._pictures)
 
+    @property
+    def note_on_pictures(self) -> str:
+        """Which score runs kept none, where others did; the sentence begins with a blank."""
+        without = [source.model for source in self.sources if not source.thumbnails]
+        if not without or not self.has_pictures:
+            return ""
+        return f" No pictures were kept for {', '.join(without)}: an example has one where another run kept it."
+
 
 def class_ends(examples: Examples, source: ScoreSource) -> Shelf:
     """Choose the easiest and the hardest examples of every class under one model."""
@@ -120,7 +129,7 @@ def class_ends(examples: Examples, source: ScoreSource) -> Shelf:
     return Shelf(
         f"Easiest and hardest of every class under {source.model}",
         f"By easiness after {moment} updates, the mean loss of {source.trials} trials. Rank 1 of "
-        f"{len(source.table):,} is the easiest.",
+        f"{len(source.table):,} is the easiest.{examples.note_on_pictures}",
         rows,
     )
 
@@ -139,8 +148,8 @@ def suspicious(sources: Sequence[ScoreSource], count: int = SUSPICIOUS) -> pd.Da
     pandas.DataFrame
         example_id, source, label, class_name, easiness (mean over the models at the last moment, nats), rank (at the
         last moment under the model that finds it easiest; N = the hardest of all), preferred and preferred_share (class
-        that most trials of all models predict, and their share; missing where no run kept predictions), group where the
-        truth is known. The most suspicious first.
+        that most trials predict at the last moment, and their share, over all trials of the models that kept
+        predictions; missing where none did), group where the truth is known. The most suspicious first.
     """
     ranks_AN = np.stack([_ranks(source.trajectory_TN[-1]) for source in sources])
     least_N = ranks_AN.min(axis=0)
@@ -149,10 +158,10 @@ def suspicious(sources: Sequence[ScoreSource], count: int = SUSPICIOUS) -> pd.Da
     found = first.iloc[rows][["example_id", "source", "label", "class_name"]].reset_index(drop=True)
     found["easiness"] = np.mean([source.trajectory_TN[-1, rows] for source in sources], axis=0)
     found["rank"] = least_N[rows]
-    predicting = [source for source in sources if "predicted" in source.table]
-    if predicting:
+    predictions = [source.predicted_MN[:, rows] for source in sources if source.predicted_MN is not None]
+    if predictions:
         names = np.asarray(sources[0].settings["class_names"], object)
-        labels, shares = _preferred(predicting, rows, len(names))
+        labels, shares = favourite_labels(np.concatenate(predictions), len(names))
         found["preferred"], found["preferred_share"] = names[labels], shares
     if "group" in first:
         found["group"] = first["group"].to_numpy()[rows]
@@ -172,10 +181,14 @@ def suspicious_shelf(examples: Examples, found: pd.DataFrame) -> Shelf:
         f"Hard at the end of training for every model ({models}): ordered by the rank under the model that finds the "
         f"example easiest, {len(examples.sources[0].table):,} = the hardest of all. Easiness is the mean over models. "
     )
-    if "preferred" in found:
-        note += "The models' own label is the one that most trials predict, with the share that do."
+    silent = [source.model for source in examples.sources if source.predicted_MN is None]
+    if "preferred" not in found:
+        note += "The models' own label is not known: no run kept what its trials predict."
     else:
-        note += "The models' own label is not known: these runs were made by a version that did not keep it."
+        note += "The models' own label is the one that most trials of all models predict, with the share that do."
+        if silent:
+            note += f" Not counted are those of {', '.join(silent)}, which kept no predictions."
+    note += examples.note_on_pictures
     return Shelf("Most suspicious labels", note, [Row("all classes", items)])
 
 
@@ -194,19 +207,9 @@ def disputed_shelf(examples: Examples, disagreement: pd.DataFrame) -> Shelf:
                 rows.append(Row(f"harder for {harder} than for {other}", items))
     note = (
         "Examples on which two models differ most, in standard errors over trials (z). Losses of models have different "
-        "scales, so ranks are compared."
+        f"scales, so ranks are compared.{examples.note_on_pictures}"
     )
     return Shelf("Most disputed between models", note, rows)
-
-
-def _preferred(sources: Sequence[ScoreSource], rows: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Class that most trials of all models predict; of each model, those that predict its favourite class count."""
-    votes_RK = np.zeros((len(rows), num_classes))
-    for source in sources:
-        table = source.table.iloc[rows]
-        votes_RK[np.arange(len(rows)), table["predicted"]] += table["predicted_share"] * source.trials
-    trials = sum(source.trials for source in sources)
-    return votes_RK.argmax(axis=1), votes_RK.max(axis=1) / trials
 
 
 def _ranks(easiness_N: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ def match_chapter(key: str, source: MatchSource, x: str) -> list[Block]:
     charts = _charts(key, source, x)
     pictures = _pictures(key, source)
     blocks: list[Block] = []
-    if "matching" in tables:
+    if len(tables["matching"]):  # a single model makes no pairs
         blocks += [
             Heading("Shared between architectures (Fig. 3)"),
             Text(_RATES),
@@ -46,14 +46,12 @@ def match_chapter(key: str, source: MatchSource, x: str) -> list[Block]:
             Table(f"{key}_matching_all", "Matching rates at all moments.", tables["matching"], folded=True),
         ]
     if "table1" in tables:
-        caption = (
-            "Matching rate of each model's own sets at its first and its last moment; paper is what Table 1 "
-            "of the paper "
-            "prints for a network of that family, after 300 epochs."
-        )
+        caption = "Matching rate of each model's own sets at its first and its last moment"
+        if tables["table1"]["paper"].notna().any():
+            caption += "; paper is what Table 1 of the paper prints for a network of that family, after 300 epochs"
         blocks += [
             Heading("From the beginning of training to its end (Table 1)"),
-            Table(f"{key}_table1", caption, tables["table1"]),
+            Table(f"{key}_table1", f"{caption}.", tables["table1"]),
             *charts["heatmap"],
         ]
     blocks += _section("How reliable the scores are", charts["reliability"], _reliability_table(key, source))
@@ -104,10 +102,10 @@ def _charts(key: str, source: MatchSource, x: str) -> dict[str, list[Block]]:
 def _words(name: str, results: MatchingResults, x: str) -> tuple[str, str]:
     """Caption and alternative text of a figure."""
     stem, rest = name.split("_", 1)
+    cut = "every class" if rest.startswith("per_class") else "all images"
     if stem in ("fig3", "external"):
         table = results.pairs if stem == "fig3" else results.external
         rows = table[table["scope"] == rest]
-        cut = "all images" if rest == "global" else "every class"
         whom = "of two architectures" if stem == "fig3" else "of a model and scores made elsewhere"
         said = "; ".join(
             f"{kind} sets from {span(rows.loc[(rows['set'] == kind) & (rows['epoch'] == epoch), 'rate'])} at "
@@ -125,8 +123,8 @@ def _words(name: str, results: MatchingResults, x: str) -> tuple[str, str]:
             "A line that rises with the number of trials towards 1, with the trials that reach 0.9.",
         )
     return (
-        "Overlap of one model's own sets at any two moments.",
-        "A square of matching rates, 1 on the diagonal and lower the further two moments are apart.",
+        f"Overlap of one model's own sets at any two moments; sets cut from {cut}.",
+        f"A square of matching rates of sets cut from {cut}, 1 on the diagonal.",
     )
 
 
@@ -177,18 +175,26 @@ def _results(source: MatchSource) -> MatchingResults:
     empty = pd.DataFrame()
     return MatchingResults(
         updates={run["model"]: tuple(run["updates"]) for run in summary["runs"]},
-        pairs=tables.get("matching", empty),
-        moments=tables.get("moments", empty),
+        pairs=tables["matching"],
+        moments=tables["moments"],
         external=tables.get("external"),
         table1=tables.get("table1", empty),
         disagreements=tables.get("disagreement", empty),
         beyond_noise=pd.DataFrame(summary["beyond_noise"]),
         reliability={model: _curve(each) for model, each in summary["reliability"].items()},
         overlaps={
-            model: {kind: np.asarray(matrix, np.float64) for kind, matrix in each.items()}
-            for model, each in summary["moment_overlaps"].items()
+            "global": _matrices(summary["moment_overlaps"]),
+            # Runs of an earlier version have none of these.
+            "per_class": _matrices(summary.get("moment_overlaps_per_class", {})),
         },
     )
+
+
+def _matrices(by_model: Mapping[str, Mapping[str, list]]) -> dict[str, dict[str, np.ndarray]]:
+    return {
+        model: {kind: np.asarray(matrix, np.float64) for kind, matrix in each.items()}
+        for model, each in by_model.items()
+    }
 
 
 def _curve(entry: Mapping[str, object]) -> ReliabilityCurve:

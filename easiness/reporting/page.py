@@ -2,6 +2,7 @@
 
 import base64
 import html
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -17,10 +18,12 @@ from easiness.version import VERSION
 
 # Bytes of a page at most; the UI and a phone must open it.
 LARGEST = 15_000_000
-# Of these, for sheets of pictures that runs drew; charts are small, and the gallery gets what is left.
-_PICTURES = 6_000_000
+# Of these, for charts and for sheets of pictures that runs drew, as they are embedded; the gallery gets what is left.
+_CHARTS, _PICTURES = 5_000_000, 6_000_000
 # And for what is said where rows are left out.
 _NOTES = 20_000
+# Rows of a table that the page shows at most; fewer where very many tables would fill it.
+_ROWS = (1_500, 100, 10, 0)
 
 _MARKS = {HOLDS: ("holds", "✓"), FAILS: ("fails", "✗"), UNKNOWN: ("unknown", "?")}
 
@@ -47,19 +50,21 @@ def make_page(title: str, blocks: Sequence[Block], pictures: Mapping[str, bytes]
     Returns
     -------
     str
-        Html of at most `LARGEST` bytes: where pictures of examples would make it larger, the gallery's last rows are
-        left out, which the page says.
+        Html of at most `LARGEST` bytes: what would make it larger is left out, and the page says where it is. Of long
+        tables the head stays; charts and sheets of pictures beyond their share, and the gallery's last rows, go.
     """
     shelves = sum(isinstance(block, Gallery) for block in blocks)
-    bare = len(_page(title, blocks, pictures, 0).encode())
-    room = (LARGEST - bare - _NOTES) // max(shelves, 1)
-    return _page(title, blocks, pictures, room)
+    for rows in _ROWS:
+        room = LARGEST - _NOTES - len(_page(title, blocks, pictures, rows, 0).encode())
+        if room >= 0:
+            break
+    return _page(title, blocks, pictures, rows, room // max(shelves, 1))
 
 
-def _page(title: str, blocks: Sequence[Block], pictures: Mapping[str, bytes], room: int) -> str:
+def _page(title: str, blocks: Sequence[Block], pictures: Mapping[str, bytes], rows: int, room: int) -> str:
     chapters = [block for block in blocks if isinstance(block, Heading) and block.level == 2]
     links = "".join(f'<li><a href="#{_anchor(each.text)}">{html.escape(each.text)}</a></li>' for each in chapters)
-    parts = "\n".join(_parts(blocks, pictures, _embedded(blocks), room))
+    parts = "\n".join(_parts(blocks, pictures, _embedded(blocks, pictures), rows, room))
     return (
         '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -86,33 +91,32 @@ def paragraph(text: str) -> str:
     return "<p>" + "".join(f"<strong>{each}</strong>" if i % 2 else each for i, each in enumerate(pieces)) + "</p>"
 
 
-def _embedded(blocks: Sequence[Block]) -> set[str]:
-    """Names of the pictures that the page holds itself: the first ones, as far as `_PICTURES` goes."""
-    names, size = set(), 0
+def _embedded(blocks: Sequence[Block], pictures: Mapping[str, bytes]) -> set[str]:
+    """Names of the charts and pictures that the page holds itself: the first of each, as far as their shares go."""
+    names, left = set(), {Chart: _CHARTS, Picture: _PICTURES}
     for block in blocks:
-        if isinstance(block, Picture) and size + len(block.content) <= _PICTURES:
-            names.add(block.name)
-            size += len(block.content)
+        if isinstance(block, (Chart, Picture)):
+            size = 4 * math.ceil(len(pictures[block.name]) / 3)  # in base64
+            if size <= left[type(block)]:
+                names.add(block.name)
+                left[type(block)] -= size
     return names
 
 
 def _parts(
-    blocks: Sequence[Block], pictures: Mapping[str, bytes], embedded: Collection[str], room: int
+    blocks: Sequence[Block], pictures: Mapping[str, bytes], embedded: Collection[str], rows: int, room: int
 ) -> Iterator[str]:
     for drawn, group in groupby(blocks, lambda block: isinstance(block, (Chart, Picture))):
         if drawn:
             shown = (
-                _figure(block, pictures[block.name])
-                if isinstance(block, Chart) or block.name in embedded
-                else _beside(block)
-                for block in group
+                _figure(block, pictures[block.name]) if block.name in embedded else _beside(block) for block in group
             )
             yield f'<div class="charts">{"".join(shown)}</div>'
         else:
-            yield from (_part(block, room) for block in group)
+            yield from (_part(block, rows, room) for block in group)
 
 
-def _part(block: Block, room: int) -> str:
+def _part(block: Block, rows: int, room: int) -> str:
     match block:
         case Heading(text, level):
             name = f' id="{_anchor(text)}"' if level == 2 else ""
@@ -122,7 +126,13 @@ def _part(block: Block, room: int) -> str:
         case Verdicts(verdicts):
             return f'<ul class="verdicts">{"".join(map(_verdict, verdicts))}</ul>'
         case Table():
-            table = to_html(block.content, block.caption, block.links)
+            table = to_html(block.content.head(rows), block.caption, block.links)
+            if len(block.content) > rows:
+                where = html.escape(f"tables/{block.name}.csv")
+                table += (
+                    f"<p>The first {rows:,} of {len(block.content):,} rows are shown, so that the page stays below "
+                    f'15 MB. Beside this page, with all of them: <a href="{where}">{where}</a></p>'
+                )
             if block.folded:
                 head = html.escape(f"{block.caption} ({len(block.content)} rows)")
                 return f'<details class="fold"><summary>{head}</summary>{table}</details>'
@@ -139,8 +149,8 @@ def _figure(block: Chart | Picture, content: bytes) -> str:
     )
 
 
-def _beside(block: Picture) -> str:
-    """Say where a picture is that would make the page too large."""
+def _beside(block: Chart | Picture) -> str:
+    """Say where a figure is that would make the page too large."""
     where = html.escape(f"figures/{block.name}.png")
     return f'<p>{html.escape(block.caption)} Beside this page: <a href="{where}">{where}</a></p>'
 

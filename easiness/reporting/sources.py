@@ -35,7 +35,7 @@ class Source:
     settings : dict
         Its manifest, as it was written.
     files : dict of str
-        SHA-256 of every artifact that was read, by its path.
+        SHA-256 of every artifact that was read, by its path; of a trial's, by `runs:/RUN_ID/path`.
     """
 
     run: RunRecord
@@ -62,11 +62,14 @@ class ScoreSource(Source):
         (T, N) easiness in nats at every scored moment.
     thumbnails : dict of bytes
         Pictures by example id; empty for a run of an earlier version.
+    predicted_MN : numpy.ndarray or None
+        (M, N) label that every trial predicts at the last moment; None where not every trial kept it.
     """
 
     table: pd.DataFrame
     trajectory_TN: np.ndarray
     thumbnails: dict[int, bytes]
+    predicted_MN: np.ndarray | None
 
     @property
     def model(self) -> str:
@@ -81,7 +84,10 @@ class ScoreSource(Source):
 
 @dataclass(frozen=True, eq=False)
 class MatchSource(Source):
-    """A match run: its tables by name, its pictures (png) by name, the diversity tests of every model."""
+    """A match run: its tables by name, its pictures (png) by name, the diversity tests of every model.
+
+    The tables `matching` and `moments` are always there, of which the first has no row where there is a single model.
+    """
 
     tables: dict[str, pd.DataFrame]
     pictures: dict[str, bytes]
@@ -129,10 +135,11 @@ class _Artifacts:
         self.run, self._folder = run, folder
         self.files: dict[str, str] = {}
 
-    def path(self, name: str) -> Path:
-        """Fetch one file."""
-        path = tracking.fetch(self.run.run_id, name, folder=self._folder)
-        self.files[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    def path(self, name: str, run_id: str | None = None) -> Path:
+        """Fetch one file, of this run or of another one."""
+        path = tracking.fetch(run_id or self.run.run_id, name, folder=self._folder)
+        key = f"runs:/{run_id}/{name}" if run_id else name
+        self.files[key] = hashlib.sha256(path.read_bytes()).hexdigest()
         return path
 
     def maybe(self, name: str, read: Callable[[Path], Content], otherwise: Content) -> Content:
@@ -172,13 +179,33 @@ def _read_score(artifacts: _Artifacts) -> ScoreSource:
     if trajectory_TN.shape != (len(manifest["updates"]), len(table)):
         raise ValueError(f"trajectory of shape {trajectory_TN.shape} for {len(table)} examples")
     thumbnails = artifacts.maybe(THUMBNAILS, read_thumbnails, {})
-    return ScoreSource(*_common(artifacts, manifest), table, trajectory_TN, thumbnails)
+    predicted_MN = _read_predictions(artifacts, manifest, len(table)) if "predicted" in table else None
+    return ScoreSource(*_common(artifacts, manifest), table, trajectory_TN, thumbnails, predicted_MN)
+
+
+def _read_predictions(artifacts: _Artifacts, manifest: dict, count: int) -> np.ndarray | None:
+    """(M, N) label that every trial predicts at the end, in the smallest type; None where a trial has lost it."""
+    classes, name = len(manifest["class_names"]), f"predicted/updates={manifest['updates'][-1]:06d}.npy"
+    predicted_MN = np.empty((len(manifest["trials"]), count), np.min_scalar_type(classes - 1))
+    for m, trial in enumerate(manifest["trials"]):
+        try:
+            path = artifacts.path(name, trial["run_id"])
+        except FileNotFoundError:
+            return None
+        labels_N = np.load(path)
+        if labels_N.shape != (count,) or not (labels_N.min() >= 0 and labels_N.max() < classes):
+            raise ValueError(
+                f"{name} of trial run {trial['run_id']} must hold {count} labels from 0 to {classes - 1}, got shape "
+                f"{labels_N.shape}, {labels_N.min()} to {labels_N.max()}"
+            )
+        predicted_MN[m] = labels_N
+    return predicted_MN
 
 
 def _read_match(artifacts: _Artifacts) -> MatchSource:
     manifest = artifacts.manifest("matching.json")
-    artifacts.path("matching.csv")  # a single model leaves it without a row, but it is there
-    tables = artifacts.tables("matching", "moments", "table1", "external", "disagreement", "diversity")
+    tables = {name: _read_csv(artifacts.path(f"{name}.csv")) for name in ("matching", "moments")}
+    tables |= artifacts.tables("table1", "external", "disagreement", "diversity")
     order_tests = artifacts.maybe("diversity.json", _json, {})
     thumbnails = artifacts.maybe(THUMBNAILS, read_thumbnails, {})
     pictures = {

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from easiness.matched.figures import matching_figures
 from easiness.matched.results import (
     MatchingResults,
     courses,
@@ -16,6 +17,7 @@ from easiness.matched.results import (
     plain,
     verdict,
 )
+from easiness.matching.pairs import moment_overlaps
 from easiness.matching.sides import MatchOptions, ScoredModel
 
 COUNT = 400
@@ -61,6 +63,29 @@ def test_the_paper_stands_beside_global_sets_of_its_siblings():
         (names[1], "hard", "global", 0.279),
     ]
     assert len(table1) == 8
+
+
+def test_sets_of_another_share_have_no_rate_of_the_paper_beside_them():
+    models = make_models(("net",), trials=1)
+    fifth = MatchOptions(fraction=0.2, draws=2, splits=1, threads=1)
+    table1 = match_models(models, make_table(), fifth, paper_models={"net": "densenet_bc_40_12"}).table1
+    assert table1["paper"].isna().all()
+
+
+def test_any_two_moments_are_matched_globally_and_in_every_class():
+    results = match(make_models(("a", "b"), trials=2))
+    assert list(results.overlaps) == ["global", "per_class"]
+    labels_N = make_table()["label"].to_numpy()
+    for scope, labels in (("global", None), ("per_class", labels_N)):
+        for model in make_models(("a", "b"), trials=2):
+            for kind, matrix_TT in results.overlaps[scope][model.name].items():
+                np.testing.assert_array_equal(matrix_TT, moment_overlaps(model, kind, labels_N=labels))
+    drawn = matching_figures(results, "epoch")
+    heatmaps = {name for name in drawn if name.startswith("heatmap_")}
+    assert heatmaps == {
+        f"heatmap_{scope}_{kind}_{model}"
+        for scope in ("global", "per_class") for kind in ("easy", "hard") for model in "ab"
+    }  # fmt: skip
 
 
 def test_one_model_has_no_pairs_and_the_columns_are_there():

@@ -1,5 +1,7 @@
 """Score runs brought together: in an order of their own, by names that tell them apart, their losses in files."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,19 @@ def test_the_paper_stands_beside_cifar10_only(runs):
     for each in scores:
         each.manifest["dataset"] = "cifar10"
     assert paper_models(scores) == {"net": "net", "wide_resnet_10_1": "wide_resnet_10_1"}
+
+
+def test_a_second_scoring_of_the_same_trials_is_refused(store, tmp_path):
+    dataset = tiny_dataset(30)
+    losses_TMN = draw_losses(dataset, 0)
+    first = log_score_run(tmp_path, dataset, losses_TMN)
+    trials = tracking.load_scores(first).manifest["trials"]
+    second = log_score_run(tmp_path, dataset, losses_TMN, trials=trials)
+    said = re.escape(
+        f"runs {first} (net) and {second} (net) cannot be matched: both were made of trial run {trials[0]['run_id']}"
+    )
+    with pytest.raises(ValueError, match=said), tracking.tracked_run("match", "m") as run_id:
+        open_matched_runs(run_id, [first, second])
 
 
 def test_moments_are_epochs_unless_they_were_chosen(runs):

@@ -1,8 +1,10 @@
+from zipfile import BadZipFile
+
 import pytest
 
 from easiness.reporting.choice import choose
 from easiness.reporting.sources import AblationSource, Source
-from easiness.tracking import RunRecord
+from easiness.tracking import RunRecord, TrackingError
 
 A, B = "a" * 64, "b" * 64
 
@@ -70,6 +72,40 @@ def test_a_run_whose_artifact_is_missing_gives_way_to_an_older_one():
         "damaged": "an artifact cannot be read: schema 7",
         "old": "older than run good of the same model",
     }
+
+
+@pytest.mark.parametrize(
+    "error", [BadZipFile("no zip"), EOFError(), OSError("no parquet"), IndexError("row 7"), TypeError("a list")]
+)
+def test_whatever_is_damaged_leaves_the_rest_of_the_report(error):
+    def reader(record):
+        if record.run_id == "damaged":
+            raise error
+        return read(record)
+
+    taken, passed = outcome([run("damaged"), run("good", model="net2")], reader=reader)
+    assert taken == ["good"]
+    assert passed == {"damaged": f"an artifact cannot be read: {str(error) or 'EOFError'}"}
+
+
+def test_an_ablation_that_does_not_say_how_it_drew_is_damaged():
+    def reader(record):
+        return AblationSource(record, "planted", A, {"weighting": "inverse"}, {}, {})
+
+    taken, passed = outcome([run("a", "ablate")], reader=reader)
+    assert (taken, passed) == ([], {"a": "an artifact cannot be read: 'balanced'"})
+
+
+def test_a_server_that_does_not_answer_is_no_reason_to_pass_over_a_run():
+    def reader(record):
+        raise TrackingError("the tracking server does not answer")
+
+    with pytest.raises(TrackingError):
+        choose([run("r")], reader, named=True)
+
+
+def test_a_run_that_was_named_twice_is_there_once():
+    assert outcome([run("a"), run("a")], named=True) == (["a"], {})
 
 
 def test_of_a_dataset_the_fingerprint_with_most_runs_is_shown_and_the_latest_of_a_tie():

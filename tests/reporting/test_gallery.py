@@ -19,13 +19,13 @@ def dataset():
 
 def source(dataset, model, seed, *, predicted=None, pictures=None, trials=3, moments=2):
     losses_TMN = draw_losses(dataset, seed, trials=trials, moments=moments)
-    table = score_table(dataset, losses_TMN[-1], predicted_MN=predicted)
+    table = score_table(dataset, losses_TMN[-1])
     settings = {
         "model": model, "trials": [{}] * trials, "moment": 8, "updates": list(range(4, 4 * moments + 4, 4)),
         "class_names": list(dataset.class_names),
     }  # fmt: skip
     trajectory_TN = losses_TMN.mean(axis=1, dtype=np.float64)
-    return ScoreSource(RUN, "planted", "f", settings, {}, table, trajectory_TN, pictures or {})
+    return ScoreSource(RUN, "planted", "f", settings, {}, table, trajectory_TN, pictures or {}, predicted)
 
 
 def test_both_ends_of_every_class_with_easiness_and_rank(dataset):
@@ -57,6 +57,37 @@ def test_models_prefer_what_most_of_their_trials_predict(dataset):
     shelf = suspicious_shelf(Examples(sources, {}), found)
     assert "models say class 2 (57%)" in shelf.rows[0].items[0].lines
     assert [course.model for course in shelf.rows[0].items[0].courses] == ["a", "b"]
+
+
+def test_votes_for_a_label_that_is_no_models_favourite_count(dataset):
+    # Of a 0 is the favourite, of b 2; 1 has the most votes.
+    votes = {"a": [0, 0, 0, 1, 1], "b": [2, 2, 2, 1, 1], "c": [0, 2, 1]}
+    sources = [
+        source(dataset, name, seed, trials=len(each), predicted=np.tile(np.array(each)[:, None], (1, len(dataset))))
+        for seed, (name, each) in enumerate(votes.items())
+    ]
+    found = suspicious(sources, count=5)
+    assert list(found["preferred"]) == ["class 1"] * 5
+    np.testing.assert_allclose(found["preferred_share"], 5 / 13)
+
+
+def test_models_without_predictions_or_pictures_are_named(dataset):
+    shown = {int(each): b"picture" for each in dataset.example_ids}
+    predicted = np.ones((3, len(dataset)), np.uint8)
+    full, bare = source(dataset, "full", 0, predicted=predicted, pictures=shown), source(dataset, "bare", 1)
+    examples = Examples([full, bare], {})
+    shelf = suspicious_shelf(examples, suspicious([full, bare], count=5))
+    assert "models say class 1 (100%)" in shelf.rows[0].items[0].lines
+    assert "Not counted are those of bare, which kept no predictions." in shelf.note
+    ends = class_ends(examples, bare)
+    for each in (shelf, ends):
+        assert "No pictures were kept for bare: an example has one where another run kept it." in each.note
+        assert {item.picture for row in each.rows for item in row.items} == {b"picture"}
+
+    for sources in ([full], [bare]):
+        notes = suspicious_shelf(Examples(sources, {}), suspicious(sources, count=5)).note
+        assert "No pictures" not in notes
+        assert "Not counted" not in notes
 
 
 def test_an_example_that_one_model_finds_easy_is_not_suspicious(dataset):

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from easiness.reporting.blocks import Gallery, Heading, Picture, Table, Text, Verdicts
+from easiness.reporting.blocks import Chart, Gallery, Heading, Picture, Table, Text, Verdicts
 from easiness.reporting.claims import FAILS, HOLDS, UNKNOWN, Verdict
 from easiness.reporting.formats import to_csv, to_html, to_markdown, to_tex
 from easiness.reporting.gallery import Course, Item, Row, Shelf
@@ -49,6 +49,34 @@ def test_a_page_of_very_many_pictures_stays_small_and_says_what_is_missing():
     assert len(page.encode()) <= LARGEST
     assert '<a href="figures/sheet19.png">' in page
     assert page.count("<figure") + page.count("Beside this page") == 20
+
+
+def test_pictures_count_as_they_are_embedded():
+    # As files 14.7 MB, in base64 19.6 MB.
+    charts = [Chart(f"chart{i}", "c", "a", None) for i in range(70)]
+    sheets = [Picture(f"sheet{i}", "s", "a", b"") for i in range(35)]
+    pictures = {each.name: bytes(140_000) for each in (*charts, *sheets)}
+    page = make_page("t", [*charts, *sheets], pictures)
+    assert 0.6 * LARGEST < len(page.encode()) <= LARGEST
+    assert page.count("<figure") + page.count("Beside this page") == 105
+    assert '<a href="figures/chart69.png">' in page
+
+
+def test_of_a_long_table_the_page_shows_the_head_and_says_where_the_rest_is():
+    long, short = (pd.DataFrame({"row": np.arange(count)}) for count in (200_000, 20))
+    page = make_page("t", [Table("long", "c", long, folded=True), Table("short", "c", short)], {})
+    assert "c (200000 rows)" in page
+    assert page.count("<tr>") == 2 + 1_500 + 20
+    assert "The first 1,500 of 200,000 rows are shown" in page
+    assert '<a href="tables/long.csv">tables/long.csv</a>' in page
+    assert "tables/short.csv" not in page
+
+
+def test_very_many_tables_show_fewer_rows_each():
+    words = pd.DataFrame({"text": ["w" * 1_000] * 1_000})
+    page = make_page("t", [Table(f"t{i}", "c", words, folded=True) for i in range(20)], {})
+    assert 0.1 * LARGEST < len(page.encode()) <= LARGEST
+    assert page.count("The first 100 of 1,000 rows are shown") == 20
 
 
 def test_an_example_without_a_picture_has_its_words():
