@@ -14,7 +14,12 @@ def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
 
 
+# Files whose tests start whole programs: first, so that no worker is left with them alone at the end.
+LONGEST = ("test_end_to_end.py", "test_report.py", "test_distributed.py", "test_ablate.py", "test_engines.py")
+
+
 def pytest_collection_modifyitems(config, items):
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     if config.getoption("--slow"):
         return
     skip = pytest.mark.skip(reason="takes minutes; run with --slow")
