@@ -19,8 +19,9 @@ from easiness.host import HOST, is_alive
 from easiness.loaders import Staged, restage, stage
 from easiness.progress import TrialDisplay
 from easiness.recipes import Recipe
+from easiness.trial_folder import in_use
 from easiness.trial_log import WORK, Job, TrialLog, WaitingJob
-from easiness.trials import Progress, TrialTask, in_use, work_in_trial
+from easiness.trials import Progress, TrialTask, work_in_trial
 
 # How long to wait for a server that went away, before the results are left on disk for the next call.
 _PATIENCE_S = (5, 15, 40)

@@ -4,14 +4,10 @@ A trial lives in a folder of its own and is bit-identical, on the CPU, whether i
 views and dropout of an epoch are functions of the seeds, and the checkpoint at the end of an epoch holds all the rest.
 """
 
-import errno
-import fcntl
 import functools
-import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,15 +18,22 @@ from torch import nn
 from easiness.architectures import build_model
 from easiness.distributed import ALONE, Ranks, normalize_together
 from easiness.loaders import Batch, Loader, Staged
-from easiness.measuring import MEASURES, Measurements, measure_examples, measure_together, require_finite
+from easiness.measuring import Measurements, measure_examples, measure_together, require_finite
 from easiness.processor import use_cores
 from easiness.randomness import TrialSeeds, trial_seeds
 from easiness.recipes import Recipe
 from easiness.steps import Steps, captures, make_steps, settle_precision
 from easiness.training import DivergedError, Moment, make_optimizer, scored_updates, train
-
-# Where a joint trial keeps the weights of its scored moments until they have been measured.
-_WEIGHTS = "weights"
+from easiness.trial_folder import (
+    is_done,
+    is_trained,
+    locked,
+    save_measurements,
+    save_tensors,
+    waiting_updates,
+    weights_file,
+    write_json,
+)
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ def run_trial(task: TrialTask, device: torch.device, report: Callable[[Progress]
     if not ranks.leads:
         _run(task, device, report, ranks)
         return
-    with _locked(task.folder):
+    with locked(task.folder):
         if is_done(task.folder):
             return
         try:
@@ -151,19 +154,19 @@ def measure_jointly(tasks: Sequence[TrialTask], device: torch.device, report: Ca
     """
     with ExitStack() as locks:
         for task in tasks:
-            locks.enter_context(_locked(task.folder))
+            locks.enter_context(locked(task.folder))
         tasks = [task for task in tasks if not is_done(task.folder)]
-        updates = sorted({_update_of(path) for task in tasks for path in task.folder.glob(f"{_WEIGHTS}/*.pt")})
+        updates = sorted(set().union(*(waiting_updates(task.folder) for task in tasks)))
         if updates:
             if device.type == "cpu":
                 use_cores(tasks[0].recipe.threads)
             loader = tasks[0].train.open(device)
             for update in updates:
-                waiting = [task for task in tasks if _weights(task, update).exists()]
+                waiting = [task for task in tasks if weights_file(task.folder, update).exists()]
                 _measure_moment(waiting, update, loader, device, report)
         for task in tasks:
             seeds = vars(trial_seeds(task.recipe.seed, task.trial))
-            _write_json(task.folder / "done.json", {"trial": task.trial, "seeds": seeds, "device": str(device)})
+            write_json(task.folder / "done.json", {"trial": task.trial, "seeds": seeds, "device": str(device)})
 
 
 def _measure_moment(
@@ -176,7 +179,7 @@ def _measure_moment(
     models = []
     for task in tasks:
         model = _fresh_model(task, loader.num_classes).to(device, memory_format=torch.channels_last)
-        model.load_state_dict(torch.load(_weights(task, update), weights_only=True, map_location=device))
+        model.load_state_dict(torch.load(weights_file(task.folder, update), weights_only=True, map_location=device))
         models.append(model)
     told = _Reporting(loader, [task.name for task in tasks], report)
     precision = settle_precision(tasks[0].recipe.precision, device)
@@ -186,37 +189,8 @@ def _measure_moment(
             require_finite(measurements)
         except FloatingPointError as error:
             raise DivergedError(f"{task.name}: {error} after update {update}; lower learning_rate") from error
-        _save_measurements(task.folder, update, measurements)
-        _weights(task, update).unlink()
-
-
-def in_use(folder: Path) -> bool:
-    """Whether a process is running the trial in this folder right now."""
-    if not folder.is_dir():
-        return False
-    try:
-        with _locked(folder):
-            return False
-    except BlockingIOError:
-        return True
-
-
-def is_done(folder: Path) -> bool:
-    """Whether the trial in this folder ran to its end."""
-    return (folder / "done.json").exists()
-
-
-def is_trained(folder: Path) -> bool:
-    """Whether the trial in this folder has its final network; a joint one may wait to be measured."""
-    return (folder / "validation" / "epochs.json").exists()
-
-
-def _weights(task: TrialTask, update: int) -> Path:
-    return task.folder / _WEIGHTS / f"updates={update:06d}.pt"
-
-
-def _update_of(weights: Path) -> int:
-    return int(weights.stem.removeprefix("updates="))
+        save_measurements(task.folder, update, measurements)
+        weights_file(task.folder, update).unlink()
 
 
 def load_model(task: TrialTask) -> nn.Module:
@@ -242,7 +216,7 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
         optimizer.load_state_dict(state["optimizer"])
         metrics = state["metrics"]
         measured = [update for update in scored_updates(recipe, train_loader.count) if update <= metrics[-1]["update"]]
-        scored = sum(not _weights(task, update).exists() for update in measured)
+        scored = sum(not weights_file(task.folder, update).exists() for update in measured)
         images = len(metrics) * (train_loader.count + val_loader.count) + scored * train_loader.count
         report(Progress(task.name, images, resumed=True))
     scoring_seconds = metrics[-1].get("scoring_seconds", 0.0) if metrics else 0.0
@@ -251,13 +225,11 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
         started = time.perf_counter()
         if moment.scored and task.joint:
             if ranks.leads:
-                weights = _weights(task, moment.update)
-                weights.parent.mkdir(exist_ok=True)
-                _replace(weights, lambda path: torch.save(model.state_dict(), path))
+                save_tensors(weights_file(task.folder, moment.update), model.state_dict())
         elif moment.scored:
             measurements = _measure(model, train_loader, moment, steps, ranks)
             if ranks.leads:
-                _save_measurements(task.folder, moment.update, measurements)
+                save_measurements(task.folder, moment.update, measurements)
         if moment.ends_epoch:
             validation = _measure(model, val_loader, moment, steps, ranks)
         scoring_seconds += time.perf_counter() - started
@@ -266,13 +238,13 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
             report(Progress(task.name, 0, metrics[-1]))
             if ranks.leads and moment.epoch < recipe.epochs:
                 state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "metrics": metrics}
-                _replace(checkpoint, lambda path, state=state: torch.save(state, path))
+                save_tensors(checkpoint, state)
     if not ranks.leads:
         return
-    _replace(task.folder / "model.pt", lambda path: torch.save(model.state_dict(), path))
+    save_tensors(task.folder / "model.pt", model.state_dict())
     (task.folder / "validation").mkdir(exist_ok=True)
     np.save(task.folder / "validation" / "correct.npy", validation.correct)
-    _write_json(task.folder / "validation" / "epochs.json", metrics)
+    write_json(task.folder / "validation" / "epochs.json", metrics)
     checkpoint.unlink(missing_ok=True)
 
 
@@ -347,55 +319,3 @@ def _epoch_metrics(moment: Moment, val: Measurements, earlier: list[dict[str, fl
         "images_per_second": moment.images / moment.seconds,
         "training_seconds": before + moment.seconds,
     }
-
-
-def _save_measurements(folder: Path, update: int, measurements: Measurements) -> None:
-    for measure in MEASURES:
-        target = folder / measure_file(measure, update)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        np.save(target, getattr(measurements, measure))
-
-
-def measure_file(measure: str, update: int) -> str:
-    """Where a trial keeps one measure of one moment, as the artifact contract names it.
-
-    Examples
-    --------
-    >>> measure_file("losses", 391)
-    'losses/updates=000391.npy'
-    """
-    return f"{measure}/updates={update:06d}.npy"
-
-
-def _write_json(path: Path, content: object) -> None:
-    _replace(path, lambda temporary: temporary.write_text(json.dumps(content, indent=1) + "\n"))
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write to a temporary name first, so that a name that exists is a file that is complete."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        write(temporary)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
-        # torch reports a full disk as a RuntimeError without a number.
-        if isinstance(error, OSError) and error.errno != errno.ENOSPC:
-            raise
-        raise OSError(errno.ENOSPC, f"could not write {path.name} ({error}); is the disk full?") from error
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BlockingIOError(
-                errno.EAGAIN,
-                f"another process is running the trial in {folder}; wait for it or take another seed",
-            ) from None
-        yield

@@ -15,7 +15,8 @@ from easiness.engines import choose_engine
 from easiness.loaders import Batch
 from easiness.measuring import MEASURES
 from easiness.training import make_optimizer, train
-from easiness.trials import is_done, load_model, measure_file, run_trial
+from easiness.trial_folder import is_done, measure_file
+from easiness.trials import load_model, run_trial
 from tests.tiny_data import tiny_task
 
 CPU = torch.device("cpu")

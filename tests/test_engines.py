@@ -15,7 +15,8 @@ from easiness.engines.errors import picklable
 from easiness.engines.processes import worker_devices
 from easiness.measuring import MEASURES
 from easiness.training import DivergedError
-from easiness.trials import Progress, is_done, is_trained, load_model, work_in_trial
+from easiness.trial_folder import is_done, is_trained
+from easiness.trials import Progress, load_model, work_in_trial
 from tests import mortal_model
 from tests.tiny_data import tiny_task
 

@@ -14,7 +14,8 @@ from easiness.measuring import MEASURES, measure_examples, measure_together
 from easiness.recipes import planted
 from easiness.tracked_trials import WORK, tracked_trials
 from easiness.training import DivergedError
-from easiness.trials import is_done, measure_jointly, run_trial
+from easiness.trial_folder import is_done
+from easiness.trials import measure_jointly, run_trial
 from tests.tiny_data import MODEL, tiny_task
 from tests.tiny_model import build
 

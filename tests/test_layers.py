@@ -13,7 +13,7 @@ FLOORS = {
     "F0": "version host recipes randomness datasets crew architectures torchvision_import processor paper_runs",
     "F1": "loaders packing",
     "F2": "distributed steps training measuring",
-    "F3": "trials engines progress",
+    "F3": "trials trial_folder engines progress",
     "F4": "tracked_trials trial_log ablation",
     "P1": "scores split_half sets paired",
     "P2": "matching diversity selection",

@@ -14,7 +14,8 @@ from easiness.loaders import stage_resident
 from easiness.measuring import MEASURES
 from easiness.recipes import ALGORITHM
 from easiness.steps import captures, make_steps, settle_precision
-from easiness.trials import TrialTask, load_model, measure_file, run_trial
+from easiness.trial_folder import measure_file
+from easiness.trials import TrialTask, load_model, run_trial
 from tests import still_model
 from tests.tiny_data import tiny_dataset, tiny_recipe
 

@@ -23,7 +23,8 @@ import torch
 
 from easiness.engines.errors import picklable
 from easiness.loaders import Staged
-from easiness.trials import Progress, TrialTask, is_done, is_trained, run_trial
+from easiness.trial_folder import is_done, is_trained
+from easiness.trials import Progress, TrialTask, run_trial
 
 # Ray would report its use to its makers.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import torch
 
 from easiness.distributed import Ranks, own_device
-from easiness.trials import Progress, TrialTask, is_trained, run_trial
+from easiness.trial_folder import is_trained
+from easiness.trials import Progress, TrialTask, run_trial
 
 _GRACE_S = 30
 
