@@ -10,11 +10,11 @@ it back from a tracking server, by run id.
 
 from typing import TYPE_CHECKING
 
+from easiness.analysis.reliability import reliability
+from easiness.analysis.scores import easiness, rank_correlation
+from easiness.analysis.sets import chance, easiest, hardest, overlap
 from easiness.datasets import Dataset, open_dataset
-from easiness.recipes import Recipe, make_recipe
-from easiness.scores import easiness, rank_correlation
-from easiness.sets import chance, easiest, hardest, overlap
-from easiness.split_half import reliability
+from easiness.recipes.recipe import Recipe, make_recipe
 
 if TYPE_CHECKING:
     from easiness.tracking import Scores, load_scores

@@ -10,9 +10,11 @@ import pandas as pd
 import torch
 
 from easiness import tracking
-from easiness.ablation.arms import FinishedArm, Plan, Scoring, run_ablation
-from easiness.ablation.preview import ablation_figures, write_figures
-from easiness.ablation.tables import (
+from easiness.datasets.kept import write_kept
+from easiness.recipes.recipe import recipe_from
+from easiness.runs.ablate.arms import FinishedArm, Plan, Scoring, run_ablation
+from easiness.runs.ablate.figures import ablation_figures, write_figures
+from easiness.runs.ablate.tables import (
     accuracy_table,
     costs_table,
     differences_table,
@@ -20,11 +22,9 @@ from easiness.ablation.tables import (
     removed_table,
     sentences,
 )
-from easiness.datasets.kept import write_kept
-from easiness.experiments import Experiment, Setup, log_experiment, open_experiment, training_command
-from easiness.recipes import recipe_from
-from easiness.steps import settle_precision
+from easiness.runs.options import Setup, TrainingSetup, log_training_setup, prepare_training, training_command
 from easiness.tracking import Scores, load_scores
+from easiness.trials.precision import settle_precision
 
 
 def ablate(
@@ -70,7 +70,7 @@ def ablate(
         raise ValueError(
             f"score_pass is {setup.score_pass!r}, and every arm here has other examples: leave it to score"
         )
-    experiment = open_experiment(setup, many=True)
+    experiment = prepare_training(setup, many=True)
     plan = Plan(
         tuple(dict.fromkeys(strategies)),
         tuple(ratios),
@@ -84,7 +84,7 @@ def ablate(
     plan.check(len(experiment.train))
     print(describe(experiment, plan))
     with tracking.tracked_run("ablate", f"ablate {experiment.name}") as run_id:
-        log_experiment(run_id, experiment)
+        log_training_setup(run_id, experiment)
         found = find_scores(run_id, scores, experiment)
         easiness_N, scoring = choose_moment(found, score_moment, experiment.device)
         tracking.set_tags(run_id, {"easiness.scores": found.run_id})
@@ -136,7 +136,7 @@ def ablate(
         say(run_id, tables, summary, seeds)
 
 
-def describe(experiment: Experiment, plan: Plan) -> str:
+def describe(experiment: TrainingSetup, plan: Plan) -> str:
     """One line for a person: which data, what is removed, how each arm is trained."""
     recipe = experiment.recipe
     ratios = ", ".join(f"{100 * ratio:g}" for ratio in plan.removing_ratios)
@@ -147,7 +147,7 @@ def describe(experiment: Experiment, plan: Plan) -> str:
     )
 
 
-def find_scores(run_id: str, scores: str | None, experiment: Experiment) -> Scores:
+def find_scores(run_id: str, scores: str | None, experiment: TrainingSetup) -> Scores:
     """Scores of the run that was asked for, or the latest of this model and data.
 
     Raises
@@ -188,7 +188,7 @@ def choose_moment(scores: Scores, moment: int | None, device: torch.device) -> t
 
 
 def make_tables(
-    finished: list[FinishedArm], experiment: Experiment, plan: Plan, easiness_N: np.ndarray
+    finished: list[FinishedArm], experiment: TrainingSetup, plan: Plan, easiness_N: np.ndarray
 ) -> dict[str, pd.DataFrame]:
     """All tables of the run, by the name of their file."""
     train, val = experiment.train, experiment.val

@@ -11,8 +11,8 @@ import torch
 from easiness import benchmarks, figures, tracking
 from easiness.commandline import caller_path, command, unknown
 from easiness.datasets import open_dataset
-from easiness.experiments import choose_device
-from easiness.recipes import make_recipe
+from easiness.recipes.recipe import make_recipe
+from easiness.runs.options import choose_device
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from easiness import tracking
 from easiness.commandline import caller_path, command, unknown
-from easiness.exporting import cartography_lines, cleanlab_table, fiftyone_fields
+from easiness.runs.score.exporting import cartography_lines, cleanlab_table, fiftyone_fields
 from easiness.tracking import Scores, load_scores
 
 FORMATS = {

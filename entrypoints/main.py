@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from easiness import tracking
 from easiness.commandline import command
-from easiness.experiments import Setup
-from easiness.reporting.choice import KINDS
+from easiness.reporting.selection import KINDS
+from easiness.runs.options import Setup
 from entrypoints.ablate import ablate
 from entrypoints.match import match
 from entrypoints.report import REPORTS, report

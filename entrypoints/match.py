@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from easiness import tracking
+from easiness.analysis.matching.sides import MatchOptions
+from easiness.analysis.sets import set_size
 from easiness.commandline import caller_path, command
 from easiness.datasets import Dataset
-from easiness.matched.external import read_external_scores
-from easiness.matched.figures import disagreement_figures, matching_figures
-from easiness.matched.files import matching_summary, write_matching
-from easiness.matched.pictures import look_at_classes, reopen_dataset, shown_classes
-from easiness.matched.results import MatchingResults, at_last_moment, courses, match_models
-from easiness.matched.runs import (
+from easiness.runs.match.external import read_external_scores
+from easiness.runs.match.figures import disagreement_figures, matching_figures
+from easiness.runs.match.files import matching_summary, write_matching
+from easiness.runs.match.pictures import look_at_classes, reopen_dataset, shown_classes
+from easiness.runs.match.results import MatchingResults, at_last_moment, match_models, metric_curves
+from easiness.runs.match.runs import (
     log_matched_runs,
     model_names,
     numbered_by,
@@ -22,9 +24,7 @@ from easiness.matched.runs import (
     paper_models,
     scored_models,
 )
-from easiness.matching.sides import MatchOptions
-from easiness.sets import set_size
-from easiness.thumbnails import write_thumbnails
+from easiness.runs.score.thumbnails import write_thumbnails
 
 
 def match(
@@ -93,7 +93,7 @@ def match(
             disputed = np.flatnonzero(np.isin(dataset.example_ids, results.disagreements["example_id"]))
             write_thumbnails(folder / "preview" / "thumbnails.npz", dataset, disputed)
         tracking.log_folder(run_id, folder)
-        tracking.log_epochs(run_id, courses(results))
+        tracking.log_epochs(run_id, metric_curves(results))
         sentences = [entry["sentence"] for entry in summary["verdict"]]
         tracking.set_tags(run_id, {"mlflow.note.content": note(title, sentences)})
         say(run_id, results, sentences)

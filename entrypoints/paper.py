@@ -5,8 +5,8 @@ from dataclasses import fields
 
 from easiness import tracking
 from easiness.commandline import command
-from easiness.experiments import Setup
-from easiness.paper_runs import ENTRIES, PaperRun, paper_runs
+from easiness.recipes.paper import ENTRIES, PaperRun, paper_runs
+from easiness.runs.options import Setup
 from entrypoints.ablate import ablate
 from entrypoints.match import match
 from entrypoints.report import report

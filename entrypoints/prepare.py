@@ -4,7 +4,7 @@ from easiness import tracking
 from easiness.commandline import caller_path, command
 from easiness.datasets.imagenet import list_imagenet
 from easiness.datasets.kept import read_kept
-from easiness.packing import PackOptions, pack
+from easiness.datasets.packing import PackOptions, pack
 
 
 def prepare(

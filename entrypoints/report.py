@@ -6,7 +6,7 @@ from pathlib import Path
 from easiness import tracking
 from easiness.commandline import command
 from easiness.reporting import Report, assemble, write_report
-from easiness.reporting.choice import KINDS, choose
+from easiness.reporting.selection import KINDS, choose
 from easiness.reporting.sources import read_source
 
 REPORTS = Path("reports")

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 
 from easiness import tracking
-from easiness.experiments import Experiment, Setup, log_experiment, open_experiment, training_command
-from easiness.preview import write_preview
-from easiness.scores import easiness, roc_auc
-from easiness.sets import set_size
-from easiness.split_half import reliability
-from easiness.tables import class_counts, score_table
-from easiness.thumbnails import worth_showing, write_thumbnails
-from easiness.tracked_trials import TrackedTrial, tracked_trials
-from easiness.training import scored_updates
+from easiness.analysis.reliability import reliability
+from easiness.analysis.scores import easiness, roc_auc
+from easiness.analysis.sets import set_size
+from easiness.runs.options import Setup, TrainingSetup, log_training_setup, prepare_training, training_command
+from easiness.runs.score.preview import write_preview
+from easiness.runs.score.tables import class_counts, score_table
+from easiness.runs.score.thumbnails import shown_rows, write_thumbnails
+from easiness.runs.tracked_trials import TrackedTrial, tracked_trials
+from easiness.trials.training import scored_updates
 
 
 def score(setup: Setup, moment: int | None = None, fraction: float = 0.1, per_class: bool = False) -> None:
@@ -34,7 +34,7 @@ def score(setup: Setup, moment: int | None = None, fraction: float = 0.1, per_cl
     per_class : bool
         Take that share of every class, instead of the whole.
     """
-    experiment = open_experiment(setup, many=True)
+    experiment = prepare_training(setup, many=True)
     recipe, train = experiment.recipe, experiment.train
     updates = scored_updates(recipe, len(train))
     moment = updates[-1] if moment is None else moment
@@ -43,7 +43,7 @@ def score(setup: Setup, moment: int | None = None, fraction: float = 0.1, per_cl
     set_size(fraction, len(train))
     print(experiment.describe())
     with tracking.tracked_run("score", f"score {experiment.name}") as run_id:
-        log_experiment(run_id, experiment)
+        log_training_setup(run_id, experiment)
         trials = tracked_trials(
             recipe,
             train,
@@ -77,7 +77,7 @@ def score(setup: Setup, moment: int | None = None, fraction: float = 0.1, per_cl
             manifest = tracking.make_manifest(run_id, content)
             (scores / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
             write_preview(preview, train, table, trajectory_TN, np.asarray(updates), f"Easiness of {experiment.name}")
-            write_thumbnails(preview / "thumbnails.npz", train, worth_showing(table, trajectory_TN[-1]))
+            write_thumbnails(preview / "thumbnails.npz", train, shown_rows(table, trajectory_TN[-1]))
             tracking.log_folder(run_id, Path(folder))
         tracking.log_metrics(run_id, results)
         counts = class_counts(table, train.class_names)
@@ -111,7 +111,7 @@ def summarize(table: pd.DataFrame, losses_MN: np.ndarray) -> dict[str, float]:
 
 
 def manifest_content(
-    experiment: Experiment,
+    experiment: TrainingSetup,
     trials: list[TrackedTrial],
     updates: tuple[int, ...],
     moment: int,
@@ -141,7 +141,7 @@ def manifest_content(
     }
 
 
-def note(experiment: Experiment, results: dict[str, float], moment: int) -> str:
+def note(experiment: TrainingSetup, results: dict[str, float], moment: int) -> str:
     """Description that the UI shows on the run's first page."""
     numbers = "\n".join(f"- {name}: {value:.4g}" for name, value in results.items())
     return (

@@ -3,9 +3,9 @@
 import numpy as np
 
 from easiness import tracking
-from easiness.ablation.tables import share_by
-from easiness.experiments import Setup, log_experiment, open_experiment, training_command
-from easiness.tracked_trials import tracked_trials
+from easiness.runs.ablate.tables import mean_by_group
+from easiness.runs.options import Setup, log_training_setup, prepare_training, training_command
+from easiness.runs.tracked_trials import tracked_trials
 
 
 def train(setup: Setup, trial: int = 0) -> None:
@@ -20,10 +20,10 @@ def train(setup: Setup, trial: int = 0) -> None:
     """
     if trial < 0:
         raise ValueError(f"trial is {trial}, and must be at least 0")
-    experiment = open_experiment(setup)
+    experiment = prepare_training(setup)
     print(experiment.describe(f"one trial, number {trial},"))
     with tracking.tracked_run("train", f"train {experiment.name}, trial {trial}") as run_id:
-        log_experiment(run_id, experiment)
+        log_training_setup(run_id, experiment)
         (done,) = tracked_trials(
             experiment.recipe,
             experiment.train,
@@ -40,9 +40,9 @@ def train(setup: Setup, trial: int = 0) -> None:
         epochs, correct = tracking.read_validation(done.run_id)
     print(f"\nvalidation accuracy {epochs[-1]['val_accuracy']:.1%} after {epochs[-1]['update']} updates")
     classes = np.asarray(experiment.val.class_names, object)[experiment.val.labels]
-    print(f"accuracy by class  {in_words(share_by(correct, classes))}")
+    print(f"accuracy by class  {in_words(mean_by_group(correct, classes))}")
     if experiment.val.groups is not None:
-        print(f"accuracy by group  {in_words(share_by(correct, experiment.val.groups))}")
+        print(f"accuracy by group  {in_words(mean_by_group(correct, experiment.val.groups))}")
     print(f"\nrun id     {done.run_id}\nartifacts  {tracking.artifact_place(done.run_id)}")
     print(f"open       {tracking.how_to_open()}")
 

@@ -37,7 +37,7 @@ def texts_of(function):
     for parameter in inspect.signature(function).parameters.values():
         if dataclasses.is_dataclass(parameter.annotation):
             own = described(parameter.annotation.__doc__)
-            recipe = described(importlib.import_module("easiness.recipes").Recipe.__doc__)
+            recipe = described(importlib.import_module("easiness.recipes.recipe").Recipe.__doc__)
             shared = {name for name, text in own.items() if text == "Fields of `Recipe`."}
             texts |= {name: recipe[name] if name in shared and name in recipe else text for name, text in own.items()}
     return texts

@@ -1,4 +1,4 @@
-"""The house has floors, and arrows go down only. Read from the source, so that an import inside a function counts."""
+"""Arrows between the rooms of the house run down only. Read from the source, so that an import in a function counts."""
 
 import ast
 import sys
@@ -8,63 +8,39 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "easiness"
 
-# Rooms by floor. A package stands for all of its modules that are not named themselves.
-FLOORS = {
-    "F0": "version host recipes randomness datasets crew architectures torchvision_import processor paper_runs",
-    "F1": "loaders packing",
-    "F2": "distributed steps training measuring",
-    "F3": "trials trial_folder engines progress",
-    "F4": "tracked_trials trial_log ablation",
-    "P1": "scores split_half sets paired",
-    "P2": "matching diversity selection",
-    "P3": "figures",
-    # Data sets with their scores, for people: between the columns, and free of torch.
-    "tables": "tables exporting thumbnails paper matched.external",
-    "pages": "pages",
-    "preview": "preview ablation.preview",
-    "matched": "matched",
-    "reporting": "reporting",
-    "tracking": "tracking",
-    "commandline": "commandline",
-    "experiments": "experiments",
-    "benchmarks": "benchmarks",
-}
-
-# From which floors a room may import, besides its own.
-BELOW = {
-    "F0": "",
-    "F1": "F0",
-    "F2": "F0 F1",
-    "F3": "F0 F1 F2",
-    "F4": "F0 F1 F2 F3 P1 P2 tracking",
-    "P1": "",
-    "P2": "P1",
-    "P3": "P1 P2",
-    "tables": "F0 P1 P2",
-    "pages": "",
-    "preview": "F0 P1 P2 P3 tables pages",
-    "matched": "F0 F1 P1 P2 P3 tables pages tracking",
-    "reporting": "F0 P1 P2 P3 tables pages preview tracking matched",
-    "tracking": "F0",
+# One row a room: the rooms of the house that it may import. README shows the same picture.
+MAY_IMPORT = {
     "commandline": "",
-    "experiments": "F0 F1 F2 F3 tracking commandline",
-    "benchmarks": "F0 F1 F2 F3 F4 P1 P2 P3 tables tracking experiments",
+    "recipes": "",
+    "datasets": "recipes",
+    "architectures": "",
+    "loaders": "recipes datasets",
+    "trials": "recipes datasets architectures loaders",
+    "analysis": "",
+    "figures": "",
+    "tracking": "",
+    "runs": "recipes datasets architectures loaders trials analysis figures tracking",
+    "reporting": "analysis figures tracking runs",
+    "benchmarks": "recipes datasets architectures loaders trials analysis figures tracking runs",
 }
 
-NUMPY_ONLY = ("P1", "P2")
-TORCH_BESIDES_F = ("experiments", "benchmarks")
-# What only these rooms may import, and what the rest of the house must not know.
+# Where torch may be imported; elsewhere nobody waits for it, and arrays are numpy's.
+TORCH = ("architectures", "loaders", "trials", "benchmarks", "runs.options", "runs.tracked_trials", "runs.ablate")
+
+# The room of each foreign thing.
 ONE_ROOM = {
-    "mlflow": {"tracking"},
-    "matplotlib": {"figures"},
-    "ffcv": {"loaders.ffcv", "packing"},
-    "fire": {"commandline"},
-    "ray": {"engines.ray"},
+    "mlflow": ("tracking",),
+    "matplotlib": ("figures",),
+    "ray": ("trials.engines.ray",),
+    "fire": ("commandline",),
+    "jinja2": ("reporting", "runs.pages"),
 }
 
+NUMERIC = {"numpy", "pandas", "scipy", "sklearn", *sys.stdlib_module_names}
 
-def rooms():
-    """Modules of the package by dotted name, without its own door."""
+
+def modules():
+    """Modules of the package by dotted name, without the door."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
@@ -88,12 +64,7 @@ def imports(source, name, is_package):
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def floor_of(name):
-    by_room = {room: floor for floor, names in FLOORS.items() for room in names.split()}
-    return by_room.get(name, by_room.get(name.split(".")[0]))
-
-
-def room_of(imported, known):
+def module_of(imported, known):
     """Module of the package that an imported name is, or lies in; "" for the package's door."""
     parts = imported.split(".")[1:]
     while parts and ".".join(parts) not in known:
@@ -101,48 +72,51 @@ def room_of(imported, known):
     return ".".join(parts)
 
 
+def lies_in(name, rooms):
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
 def complaints(name, source, known, is_package=False):
     """What is wrong with the imports of one module; nothing if all is well."""
-    floor = floor_of(name)
-    if floor is None:
-        return [f"{name} has no floor yet: give it one in FLOORS"]
+    room = name.split(".")[0]
+    if room not in MAY_IMPORT:
+        return [f"{name} has no row in MAY_IMPORT"]
     wrong = []
     for imported in imports(source, name, is_package):
         top = imported.split(".")[0]
         if top == "easiness":
-            room = room_of(imported, known)
-            if not room:
+            target = module_of(imported, known)
+            if not target:
                 wrong.append(f"{name} imports {imported} through the package's door, or it is not there")
-            elif floor_of(room) not in (floor, *BELOW[floor].split()):
-                wrong.append(f"{name} ({floor}) imports {room} ({floor_of(room)})")
-        elif top in ONE_ROOM and not any(name == room or name.startswith(f"{room}.") for room in ONE_ROOM[top]):
-            wrong.append(f"{name} imports {top}, which is for {', '.join(sorted(ONE_ROOM[top]))}")
-        elif floor in NUMPY_ONLY and top not in {"numpy", *sys.stdlib_module_names}:
-            wrong.append(f"{name} imports {top}, and is to know numpy only")
-        elif top in ("torch", "torchvision") and not floor.startswith("F") and floor not in TORCH_BESIDES_F:
+            elif target.split(".")[0] not in (room, *MAY_IMPORT[room].split()):
+                wrong.append(f"{name} imports {target}")
+        elif top in ONE_ROOM and not lies_in(name, ONE_ROOM[top]):
+            wrong.append(f"{name} imports {top}, which is for {', '.join(ONE_ROOM[top])}")
+        elif top in ("torch", "torchvision") and not lies_in(name, TORCH):
             wrong.append(f"{name} imports {top}")
+        elif room == "analysis" and top not in NUMERIC:
+            wrong.append(f"{name} imports {top}, and is to know arrays only")
     return wrong
 
 
-@pytest.mark.parametrize("name", rooms())
-def test_arrows_go_down(name):
-    known = rooms()
+@pytest.mark.parametrize("name", modules())
+def test_arrows_run_down(name):
+    known = modules()
     path = known[name]
     assert complaints(name, path.read_text(), known, path.name == "__init__.py") == []
 
 
-def test_rooms_of_one_floor_do_not_go_in_circles():
-    known = rooms()
+def test_no_module_imports_itself_in_a_circle():
+    known = modules()
     edges = {
         name: {
-            room_of(each, known)
+            module_of(each, known)
             for each in imports(path.read_text(), name, path.name == "__init__.py")
             if each.startswith("easiness.")
         }
         - {"", name}
         for name, path in known.items()
     }
-    # A package's door opens its own rooms, and a room that names its package by the door goes in a circle.
     while edges:
         free = [name for name, below in edges.items() if not below & edges.keys()]
         assert free, f"these import each other in a circle: {', '.join(edges)}"
@@ -150,39 +124,52 @@ def test_rooms_of_one_floor_do_not_go_in_circles():
             del edges[name]
 
 
-KNOWN = {
-    "training": None,
-    "trials": None,
-    "scores": None,
-    "sets": None,
-    "tracking": None,
-    "loaders": None,
-    "loaders.ffcv": None,
-    "figures.style": None,
-    "figures": None,
-}
+def test_every_room_has_a_row():
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.name[0] not in "_."}
+    assert rooms == set(MAY_IMPORT)
+
+
+KNOWN = dict.fromkeys(
+    (
+        "trials",
+        "trials.training",
+        "trials.trial",
+        "analysis.scores",
+        "analysis.sets",
+        "tracking",
+        "runs.options",
+        "runs.pages",
+        "runs.match.reading",
+        "loaders",
+        "loaders.ffcv",
+        "figures",
+        "figures.style",
+        "reporting.page",
+    )
+)
 
 
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("training", "from easiness.trials import run_trial"),
-        ("training", "from easiness import trials"),
-        ("training", "def f():\n    import easiness.trials"),
-        ("training", "from .trials import run_trial"),
-        ("loaders.ffcv", "from ..training import train"),
-        ("training", "import mlflow.pytorch"),
-        ("training", "from easiness import easiest"),
-        ("training", "import ffcv"),
-        ("scores", "import torch"),
-        ("scores", "import pandas as pd"),
-        ("scores", "from easiness.training import train"),
-        ("scores", "from matplotlib import pyplot"),
+        ("loaders.ffcv", "from easiness.trials.trial import run_trial"),
+        ("loaders.ffcv", "from easiness import trials"),
+        ("loaders.ffcv", "def f():\n    import easiness.trials"),
+        ("loaders.ffcv", "from ..trials.training import train"),
+        ("trials.training", "import mlflow.pytorch"),
+        ("trials.training", "from easiness import easiest"),
+        ("trials.training", "import ray"),
+        ("analysis.scores", "import torch"),
+        ("analysis.scores", "from easiness.trials.training import train"),
+        ("analysis.scores", "from matplotlib import pyplot"),
         ("tracking", "import torch"),
         ("tracking", "from easiness import figures"),
         ("figures.style", "import torch"),
-        ("figures.style", "from easiness.tracking import load_scores"),
+        ("figures.style", "from easiness.analysis.scores import deciles"),
         ("figures", "from .style import save\nfrom ..trials import x"),
+        ("runs.match.reading", "import torch"),
+        ("runs.match.reading", "from jinja2 import Environment"),
+        ("reporting.page", "from easiness.loaders import Batch"),
         ("attic", "import os"),
     ],
 )
@@ -193,12 +180,14 @@ def test_an_arrow_that_runs_up_is_seen(name, source):
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("trials", "from easiness.training import train\nimport torch\nimport json"),
-        ("trials", "from easiness.loaders import Batch"),
-        ("sets", "import numpy as np\nfrom easiness.scores import tie_keys\nfrom collections.abc import Sequence"),
+        ("trials.trial", "from easiness.trials.training import train\nimport torch\nimport json"),
+        ("trials.trial", "from easiness.loaders import Batch"),
+        ("analysis.sets", "import numpy as np\nfrom easiness.analysis.scores import tie_keys\nimport scipy.stats"),
         ("tracking", "import mlflow\nimport pandas"),
         ("figures.style", "import matplotlib.style\nimport numpy"),
         ("loaders.ffcv", "import ffcv\nfrom . import protocol"),
+        ("runs.options", "import torch"),
+        ("runs.pages", "from jinja2 import Environment"),
     ],
 )
 def test_an_arrow_that_runs_down_is_fine(name, source):

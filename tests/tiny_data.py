@@ -4,8 +4,8 @@ import numpy as np
 
 from easiness.datasets import Dataset
 from easiness.loaders import stage_resident
-from easiness.recipes import Recipe, make_recipe
-from easiness.trials import TrialTask
+from easiness.recipes.recipe import Recipe, make_recipe
+from easiness.trials.trial import TrialTask
 
 MODEL = "tests.tiny_model:build"
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from easiness import tracking
-from easiness.tables import score_table
-from easiness.thumbnails import worth_showing, write_thumbnails
+from easiness.runs.score.tables import score_table
+from easiness.runs.score.thumbnails import shown_rows, write_thumbnails
 from tests.tiny_scores import UPDATES, draw_losses, log_score_run
 
 STRATEGIES = ("easy", "hard", "random", "stepwise")
@@ -28,7 +28,7 @@ def log_scores(folder, dataset, model, seed, *, pictures=True, predictions=True,
     if pictures:
         place = folder / run_id / "preview"
         place.mkdir()
-        write_thumbnails(place / "thumbnails.npz", dataset, worth_showing(table, losses_TMN[-1].mean(axis=0)))
+        write_thumbnails(place / "thumbnails.npz", dataset, shown_rows(table, losses_TMN[-1].mean(axis=0)))
         tracking.log_folder(run_id, place, "preview")
     return run_id
 

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from easiness.torchvision_import import import_torchvision
+from easiness.architectures.torchvision_import import import_torchvision
 
 
 def vision_names() -> tuple[str, ...]:

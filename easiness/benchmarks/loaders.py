@@ -13,15 +13,15 @@ import numpy as np
 import pandas as pd
 import torch
 
+from easiness.architectures.torchvision_import import import_torchvision
 from easiness.datasets import Dataset, dataset_of_folder
 from easiness.datasets.image_folder import files_by_class, open_listed
 from easiness.datasets.imagenet import open_beton
+from easiness.datasets.packing import PackOptions, pack
 from easiness.loaders import stage
 from easiness.loaders.ffcv import why_no_ffcv
-from easiness.packing import PackOptions, pack
-from easiness.randomness import trial_seeds
-from easiness.recipes import make_recipe
-from easiness.torchvision_import import import_torchvision
+from easiness.recipes.randomness import trial_seeds
+from easiness.recipes.recipe import make_recipe
 
 # What every other one is compared with.
 BASELINE = "ImageFolder with Pillow"

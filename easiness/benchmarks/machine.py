@@ -9,7 +9,7 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from easiness.benchmarks.timing import interleave, summary
-from easiness.processor import use_cores
+from easiness.trials.cpu import use_cores
 
 _COPIED = 2**28  # bytes, far beyond any cache
 _PHOTO = (375, 500)  # height and width in pixels, those of a typical image of ImageNet

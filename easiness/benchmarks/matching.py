@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from easiness.matching.pairs import match_pairs
-from easiness.matching.sides import MatchOptions, ScoredModel
-from easiness.sets import set_size
+from easiness.analysis.matching.pairs import match_pairs
+from easiness.analysis.matching.sides import MatchOptions, ScoredModel
+from easiness.analysis.sets import set_size
 
 CLASSES = 1000
 

@@ -12,11 +12,11 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from easiness.architectures import build_model
+from easiness.architectures.torchvision_import import import_torchvision
 from easiness.loaders.normalization import normalize_images
-from easiness.measuring import measure_logits
-from easiness.recipes import Recipe
-from easiness.torchvision_import import import_torchvision
-from easiness.training import make_optimizer
+from easiness.recipes.recipe import Recipe
+from easiness.trials.evaluation import logit_metrics
+from easiness.trials.training import make_optimizer
 
 
 class _PillowImages(Dataset):
@@ -129,5 +129,5 @@ def _step(network: nn.Module, optimizer: torch.optim.Optimizer, images: torch.Te
 @torch.no_grad()
 def _score(network: nn.Module, batches: object) -> np.ndarray:
     network.eval()
-    parts = [measure_logits(network(images), labels).cpu().numpy() for images, labels in batches]
+    parts = [logit_metrics(network(images), labels).cpu().numpy() for images, labels in batches]
     return np.concatenate(parts, axis=1)

@@ -18,7 +18,7 @@ import torch
 from easiness.benchmarks.score import score_untracked
 from easiness.benchmarks.timing import summary
 from easiness.datasets import Dataset
-from easiness.recipes import Recipe
+from easiness.recipes.recipe import Recipe
 
 
 def noise(count: int, resolution: int, num_classes: int) -> Dataset:

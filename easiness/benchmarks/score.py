@@ -10,10 +10,10 @@ import torch
 from easiness.benchmarks.plain import score_resident, score_with_loaders
 from easiness.benchmarks.timing import interleave, ratios, summary
 from easiness.datasets import Dataset
-from easiness.engines import choose_engine, run_trials
 from easiness.loaders import stage_resident
-from easiness.recipes import Recipe
-from easiness.trials import TrialTask
+from easiness.recipes.recipe import Recipe
+from easiness.trials.engines import choose_engine, run_trials
+from easiness.trials.trial import TrialTask
 
 
 def bench_score(

@@ -8,10 +8,10 @@ from easiness.architectures import build_model
 from easiness.benchmarks.machine import MatrixProduct, count_flops, wait_for
 from easiness.benchmarks.timing import interleave, summary
 from easiness.loaders.normalization import normalize_images
-from easiness.measuring import measure_logits
-from easiness.processor import use_cores
-from easiness.recipes import cifar10
-from easiness.training import make_optimizer
+from easiness.recipes.recipe import cifar10
+from easiness.trials.cpu import use_cores
+from easiness.trials.evaluation import logit_metrics
+from easiness.trials.training import make_optimizer
 
 
 def bench_step(
@@ -66,7 +66,7 @@ def bench_step(
     @torch.no_grad()
     def score() -> None:
         network.eval()
-        measure_logits(network(normalize_images(views)).float(), labels)
+        logit_metrics(network(normalize_images(views)).float(), labels)
         wait_for(device)
 
     product = MatrixProduct(device)

@@ -16,7 +16,7 @@ def contestants(values: Mapping[str, Sequence[float]], *, unit: str, title: str 
     Parameters
     ----------
     values
-        Measurements by name of the contestant; the first is ours, and stands out.
+        ExampleMetrics by name of the contestant; the first is ours, and stands out.
     unit
         What is measured, and which end is better.
     title

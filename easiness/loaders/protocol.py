@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from easiness.randomness import TrialSeeds
+from easiness.recipes.randomness import TrialSeeds
 
 
 class Batch(NamedTuple):

@@ -14,8 +14,8 @@ from easiness.datasets.beton import BetonImages
 from easiness.datasets.image_files import ImageFiles
 from easiness.loaders.normalization import channel_statistics, normalizer
 from easiness.loaders.protocol import Batch
-from easiness.randomness import TrialSeeds, batch_bounds, epoch_order, shifts_and_flips
-from easiness.recipes import Recipe
+from easiness.recipes.randomness import TrialSeeds, batch_bounds, epoch_order, shifts_and_flips
+from easiness.recipes.recipe import Recipe
 
 # Above this the images belong into a file that is read as it goes, not into memory.
 GREATEST_BYTES = 8 * 2**30

@@ -15,7 +15,7 @@ from easiness.loaders.normalization import level_counts, level_statistics, norma
 from easiness.loaders.protocol import Staged
 from easiness.loaders.resident import GREATEST_BYTES, StagedResident, resident_bytes, restage_resident, stage_resident
 from easiness.loaders.streaming import Columns, StreamingLoader
-from easiness.recipes import Recipe
+from easiness.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from easiness.crew import work_ahead
 from easiness.datasets.beton import BetonImages
 from easiness.datasets.image_files import ImageFiles
+from easiness.datasets.prefetch import map_ahead
 from easiness.loaders.protocol import Batch
 from easiness.loaders.resident import SCORE_BATCH, shift_indices
-from easiness.randomness import TrialSeeds, batch_bounds, crop_boxes, epoch_order, flips, shifts_and_flips
-from easiness.recipes import Recipe
+from easiness.recipes.randomness import TrialSeeds, batch_bounds, crop_boxes, epoch_order, flips, shifts_and_flips
+from easiness.recipes.recipe import Recipe
 
 # Images that one worker decodes at a time.
 CHUNK = 16
@@ -174,7 +174,7 @@ class StreamingLoader:
                     yield Chunk(rows[part], boxes[part], flip[part], target, np.zeros(1, np.int64))
 
         largest = max(stop - start for start, stop in bounds)
-        done = work_ahead(
+        done = map_ahead(
             chunks(),
             self._decoder.decode,
             workers=self._workers,

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from easiness.ablation.preview import ablation_figures
 from easiness.figures.lettering import file_name
 from easiness.reporting.blocks import Block, Chart, Heading, Table, Text
 from easiness.reporting.sources import AblationSource
+from easiness.runs.ablate.figures import ablation_figures
 
 # Caption and alternative text of a figure, by its name.
 _WORDS = {

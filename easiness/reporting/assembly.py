@@ -7,16 +7,21 @@ from itertools import groupby
 import pandas as pd
 
 from easiness import tracking
-from easiness.matching.resampling import KINDS
+from easiness.analysis.matching.resampling import KINDS
 from easiness.reporting.ablation_chapter import ablation_chapter
+from easiness.reporting.ablation_claims import (
+    hard_worth_more,
+    many_easy_hurt,
+    stepwise_beats_easy,
+    stepwise_beats_random,
+)
 from easiness.reporting.blocks import Block, Gallery, Heading, Table, Text, Verdicts
-from easiness.reporting.choice import Choice, PassedOver
 from easiness.reporting.claims import Verdict, changing_sets, diverse_sets, shared_sets
-from easiness.reporting.gallery import Examples, class_ends, disputed_shelf, suspicious, suspicious_shelf
+from easiness.reporting.gallery import Examples, class_ends, disputed_section, suspicious, suspicious_section
 from easiness.reporting.match_chapter import match_chapter
 from easiness.reporting.score_chapter import score_chapter
+from easiness.reporting.selection import Choice, PassedOver
 from easiness.reporting.sources import AblationSource, MatchSource, ScoreSource, Source
-from easiness.reporting.worth import hard_worth_more, many_easy_hurt, stepwise_beats_easy, stepwise_beats_random
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,9 +194,9 @@ def _numbered_by(scores: Sequence[ScoreSource]) -> str:
 def _gallery(chapter: _Chapter) -> list[Block]:
     examples = Examples(chapter.scores, {} if chapter.match is None else chapter.match.thumbnails)
     found = suspicious(chapter.scores)
-    shelves = [suspicious_shelf(examples, found)]
+    shelves = [suspicious_section(examples, found)]
     if chapter.match is not None and "disagreement" in chapter.match.tables:
-        shelves.append(disputed_shelf(examples, chapter.match.tables["disagreement"]))
+        shelves.append(disputed_section(examples, chapter.match.tables["disagreement"]))
     shelves += [class_ends(examples, source) for source in chapter.scores]
     blocks: list[Block] = [
         Heading("Gallery"),

@@ -7,7 +7,7 @@ import pandas as pd
 
 from easiness.figures import Figure
 from easiness.reporting.claims import Verdict
-from easiness.reporting.gallery import Shelf
+from easiness.reporting.gallery import Section
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Verdicts:
 class Gallery:
     """Examples to look at."""
 
-    shelves: Sequence[Shelf]
+    shelves: Sequence[Section]
 
 
 Block = Heading | Text | Table | Chart | Picture | Verdicts | Gallery

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from easiness.reporting.sources import ScoreSource
-from easiness.tables import favourite_labels
-from easiness.thumbnails import ends_per_class
+from easiness.runs.score.tables import majority_vote
+from easiness.runs.score.thumbnails import ends_per_class
 
 SUSPICIOUS = 48
 DISPUTED = 24  # of each pair
@@ -40,7 +40,7 @@ class Item:
         What is said below the picture: easiness, rank, and why it stands here.
     picture : bytes or None
         png or jpeg; None where no run kept it.
-    courses : list of Course
+    metric_curves : list of Course
         By model.
     """
 
@@ -48,7 +48,7 @@ class Item:
     class_name: str
     lines: tuple[str, ...]
     picture: bytes | None
-    courses: list[Course]
+    metric_curves: list[Course]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class Section:
     """Rows that are unfolded together; `note` says how they were chosen."""
 
     title: str
@@ -111,7 +111,7 @@ class Examples:
         return f" No pictures were kept for {', '.join(without)}: an example has one where another run kept it."
 
 
-def class_ends(examples: Examples, source: ScoreSource) -> Shelf:
+def class_ends(examples: Examples, source: ScoreSource) -> Section:
     """Choose the easiest and the hardest examples of every class under one model."""
     ordered = source.table.sort_values("rank", kind="stable")
     count = ends_per_class(ordered["label"].nunique())
@@ -126,7 +126,7 @@ def class_ends(examples: Examples, source: ScoreSource) -> Shelf:
             ]
             rows.append(Row(f"{name}: {end}", items))
     moment = source.settings["moment"]
-    return Shelf(
+    return Section(
         f"Easiest and hardest of every class under {source.model}",
         f"By easiness after {moment} updates, the mean loss of {source.trials} trials. Rank 1 of "
         f"{len(source.table):,} is the easiest.{examples.note_on_pictures}",
@@ -161,14 +161,14 @@ def suspicious(sources: Sequence[ScoreSource], count: int = SUSPICIOUS) -> pd.Da
     predictions = [source.predicted_MN[:, rows] for source in sources if source.predicted_MN is not None]
     if predictions:
         names = np.asarray(sources[0].settings["class_names"], object)
-        labels, shares = favourite_labels(np.concatenate(predictions), len(names))
+        labels, shares = majority_vote(np.concatenate(predictions), len(names))
         found["preferred"], found["preferred_share"] = names[labels], shares
     if "group" in first:
         found["group"] = first["group"].to_numpy()[rows]
     return found
 
 
-def suspicious_shelf(examples: Examples, found: pd.DataFrame) -> Shelf:
+def suspicious_section(examples: Examples, found: pd.DataFrame) -> Section:
     """Show the labels that look wrong."""
     items = []
     for each in found.itertuples():
@@ -189,10 +189,10 @@ def suspicious_shelf(examples: Examples, found: pd.DataFrame) -> Shelf:
         if silent:
             note += f" Not counted are those of {', '.join(silent)}, which kept no predictions."
     note += examples.note_on_pictures
-    return Shelf("Most suspicious labels", note, [Row("all classes", items)])
+    return Section("Most suspicious labels", note, [Row("all classes", items)])
 
 
-def disputed_shelf(examples: Examples, disagreement: pd.DataFrame) -> Shelf:
+def disputed_section(examples: Examples, disagreement: pd.DataFrame) -> Section:
     """Show the examples on which each pair of models differs most, from `disagreement.csv`."""
     rows = []
     for (a, b), part in disagreement.groupby(["a", "b"], sort=True):
@@ -209,7 +209,7 @@ def disputed_shelf(examples: Examples, disagreement: pd.DataFrame) -> Shelf:
         "Examples on which two models differ most, in standard errors over trials (z). Losses of models have different "
         f"scales, so ranks are compared.{examples.note_on_pictures}"
     )
-    return Shelf("Most disputed between models", note, rows)
+    return Section("Most disputed between models", note, rows)
 
 
 def _ranks(easiness_N: np.ndarray) -> np.ndarray:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from easiness.matched.figures import matching_figures
-from easiness.matched.results import MatchingResults, at_last_moment
+from easiness.analysis.reliability import ReliabilityCurve
 from easiness.reporting.blocks import Block, Chart, Heading, Picture, Table, Text
 from easiness.reporting.claims import span
 from easiness.reporting.sources import MatchSource
-from easiness.split_half import ReliabilityCurve
+from easiness.runs.match.figures import matching_figures
+from easiness.runs.match.results import MatchingResults, at_last_moment
 
 _RATES = (
     "The matching rate is the share of a set that another set holds, too. Some of it is luck: "

@@ -10,11 +10,11 @@ from itertools import groupby
 from easiness.reporting.blocks import Block, Chart, Gallery, Heading, Picture, Table, Text, Verdicts
 from easiness.reporting.claims import FAILS, HOLDS, UNKNOWN, Verdict
 from easiness.reporting.formats import to_html
-from easiness.reporting.gallery import Item, Shelf
+from easiness.reporting.gallery import Item, Section
 from easiness.reporting.script import SCRIPT
 from easiness.reporting.stylesheet import STYLESHEET
 from easiness.reporting.trajectories import draw_trajectory
-from easiness.version import VERSION
+from easiness.tracking.contract import VERSION
 
 # Bytes of a page at most; the UI and a phone must open it.
 LARGEST = 15_000_000
@@ -165,7 +165,7 @@ def _verdict(verdict: Verdict) -> str:
     )
 
 
-def _gallery(shelves: Sequence[Shelf], room: int) -> str:
+def _gallery(shelves: Sequence[Section], room: int) -> str:
     parts = []
     for index, shelf in enumerate(shelves):
         rows, left_out = [], 0
@@ -204,7 +204,7 @@ def _item(item: Item) -> str:
     return (
         f'<details class="item"><summary>{picture}<b>{html.escape(item.class_name)}</b> '
         f"#{item.example_id}{lines}</summary>"
-        f'<div class="course">{draw_trajectory(item.courses)}</div></details>'
+        f'<div class="course">{draw_trajectory(item.metric_curves)}</div></details>'
     )
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from easiness import figures
+from easiness.analysis.scores import deciles, rank_correlation
 from easiness.figures.lettering import file_name
 from easiness.reporting.blocks import Block, Chart, Heading, Table, Text
 from easiness.reporting.sources import ScoreSource
-from easiness.scores import deciles, rank_correlation
-from easiness.tables import class_counts
+from easiness.runs.score.tables import class_counts
 
 
 def score_chapter(key: str, sources: Sequence[ScoreSource]) -> list[Block]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from easiness import tracking
-from easiness.thumbnails import read_thumbnails
+from easiness.runs.score.thumbnails import read_thumbnails
 from easiness.tracking import SCHEMA, RunRecord
 
 THUMBNAILS = "preview/thumbnails.npz"

@@ -10,15 +10,16 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 8, 8, 18
 _DASHES = ("", "6 3", "2 2", "8 3 2 3")
 
 
-def draw_trajectory(courses: Sequence[Course]) -> str:
+def draw_trajectory(metric_curves: Sequence[Course]) -> str:
     """Draw one line per model, told apart by colour and by dashes, with a legend that gives rank and easiness."""
-    top = max(max(course.easiness_T.max() for course in courses), 1e-9)
-    last = max(max(course.updates_T.max() for course in courses), 1)
+    top = max(max(course.easiness_T.max() for course in metric_curves), 1e-9)
+    last = max(max(course.updates_T.max() for course in metric_curves), 1)
     said = "; ".join(
-        f"{course.model} from {course.easiness_T[0]:.3g} to {course.easiness_T[-1]:.3g} nats" for course in courses
+        f"{course.model} from {course.easiness_T[0]:.3g} to {course.easiness_T[-1]:.3g} nats"
+        for course in metric_curves
     )
     lines = []
-    for index, course in enumerate(courses):
+    for index, course in enumerate(metric_curves):
         x = _LEFT + course.updates_T / last * (_WIDTH - _LEFT - _RIGHT)
         y = _TOP + (1 - course.easiness_T / top) * (_HEIGHT - _TOP - _BOTTOM)
         points = " ".join(f"{a:.0f},{b:.0f}" for a, b in zip(x, y, strict=True))
@@ -38,7 +39,7 @@ def draw_trajectory(courses: Sequence[Course]) -> str:
         f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 4}" text-anchor="end">{last:,} updates</text>'
         f"{''.join(lines)}</svg>"
     )
-    return f"{svg}<ul>{''.join(_legend(index, course) for index, course in enumerate(courses))}</ul>"
+    return f"{svg}<ul>{''.join(_legend(index, course) for index, course in enumerate(metric_curves))}</ul>"
 
 
 def _legend(index: int, course: Course) -> str:

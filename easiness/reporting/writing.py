@@ -14,7 +14,7 @@ from easiness.reporting.formats import to_csv, to_markdown, to_tex
 from easiness.reporting.page import make_page
 from easiness.reporting.sources import Source
 from easiness.tracking import SCHEMA
-from easiness.version import VERSION
+from easiness.tracking.contract import VERSION
 
 _FORMATS = ("png", "pdf", "svg")
 

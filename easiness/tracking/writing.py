@@ -15,10 +15,9 @@ import pandas as pd
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, Metric, Param, RunTag
 
-from easiness.host import HOST, is_alive
-from easiness.tracking.contract import SCHEMA
+from easiness.tracking.contract import SCHEMA, VERSION
+from easiness.tracking.host import HOST, is_alive
 from easiness.tracking.server import client, search_beside, server_errors
-from easiness.version import VERSION
 
 # What a worker records per epoch that is a metric; the rest says when.
 _WHEN = ("epoch", "update", "time")

@@ -9,7 +9,7 @@ from PIL import Image
 from easiness.datasets import imagenet, open_dataset
 from easiness.datasets.beton import BetonWriter, EncodedImage, manifest_path
 from easiness.datasets.imagenet import Manifest, list_imagenet, verify_beton
-from easiness.packing import PackOptions, pack
+from easiness.datasets.packing import PackOptions, pack
 
 
 @pytest.fixture(scope="module")

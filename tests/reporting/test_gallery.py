@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from easiness.reporting.gallery import Examples, class_ends, disputed_shelf, suspicious, suspicious_shelf
+from easiness.reporting.gallery import Examples, class_ends, disputed_section, suspicious, suspicious_section
 from easiness.reporting.sources import ScoreSource
-from easiness.tables import score_table
+from easiness.runs.score.tables import score_table
 from easiness.tracking import RunRecord
 from tests.tiny_data import tiny_dataset
 from tests.tiny_scores import draw_losses
@@ -54,9 +54,9 @@ def test_models_prefer_what_most_of_their_trials_predict(dataset):
     found = suspicious(sources, count=5)
     assert list(found["preferred"]) == ["class 2"] * 5
     np.testing.assert_allclose(found["preferred_share"], 4 / 7)
-    shelf = suspicious_shelf(Examples(sources, {}), found)
+    shelf = suspicious_section(Examples(sources, {}), found)
     assert "models say class 2 (57%)" in shelf.rows[0].items[0].lines
-    assert [course.model for course in shelf.rows[0].items[0].courses] == ["a", "b"]
+    assert [course.model for course in shelf.rows[0].items[0].metric_curves] == ["a", "b"]
 
 
 def test_votes_for_a_label_that_is_no_models_favourite_count(dataset):
@@ -76,7 +76,7 @@ def test_models_without_predictions_or_pictures_are_named(dataset):
     predicted = np.ones((3, len(dataset)), np.uint8)
     full, bare = source(dataset, "full", 0, predicted=predicted, pictures=shown), source(dataset, "bare", 1)
     examples = Examples([full, bare], {})
-    shelf = suspicious_shelf(examples, suspicious([full, bare], count=5))
+    shelf = suspicious_section(examples, suspicious([full, bare], count=5))
     assert "models say class 1 (100%)" in shelf.rows[0].items[0].lines
     assert "Not counted are those of bare, which kept no predictions." in shelf.note
     ends = class_ends(examples, bare)
@@ -85,7 +85,7 @@ def test_models_without_predictions_or_pictures_are_named(dataset):
         assert {item.picture for row in each.rows for item in row.items} == {b"picture"}
 
     for sources in ([full], [bare]):
-        notes = suspicious_shelf(Examples(sources, {}), suspicious(sources, count=5)).note
+        notes = suspicious_section(Examples(sources, {}), suspicious(sources, count=5)).note
         assert "No pictures" not in notes
         assert "Not counted" not in notes
 
@@ -107,7 +107,7 @@ def test_disputed_examples_stand_with_the_side_that_finds_them_harder(dataset):
     table = pd.DataFrame(
         {"a": "a", "b": "b", "example_id": ids, "z": [3.0, -2.5, 1.0], "rank_a": [50, 1, 20], "rank_b": [2, 60, 9]}
     )
-    shelf = disputed_shelf(Examples(sources, {ids[1]: b"picture"}), table)
+    shelf = disputed_section(Examples(sources, {ids[1]: b"picture"}), table)
     assert [row.name for row in shelf.rows] == ["harder for a than for b", "harder for b than for a"]
     assert [item.example_id for item in shelf.rows[0].items] == [ids[0], ids[2]]
     (other,) = shelf.rows[1].items
@@ -117,7 +117,7 @@ def test_disputed_examples_stand_with_the_side_that_finds_them_harder(dataset):
 
 def test_a_long_training_is_drawn_with_few_points_from_first_to_last(dataset):
     own = source(dataset, "net", 0, moments=100)
-    (course,) = Examples([own], {}).item(int(dataset.example_ids[5])).courses
+    (course,) = Examples([own], {}).item(int(dataset.example_ids[5])).metric_curves
     assert len(course.updates_T) == 16
     assert course.updates_T[[0, -1]].tolist() == [4, 400]
     np.testing.assert_array_equal(course.easiness_T[[0, -1]], own.trajectory_TN[[0, -1], 5])

@@ -4,7 +4,7 @@ import pandas as pd
 from easiness.reporting.blocks import Chart, Gallery, Heading, Picture, Table, Text, Verdicts
 from easiness.reporting.claims import FAILS, HOLDS, UNKNOWN, Verdict
 from easiness.reporting.formats import to_csv, to_html, to_markdown, to_tex
-from easiness.reporting.gallery import Course, Item, Row, Shelf
+from easiness.reporting.gallery import Course, Item, Row, Section
 from easiness.reporting.page import LARGEST, make_page
 from easiness.reporting.trajectories import draw_trajectory
 
@@ -21,7 +21,7 @@ def test_everything_is_escaped():
     evil = "<script>alert(1)</script>"
     table = Table("t", evil, pd.DataFrame({evil: [evil], "run_id": ["r"]}), links={"r": 'x"y'})
     verdict = Verdict(evil, evil, HOLDS, evil, evil)
-    shelf = Shelf(evil, evil, [Row(evil, [Item(1, evil, (evil,), b"\x89PNG", [course(evil)])])])
+    shelf = Section(evil, evil, [Row(evil, [Item(1, evil, (evil,), b"\x89PNG", [course(evil)])])])
     blocks = [Heading(evil, 2), Text(evil), table, Verdicts([verdict]), Gallery([shelf]), Picture("p", evil, evil, b"")]
     page = make_page(evil, blocks, {"p": b""})
     assert page.count("<script>") == 1  # the page's own
@@ -39,7 +39,7 @@ def test_a_verdict_is_told_by_words_and_marks_not_by_colour_alone():
 def test_a_page_of_very_many_pictures_stays_small_and_says_what_is_missing():
     content = bytes(300_000)
     rows = [Row(f"row {i}", [item(i, content)]) for i in range(100)]
-    page = make_page("t", [Gallery([Shelf("many", "All.", rows), Shelf("few", "", rows[:1])])], {})
+    page = make_page("t", [Gallery([Section("many", "All.", rows), Section("few", "", rows[:1])])], {})
     assert 0.4 * LARGEST < len(page.encode()) <= LARGEST
     shown = page.count("<img ") - 1
     assert 10 < shown < 100
@@ -80,7 +80,7 @@ def test_very_many_tables_show_fewer_rows_each():
 
 
 def test_an_example_without_a_picture_has_its_words():
-    page = make_page("t", [Gallery([Shelf("s", "n", [Row("r", [item(17, None)])])])], {})
+    page = make_page("t", [Gallery([Section("s", "n", [Row("r", [item(17, None)])])])], {})
     assert "no picture" in page
     assert "<b>cat</b> #17<br>0.5 nats" in page
 

@@ -1,1 +1,0 @@
-"""What are examples worth? Train on what is left after removing some, and compare."""

@@ -1,0 +1,1 @@
+"""Arrays of losses to scores, sets, rates, intervals and lists of removed examples; never torch."""

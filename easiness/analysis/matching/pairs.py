@@ -1,0 +1,254 @@
+"""Are easy and hard examples shared? Architectures against each other, moments, and outside scores.
+
+What a row says, and what its interval is for, stands in `easiness.comparing`.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from easiness.analysis.matching.comparing import Match, compare, freedom
+from easiness.analysis.matching.resampling import KINDS, branch, count_shared, packed_rows, trial_seed
+from easiness.analysis.matching.sides import (
+    CUT,
+    SCOPES,
+    MatchOptions,
+    ScoredModel,
+    Side,
+    averages,
+    make_frame,
+    model_side,
+    observed,
+)
+from easiness.analysis.scores import average_ranks, easiness
+
+DEFAULTS = MatchOptions()
+
+
+def match_pairs(
+    models: Sequence[ScoredModel],
+    labels_N: ArrayLike,
+    options: MatchOptions = DEFAULTS,
+) -> list[Match]:
+    """Match the easy and hard sets of every pair of models at every moment both have.
+
+    Moments pair by their index: the first epoch of one with the first of the other, whatever the updates.
+    The result does not depend on the order of the models or of their trials.
+
+    Parameters
+    ----------
+    models : sequence of ScoredModel
+        At least two, of different names, on the same N examples in the same order.
+    labels_N : (N,) array of int
+        Class of every example, from 0.
+    options : MatchOptions
+
+    Returns
+    -------
+    list of Match
+        By epoch, scope, pair and set.
+
+    Raises
+    ------
+    ValueError
+        With fewer than two models, models of the same name or with different numbers of examples, labels that
+        do not fit, or losses that are not finite.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> common_N = rng.normal(size=1000)
+    >>> one, two = (
+    ...     ScoredModel(name, (100,), [(common_N + rng.normal(size=(4, 1000))).astype(np.float32)])
+    ...     for name in ("one", "two")
+    ... )
+    >>> row = match_pairs([one, two], np.zeros(1000, int), MatchOptions(scopes=("global",)))[0]
+    >>> row.a, row.b, row.set, row.chance, row.chance < row.low < row.rate < row.high
+    ('one', 'two', 'easy', 0.1, True)
+    """
+    models = sorted(models, key=lambda model: model.name)
+    names = [model.name for model in models]
+    if len(models) < 2:
+        raise ValueError(f"matching needs at least two models, got {names}; score another one")
+    if len(set(names)) < len(names):
+        raise ValueError(f"models must have different names to be told apart, got {names}")
+    frame = make_frame(models, labels_N, options)
+    seeds = {model.name: trial_seed(model.losses, options.seed) for model in models}
+    matches = []
+    for moment in range(sorted(len(model.updates) for model in models)[-2]):
+        present = [model for model in models if moment < len(model.updates)]
+        means = averages([(model, moment) for model in present], options.threads)
+        for scope in options.scopes:
+            sides = [
+                model_side(model, moment, mean, scope, seeds[model.name], frame)
+                for model, mean in zip(present, means, strict=True)
+            ]
+            for a, b in combinations(sides, 2):
+                degrees = 2 * min(freedom(a.trials), freedom(b.trials))
+                matches += compare(a, b, moment + 1, scope, degrees, frame)
+    return matches
+
+
+def match_moments(
+    model: ScoredModel,
+    labels_N: ArrayLike,
+    first: int = 0,
+    last: int = -1,
+    *,
+    options: MatchOptions = DEFAULTS,
+) -> list[Match]:
+    """Match one model's sets at two moments, by default the first and the last.
+
+    Both sides come from the same trials, which are reweighted together.
+
+    Parameters
+    ----------
+    model : ScoredModel
+    labels_N : (N,) array of int
+    first, last : int
+        Indices of the two moments.
+    options : MatchOptions
+
+    Returns
+    -------
+    list of Match
+        By scope and set.
+
+    Raises
+    ------
+    ValueError
+        As `match_pairs`.
+    IndexError
+        For a moment that was not scored.
+
+    Examples
+    --------
+    >>> losses_MN = np.random.default_rng(0).random((3, 100), dtype=np.float32)
+    >>> model = ScoredModel("one", (100, 200), [losses_MN, -losses_MN])
+    >>> [row.rate for row in match_moments(model, np.zeros(100, int))]
+    [0.0, 0.0, 0.0, 0.0]
+    """
+    frame = make_frame([model], labels_N, options)
+    moments = [range(len(model.updates))[moment] for moment in (first, last)]
+    seeds = trial_seed(model.losses, options.seed)
+    means = averages([(model, moment) for moment in moments], options.threads)
+    matches = []
+    for scope in options.scopes:
+        a, b = (
+            model_side(model, moment, average, scope, seeds, frame)
+            for moment, average in zip(moments, means, strict=True)
+        )
+        matches += compare(a, b, moments[0] + 1, scope, freedom(model.trials), frame)
+    return matches
+
+
+def match_external(
+    model: ScoredModel,
+    scores_N: ArrayLike,
+    labels_N: ArrayLike,
+    *,
+    name: str,
+    higher_is_easier: bool,
+    options: MatchOptions = DEFAULTS,
+) -> list[Match]:
+    """Match one model's sets at every moment with the sets cut from scores made elsewhere.
+
+    The outside scores are taken as they are: the interval speaks of the model's trials alone, and the ceiling
+    counts the model's noise alone.
+
+    Parameters
+    ----------
+    model : ScoredModel
+        Side a.
+    scores_N : (N,) array
+        Finite, in the order of the model's examples.
+    labels_N : (N,) array of int
+    name : str
+        Of the scores; side b.
+    higher_is_easier : bool
+        Polarity of the scores. False for losses, EL2N, forgetting counts.
+    options : MatchOptions
+
+    Returns
+    -------
+    list of Match
+        By epoch, scope and set; ``updates_b`` is -1 and ``trials_b`` 0.
+
+    Raises
+    ------
+    ValueError
+        As `match_pairs`, or for scores of other length or not finite.
+
+    Examples
+    --------
+    >>> losses_MN = np.random.default_rng(0).random((1, 100), dtype=np.float32)
+    >>> model = ScoredModel("one", (100,), [losses_MN])
+    >>> row, *_ = match_external(
+    ...     model, -losses_MN[0], np.zeros(100, int), name="mirror", higher_is_easier=True
+    ... )
+    >>> row.rate, row.low  # one trial gives no interval
+    (1.0, nan)
+    """
+    frame = make_frame([model], labels_N, options)
+    scores_N = np.asarray(scores_N)
+    if scores_N.shape != (model.examples,):
+        raise ValueError(f"{name} has scores of shape {scores_N.shape}, but {model.name} has {model.examples} examples")
+    hardness_N = -scores_N if higher_is_easier else scores_N
+    _, ties = trial_seed([hardness_N[None]], options.seed)
+    seeds = trial_seed(model.losses, options.seed)
+    ranks_N = average_ranks(hardness_N)
+    matches = []
+    for moment in range(len(model.updates)):
+        [average] = averages([(model, moment)], options.threads)
+        for scope in options.scopes:
+            a = model_side(model, moment, average, scope, seeds, frame)
+            rows, bits = observed(hardness_N, scope, branch(ties, SCOPES.index(scope)), frame)
+            drawn = {kind: bits[kind][None] for kind in KINDS}
+            b = Side(name, -1, 0, ranks_N, rows, bits, drawn, dict.fromkeys(KINDS, 1.0))
+            matches += compare(a, b, moment + 1, scope, freedom(a.trials), frame)
+    return matches
+
+
+def moment_overlaps(
+    model: ScoredModel,
+    kind: Literal["easy", "hard"],
+    *,
+    fraction: float = 0.1,
+    labels_N: ArrayLike | None = None,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Overlap of one model's sets at any two moments.
+
+    Parameters
+    ----------
+    model : ScoredModel
+    kind : ``"easy"`` or ``"hard"``
+    fraction : float
+    labels_N : (N,) array of int, optional
+        With labels, the fraction is taken from every class.
+    seed : int
+        Breaks ties.
+
+    Returns
+    -------
+    (T, T) array of float64
+        Symmetric, 1 on the diagonal.
+
+    Examples
+    --------
+    >>> losses_MN = np.random.default_rng(0).random((3, 100), dtype=np.float32)
+    >>> moment_overlaps(ScoredModel("one", (100, 200), [losses_MN, -losses_MN]), "easy")
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    _, source = trial_seed(model.losses, seed)
+    bits = []
+    for moment, losses_MN in enumerate(model.losses):
+        ties = int(branch(source, moment).generate_state(1)[0])
+        rows = CUT[kind](easiness(losses_MN), fraction, seed=ties, labels_N=labels_N)
+        bits.append(packed_rows(rows, model.examples))
+    bits_TB = np.stack(bits)
+    return np.stack([count_shared(bits_B, bits_TB) for bits_B in bits_TB]) / len(rows)

@@ -1,0 +1,330 @@
+"""What sets would other trials have given? Easy and hard sets under many reweightings of the trials.
+
+Hundreds of sets are cut from millions of examples, so sets are selected, never sorted, and kept as packed
+bits that are counted, never as lists of rows: a sample of the examples brackets each cut, one pass over the
+losses decides everything outside the bracket, and only what lies inside is partitioned. The result is exact.
+"""
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easiness.analysis.scores import trial_digests
+from easiness.analysis.sets import set_size
+
+COLUMNS = 8192  # examples of one pass: with ROWS of them in float32, 1 MiB, which stays in a core's cache
+ROWS = 32  # at most 256: rows of candidates are kept as bytes, which sort fastest
+SAMPLE = 1 << 15
+BLAS_ALONE = 1 << 18  # multiplications below which OpenBLAS stays in the calling thread
+SLACK = 5.0  # standard errors between the sample's cut and the ends of its bracket
+
+KINDS = ("easy", "hard")
+
+Reader = Callable[[slice | NDArray], NDArray[np.float32]]
+
+
+def spread_weights(trials: int, draws: int, seed: int | np.random.SeedSequence) -> NDArray[np.float32]:
+    """Weights that move a mean over trials as far as fresh trials would move it.
+
+    Resampling M trials with replacement repeats some of them, so the number of effective trials falls and
+    changes from draw to draw; both distort the spread of a set overlap, most for small M. These weights are
+    1/M plus a uniformly random direction that sums to 0 and has length 1/√M. The reweighted mean then varies
+    around the mean by exactly the estimated variance of a mean of M trials, equally in every draw.
+
+    Parameters
+    ----------
+    trials : int
+        M, at least 2.
+    draws : int
+    seed : int or SeedSequence
+
+    Returns
+    -------
+    (draws, M) array of float32
+        Rows sum to 1; weights may be negative.
+
+    Examples
+    --------
+    >>> weights_DM = spread_weights(4, 100, seed=0)
+    >>> weights_DM.shape, bool(np.allclose(weights_DM.sum(axis=1), 1))
+    ((100, 4), True)
+    """
+    if trials < 2:
+        raise ValueError(f"cannot reweight {trials} trial; the spread of trials needs at least 2")
+    rng = np.random.default_rng(seed)
+    moves_DM = rng.normal(size=(draws, trials))
+    moves_DM -= moves_DM.mean(axis=1, keepdims=True)
+    moves_DM /= np.linalg.norm(moves_DM, axis=1, keepdims=True) * math.sqrt(trials)
+    return (1 / trials + moves_DM).astype(np.float32)
+
+
+def half_weights(trials: int, splits: int, seed: int | np.random.SeedSequence) -> NDArray[np.float32]:
+    """Weights of the means of two disjoint halves of the trials, for `splits` random cuts.
+
+    With odd M one trial sits out each cut.
+
+    Returns
+    -------
+    (2, splits, M) array of float32
+        Rows sum to 1.
+
+    Examples
+    --------
+    >>> half_weights(2, 3, seed=0).sum(axis=0)
+    array([[1., 1.],
+           [1., 1.],
+           [1., 1.]], dtype=float32)
+    """
+    if trials < 2:
+        raise ValueError(f"cannot halve {trials} trial; a ceiling needs at least 2")
+    half = trials // 2
+    rng = np.random.default_rng(seed)
+    order_SM = rng.permuted(np.tile(np.arange(trials), (splits, 1)), axis=1)
+    weights_2SM = np.zeros((2, splits, trials), dtype=np.float32)
+    for side in range(2):
+        np.put_along_axis(weights_2SM[side], order_SM[:, side * half : (side + 1) * half], 1 / half, axis=1)
+    return weights_2SM
+
+
+def trial_seed(losses_TMN: list[NDArray], seed: int) -> tuple[NDArray[np.int64], np.random.SeedSequence]:
+    """Order of the trials, and a source of randomness, that depend only on what the trials hold.
+
+    Whatever is drawn from the source for the trials in that order does not depend on the order in which they
+    were listed. Models with different losses get independent sources; equal ones get equal sources.
+
+    Parameters
+    ----------
+    losses_TMN : T arrays (M, N)
+        The same M trials at T moments.
+    seed : int
+
+    Returns
+    -------
+    order_M : (M,) array of int64
+    source : SeedSequence
+
+    Examples
+    --------
+    >>> losses_MN = np.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> order_M, source = trial_seed([losses_MN], seed=0)
+    >>> mirrored_M, same = trial_seed([losses_MN[::-1]], seed=0)
+    >>> bool((order_M == 1 - mirrored_M).all()), source.entropy == same.entropy
+    (True, True)
+    """
+    digests = trial_digests(losses_TMN)
+    order_M = np.array(sorted(range(len(digests)), key=digests.__getitem__), dtype=np.int64)
+    entropy = [int.from_bytes(digests[m]) for m in order_M]
+    return order_M, np.random.SeedSequence([seed, *entropy])
+
+
+def branch(source: np.random.SeedSequence, *path: int) -> np.random.SeedSequence:
+    """Seed of one purpose; unlike `spawn`, the same however often it is asked for.
+
+    Examples
+    --------
+    >>> source = np.random.SeedSequence(0)
+    >>> branch(source, 1, 2).spawn_key, branch(branch(source, 1), 2).spawn_key
+    ((1, 2), (1, 2))
+    """
+    return np.random.SeedSequence(source.entropy, spawn_key=(*source.spawn_key, *path))
+
+
+def packed_sets(
+    losses_MN: NDArray,
+    weights_DM: NDArray[np.float32],
+    fraction: float,
+    source: np.random.SeedSequence,
+    *,
+    order_M: NDArray[np.int64],
+    members: list[NDArray[np.int64]] | None = None,
+    threads: int = 2,
+) -> dict[str, NDArray[np.uint8]]:
+    """Easy and hard sets under each row of weights, as packed bits to be counted.
+
+    Parameters
+    ----------
+    losses_MN : (M, N) array of float
+        Finite losses of one moment; may be memory-mapped.
+    weights_DM : (D, M) array of float32
+        For the trials in the order of `order_M`.
+    fraction : float
+        Share of the examples in each set.
+    source : SeedSequence
+        Breaks ties at a cut, at random and anew for every row of weights.
+    order_M : (M,) array of int64
+        Canonical order of the trials, in which they are summed up.
+    members : list of arrays of int64, optional
+        Rows of each class: the fraction is then taken from every class, and the bits are in the order of the
+        members. By default all examples are one group.
+    threads : int
+
+    Returns
+    -------
+    dict of (D, bytes) arrays of uint8
+        For ``"easy"`` and ``"hard"``; a bit for each example, in an order that is the same for all calls with
+        the same N and `members`.
+
+    Examples
+    --------
+    >>> losses_MN = np.array([[0.3, 0.1, 0.2, 0.9]])
+    >>> packed = packed_sets(
+    ...     losses_MN, np.ones((1, 1), np.float32), 0.5, np.random.SeedSequence(0), order_M=np.array([0])
+    ... )
+    >>> np.unpackbits(packed["easy"])[:4], np.unpackbits(packed["hard"])[:4]
+    (array([0, 1, 1, 0], dtype=uint8), array([1, 0, 0, 1], dtype=uint8))
+    """
+    groups = [None] if members is None else members
+    sizes = [losses_MN.shape[1]] if members is None else [len(rows) for rows in members]
+    ends = np.cumsum([-(-size // 8) for size in sizes])
+    packed = {kind: np.zeros((len(weights_DM), ends[-1]), dtype=np.uint8) for kind in KINDS}
+    starts = range(0, len(weights_DM), ROWS)
+
+    def fill(start: int, source: np.random.SeedSequence) -> None:
+        block = slice(start, start + ROWS)
+        rng = np.random.default_rng(source)
+        for rows, size, end in zip(groups, sizes, ends, strict=True):
+            read = _reader(losses_MN, order_M, rows)
+            out = {kind: packed[kind][block, end - -(-size // 8) : end] for kind in KINDS}
+            _select(read, size, set_size(fraction, size), weights_DM[block], out, rng)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(fill, starts, (branch(source, start) for start in starts)))
+    return packed
+
+
+def packed_rows(rows: NDArray, count: int, members: list[NDArray[np.int64]] | None = None) -> NDArray[np.uint8]:
+    """Pack one set given by its rows, in the layout of `packed_sets`.
+
+    Examples
+    --------
+    >>> packed_rows(np.array([0, 9]), count=10)
+    array([128,  64], dtype=uint8)
+    """
+    mask_N = np.zeros(count, dtype=bool)
+    mask_N[rows] = True
+    if members is None:
+        return np.packbits(mask_N)
+    return np.concatenate([np.packbits(mask_N[rows]) for rows in members])
+
+
+def count_shared(a_DB: NDArray[np.uint8], b_DB: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Members that two packed sets share, row by row; a single row is held against all rows of the other.
+
+    Examples
+    --------
+    >>> count_shared(np.array([[0b110]], np.uint8), np.array([[0b011], [0b110]], np.uint8))
+    array([1, 2])
+    """
+    a_DB, b_DB = np.atleast_2d(a_DB), np.atleast_2d(b_DB)
+    rows = max(len(a_DB), len(b_DB))
+    pairs = zip(
+        np.broadcast_to(a_DB, (rows, a_DB.shape[1])),
+        np.broadcast_to(b_DB, (rows, b_DB.shape[1])),
+        strict=True,
+    )
+    return np.array([int(np.bitwise_count(a & b).sum(dtype=np.int64)) for a, b in pairs])
+
+
+def _reader(losses_MN: NDArray, order_M: NDArray, rows: NDArray | None) -> Reader:
+    """Return a function that reads columns of one group, the trials in canonical order."""
+
+    def read(columns: slice | NDArray) -> NDArray[np.float32]:
+        at = columns if rows is None else rows[columns]
+        return np.ascontiguousarray(losses_MN[:, at][order_M], dtype=np.float32)
+
+    return read
+
+
+def _select(
+    read: Reader,
+    count: int,
+    size: int,
+    weights_bM: NDArray[np.float32],
+    out: dict[str, NDArray[np.uint8]],
+    rng: np.random.Generator,
+) -> None:
+    """Write the bits of the `size` lowest and highest weighted means of one group of `count` examples."""
+    if count <= SAMPLE:
+        values_bC = _weighted(weights_bM, read(slice(0, count)))
+        out["easy"][:] = np.packbits(_lowest(values_bC, size, rng), axis=1)
+        out["hard"][:] = np.packbits(_lowest(-values_bC, size, rng), axis=1)
+        return
+    sample_bS = _weighted(weights_bM, read(np.sort(rng.choice(count, SAMPLE, replace=False))))
+    brackets = _brackets(sample_bS, size / count)
+    near = {kind: [] for kind in KINDS}
+    # Kept between chunks: fresh memory of this size would be fetched from the system every time.
+    values_bC = np.empty((len(weights_bM), COLUMNS), dtype=np.float32)
+    inside_bC, near_bC = np.empty((2, len(weights_bM), COLUMNS), dtype=bool)
+    for start in range(0, count, COLUMNS):
+        stop = min(start + COLUMNS, count)
+        values_bC, inside_bC, near_bC = (buffer[:, : stop - start] for buffer in (values_bC, inside_bC, near_bC))
+        _weighted(weights_bM, read(slice(start, stop)), values_bC)
+        for kind in KINDS:
+            if kind == "hard":
+                np.negative(values_bC, out=values_bC)
+            low_b, high_b = brackets[kind]
+            np.less(values_bC, low_b, out=inside_bC)
+            out[kind][:, start // 8 : -(-stop // 8)] = np.packbits(inside_bC, axis=1)
+            np.less_equal(values_bC, high_b, out=near_bC)
+            near_bC ^= inside_bC
+            at = np.flatnonzero(near_bC)
+            row, column = np.divmod(at, stop - start)
+            near[kind].append((row.astype(np.uint8), column + start, values_bC.ravel()[at]))
+    for kind in KINDS:
+        row, column, value = (np.concatenate(parts) for parts in zip(*near[kind], strict=True))
+        by_row = np.argsort(row, kind="stable")
+        ends = np.cumsum(np.bincount(row, minlength=len(weights_bM)))
+        for b, candidates in enumerate(np.split(by_row, ends[:-1])):
+            bits = out[kind][b]
+            wanted = size - int(np.bitwise_count(bits).sum(dtype=np.int64))
+            chosen_N = np.zeros(count, dtype=bool)
+            if 0 <= wanted <= len(candidates):
+                chosen_N[column[candidates[_lowest(value[candidates][None], wanted, rng)[0]]]] = True
+                bits |= np.packbits(chosen_N)
+            else:  # the sample misjudged this cut: look at every example
+                values_1N = _weighted(weights_bM[b : b + 1], read(slice(0, count)))
+                bits[:] = np.packbits(_lowest(values_1N if kind == "easy" else -values_1N, size, rng))
+
+
+def _weighted(
+    weights_bM: NDArray[np.float32], losses_MC: NDArray[np.float32], out_bC: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Multiply in pieces too small for the BLAS to start threads of its own: those would fight with ours."""
+    if out_bC is None:
+        out_bC = np.empty((len(weights_bM), losses_MC.shape[1]), dtype=np.float32)
+    step = max(BLAS_ALONE // weights_bM.size, 64)
+    for start in range(0, losses_MC.shape[1], step):
+        piece = slice(start, start + step)
+        np.matmul(weights_bM, losses_MC[:, piece], out=out_bC[:, piece])
+    return out_bC
+
+
+def _brackets(values_bS: NDArray, share: float) -> dict[str, tuple[NDArray, NDArray]]:
+    """Judge from a sample of the examples between which ends each row's cut lies, all but surely."""
+    sampled = values_bS.shape[1]
+    error = SLACK * math.sqrt(share * (1 - share) / sampled)
+    low_at, high_at = math.floor((share - error) * sampled), math.ceil((share + error) * sampled)
+    high_at = min(high_at, sampled - 1)
+    sorted_bS = np.sort(values_bS, axis=1)
+    # Nothing is known below the sample's lowest value, so a bracket that would begin there begins at -inf.
+    nothing_b = np.full((len(values_bS), 1), -np.inf, dtype=np.float32)
+    return {
+        kind: (ascending_bS[:, low_at, None] if low_at > 0 else nothing_b, ascending_bS[:, high_at, None])
+        for kind, ascending_bS in (("easy", sorted_bS), ("hard", -sorted_bS[:, ::-1]))
+    }
+
+
+def _lowest(values_bC: NDArray, size: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Mask of the `size` lowest values of each row; of values tied at the cut, some are drawn at random."""
+    if size == 0:
+        return np.zeros(values_bC.shape, dtype=bool)
+    cut_b = np.partition(values_bC, size - 1, axis=1)[:, size - 1, None]
+    mask_bC = values_bC <= cut_b
+    surplus_b = np.count_nonzero(mask_bC, axis=1) - size
+    for b in np.flatnonzero(surplus_b):
+        tied = np.flatnonzero(values_bC[b] == cut_b[b])
+        mask_bC[b, rng.choice(tied, surplus_b[b], replace=False)] = False
+    return mask_bC

@@ -1,0 +1,256 @@
+"""Cut the sets that are to be compared: observed, under reweighted trials, and of halves of the trials."""
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from easiness.analysis.matching.resampling import (
+    KINDS,
+    branch,
+    count_shared,
+    half_weights,
+    packed_rows,
+    packed_sets,
+    spread_weights,
+)
+from easiness.analysis.scores import average_ranks, easiness
+from easiness.analysis.sets import class_counts, easiest, hardest
+
+Scope = Literal["global", "per_class"]
+SCOPES: tuple[Scope, ...] = ("global", "per_class")
+CUT = {"easy": easiest, "hard": hardest}
+
+
+@dataclass(frozen=True)
+class ScoredModel:
+    """One model's losses at every scored moment.
+
+    Attributes
+    ----------
+    name : str
+    updates : tuple of int
+        Updates at each of the T moments.
+    losses : sequence of T arrays (M, N)
+        Nats; the same M trials at every moment; may be memory-mapped.
+    """
+
+    name: str
+    updates: tuple[int, ...]
+    losses: Sequence[NDArray]
+
+    def __post_init__(self) -> None:
+        if len(self.updates) != len(self.losses) or not self.updates:
+            raise ValueError(f"{self.name} has {len(self.updates)} moments but losses at {len(self.losses)}")
+        shapes = sorted({losses_MN.shape for losses_MN in self.losses})
+        if len(shapes) > 1 or len(shapes[0]) != 2 or 0 in shapes[0]:
+            raise ValueError(f"{self.name} needs (trials, examples) losses of one shape at all moments, got {shapes}")
+
+    @property
+    def trials(self) -> int:
+        """Number of trials M."""
+        return self.losses[0].shape[0]
+
+    @property
+    def examples(self) -> int:
+        """Number of examples N."""
+        return self.losses[0].shape[1]
+
+
+@dataclass(frozen=True)
+class MatchOptions:
+    """How sets are cut and judged.
+
+    Attributes
+    ----------
+    fraction : float
+        Share of the examples in each set, in (0, 0.5].
+    scopes : tuple of ``"global"``, ``"per_class"``
+        Cut from all examples, from every class, or both.
+    draws : int
+        Reweightings of the trials behind each interval.
+    splits : int
+        Cuts into halves behind each ceiling.
+    seed : int
+        Of reweightings, cuts into halves and ties.
+    threads : int
+        Changes the speed, never the result.
+    """
+
+    fraction: float = 0.1
+    scopes: tuple[Scope, ...] = SCOPES
+    draws: int = 200
+    splits: int = 20
+    seed: int = 0
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        unknown = set(self.scopes) - set(SCOPES)
+        if unknown or not self.scopes:
+            raise ValueError(f"scopes must be among {', '.join(SCOPES)}, got {self.scopes}")
+        if self.draws < 2 or self.splits < 1 or self.threads < 1:
+            given = f"{self.draws}, {self.splits} and {self.threads}"
+            raise ValueError(f"needs at least 2 draws, 1 split and 1 thread, got {given}")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What all comparisons of one call have in common.
+
+    Attributes
+    ----------
+    labels_N : (N,) array of int64
+    members : dict of lists of arrays
+        For each scope the groups that are cut apart; None where all examples are one group.
+    options : MatchOptions
+    """
+
+    labels_N: NDArray[np.int64]
+    members: dict[Scope, list[NDArray[np.int64]] | None]
+    options: MatchOptions
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: a model at one moment, or an outside score, in one scope.
+
+    Attributes
+    ----------
+    name, updates, trials
+        As in `Match`.
+    ranks_N : (N,) array of float64
+        Average ranks of the easiness.
+    rows, bits : dict
+        Easy and hard set, as row indices and packed.
+    drawn : dict of (draws or 1, bytes) arrays, or None
+        Packed sets under reweighted trials; None where one trial leaves nothing to reweight.
+    ceiling : dict of float
+    """
+
+    name: str
+    updates: int
+    trials: int
+    ranks_N: NDArray[np.float64]
+    rows: dict[str, NDArray[np.int64]]
+    bits: dict[str, NDArray[np.uint8]]
+    drawn: dict[str, NDArray[np.uint8]] | None
+    ceiling: dict[str, float]
+
+
+def make_frame(models: Sequence[ScoredModel], labels_N: ArrayLike, options: MatchOptions) -> Frame:
+    """Check that models and labels speak of the same examples, and group these by class.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of examples differ, or labels are not class numbers.
+
+    Examples
+    --------
+    >>> model = ScoredModel("one", (1,), [np.zeros((1, 3))])
+    >>> make_frame([model], [0, 1, 0], MatchOptions()).members
+    {'global': None, 'per_class': [array([0, 2]), array([1])]}
+    """
+    labels_N = np.asarray(labels_N)
+    counts = {model.name: model.examples for model in models} | {"labels": labels_N.size}
+    if len(set(counts.values())) > 1 or labels_N.ndim != 1:
+        raise ValueError(f"numbers of examples differ: {counts}; score and label the same data")
+    sizes = class_counts(np.arange(len(labels_N)), labels_N)
+    groups = np.split(np.argsort(labels_N, kind="stable"), np.cumsum(sizes)[:-1])
+    return Frame(labels_N, {"global": None, "per_class": [rows for rows in groups if len(rows)]}, options)
+
+
+def averages(of: list[tuple[ScoredModel, int]], threads: int) -> list[tuple[NDArray, NDArray]]:
+    """Average each model's trials at a moment: easiness, and its ranks.
+
+    Raises
+    ------
+    ValueError
+        If losses are not finite; the message names model, moment and trial.
+
+    Examples
+    --------
+    >>> model = ScoredModel("one", (1,), [np.array([[1.0, 2.0, 6.0]])])
+    >>> [(easiness_N, ranks_N)] = averages([(model, 0)], threads=1)
+    >>> easiness_N, ranks_N
+    (array([1., 2., 6.]), array([1., 2., 3.]))
+    """
+
+    def average(item: tuple[ScoredModel, int]) -> tuple[NDArray, NDArray]:
+        model, moment = item
+        try:
+            easiness_N = easiness(model.losses[moment])
+        except ValueError as error:
+            raise ValueError(f"{model.name} after {model.updates[moment]} updates: {error}") from None
+        return easiness_N, average_ranks(easiness_N)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(average, of))
+
+
+def model_side(
+    model: ScoredModel,
+    moment: int,
+    average: tuple[NDArray, NDArray],
+    scope: Scope,
+    seeds: tuple[NDArray, np.random.SeedSequence],
+    frame: Frame,
+) -> Side:
+    """Cut one model's sets at one moment: as observed, under reweighted trials, and of halves of the trials.
+
+    Parameters
+    ----------
+    model : ScoredModel
+    moment : int
+        Index of the moment.
+    average : tuple
+        Of this model and moment, from `averages`.
+    scope : str
+    seeds : tuple
+        From `resampling.trial_seed`.
+    frame : Frame
+
+    Returns
+    -------
+    Side
+    """
+    easiness_N, ranks_N = average
+    order_M, source = seeds
+    here = SCOPES.index(scope)
+    rows, bits = observed(easiness_N, scope, branch(source, 0, moment, here), frame)
+    side = (model.name, model.updates[moment], model.trials, ranks_N, rows, bits)
+    if model.trials < 2:
+        return Side(*side, None, dict.fromkeys(KINDS, math.nan))
+    # The same weights at every moment: a trial that is drawn is drawn with its whole course.
+    weights_DM = spread_weights(model.trials, frame.options.draws, branch(source, 1))
+    halves_2SM = half_weights(model.trials, frame.options.splits, branch(source, 2))
+    packed = packed_sets(
+        model.losses[moment],
+        np.concatenate([weights_DM, *halves_2SM]),
+        frame.options.fraction,
+        branch(source, 3, moment, here),
+        order_M=order_M,
+        members=frame.members[scope],
+        threads=frame.options.threads,
+    )
+    drawn = {kind: packed[kind][: frame.options.draws] for kind in KINDS}
+    ceiling = {}
+    for kind in KINDS:
+        first, second = np.split(packed[kind][frame.options.draws :], 2)
+        ceiling[kind] = float(count_shared(first, second).mean() / len(rows[kind]))
+    return Side(*side, drawn, ceiling)
+
+
+def observed(
+    easiness_N: NDArray, scope: Scope, source: np.random.SeedSequence, frame: Frame
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.uint8]]]:
+    """Cut the easy and the hard set from scores; returns them as rows and as bits."""
+    labels_N = None if scope == "global" else frame.labels_N
+    ties = int(source.generate_state(1)[0])
+    rows = {kind: CUT[kind](easiness_N, frame.options.fraction, seed=ties, labels_N=labels_N) for kind in KINDS}
+    members = frame.members[scope]
+    return rows, {kind: packed_rows(rows[kind], len(easiness_N), members) for kind in KINDS}

@@ -1,0 +1,334 @@
+"""Images to one .beton: decoded, checked, turned to RGB and made smaller, once; then read many times."""
+
+import errno
+import hashlib
+import io
+import json
+import os
+import time
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from easiness.datasets import dataset_of_folder
+from easiness.datasets.beton import (
+    DIGEST_SIZE,
+    JPEG,
+    PAGE_SIZE,
+    RAW,
+    BetonImages,
+    BetonWriter,
+    EncodedImage,
+    WrittenBeton,
+    manifest_path,
+    read_index,
+)
+from easiness.datasets.image_files import decode_image, printable, reason, refusal
+from easiness.datasets.image_folder import ImageFolder
+from easiness.datasets.imagenet import Manifest, read_manifest, verify_beton
+from easiness.datasets.prefetch import map_ahead
+from easiness.recipes.randomness import uniforms
+
+MODES = ("jpg", "raw", "proportion")
+GREATEST_MAX_SIDE = 16384
+# Room for the largest raw image where sides are not limited: a page of FFCV holds it whole.
+UNLIMITED_PAGE = 2**27
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class PackOptions:
+    """How images are stored.
+
+    Attributes
+    ----------
+    max_side : int
+        Longest side in pixels; larger images are scaled down by area. 0 keeps every size.
+    quality : int
+        Of JPEG, 1 to 100.
+    mode : str
+        jpg; raw: pixels, larger and faster to read; proportion: some as jpg, the rest raw.
+    proportion : float
+        Share of jpg in mode proportion.
+    """
+
+    max_side: int = 400
+    quality: int = 90
+    mode: str = "jpg"
+    proportion: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode is {self.mode!r}, and must be one of {', '.join(MODES)}")
+        for name, value, least, most in (
+            ("max_side", self.max_side, 0, GREATEST_MAX_SIDE),
+            ("quality", self.quality, 1, 100),
+            ("proportion", self.proportion, 0, 1),
+        ):
+            if not least <= value <= most:
+                raise ValueError(f"{name} is {value}, and must be from {least} to {most}")
+
+    def page_size(self) -> int:
+        """Bytes of a page, a power of two into which the largest image fits."""
+        if self.mode == "jpg":
+            return PAGE_SIZE
+        if self.max_side == 0:
+            return UNLIMITED_PAGE
+        return max(PAGE_SIZE, 1 << (3 * self.max_side**2 - 1).bit_length())
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What packing one split came to.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The .beton.
+    manifest : Manifest
+        What is in it.
+    seconds : float
+        Time that it took; 0 if the file was up to date.
+    """
+
+    path: Path
+    manifest: Manifest
+    seconds: float
+
+    def describe(self) -> str:
+        """One line for a person."""
+        manifest = self.manifest
+        what = f"{self.path}: {manifest.examples:,} images of {len(manifest.class_names):,} classes"
+        size = f"{manifest.size / 2**20:,.1f} MiB, fingerprint {manifest.fingerprint[:12]}"
+        skipped = f", {len(manifest.skipped):,} bad files skipped" if manifest.skipped else ""
+        if not self.seconds:
+            return f"{what}, {size}{skipped}; up to date"
+        return f"{what}, {size}{skipped}; {manifest.examples / self.seconds:,.0f} images/s"
+
+
+def pack(
+    root: Path,
+    split: str,
+    files_of: dict[str, list[str]],
+    target: Path,
+    options: PackOptions,
+    *,
+    workers: int | None = None,
+    skip_bad: bool = False,
+    keep: np.ndarray | None = None,
+) -> Packed:
+    """Pack the images of one split, or do nothing where that was done before.
+
+    Nothing under the name of `target` is ever half a file: it appears whole, and its manifest after it.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        Folder that sources are told from.
+    split : str
+        ``train`` or ``val``.
+    files_of : dict
+        Class name to paths, classes in the order of their labels.
+    target : pathlib.Path
+        The .beton; its manifest is the .json of that name.
+    options : PackOptions
+        How images are stored.
+    workers : int, optional
+        Threads that decode; one for each core if not given.
+    skip_bad : bool
+        Leave out files that are no readable images, instead of stopping at the first.
+    keep : numpy.ndarray, optional
+        Example ids of the images to pack, as all of them have them where they are packed without it; the packed ones
+        are numbered anew.
+
+    Returns
+    -------
+    Packed
+
+    Raises
+    ------
+    ValueError
+        A file that is no readable image, a class without one, or an id that no image has.
+    OSError
+        The disk is full, or a file cannot be read.
+    """
+    settings = asdict(options) | {"skip_bad": skip_bad}
+    if keep is not None:
+        settings["keep"] = hashlib.sha256(np.sort(keep).tobytes()).hexdigest()
+    origin = _origin(root, files_of, settings)
+    manifest = _up_to_date(target, origin)
+    if manifest is not None:
+        return Packed(target, manifest, 0.0)
+    started = time.perf_counter()
+    found, written = _write_images(
+        root, files_of, target, options, workers or len(os.sched_getaffinity(0)), skip_bad=skip_bad, keep=keep
+    )
+    manifest = Manifest(
+        split=split,
+        examples=len(found.labels),
+        fingerprint=dataset_of_folder("imagenet", split, found).fingerprint,
+        class_names=list(found.class_names),
+        sources=found.sources.tolist(),
+        digests=found.digests.tobytes().hex(),
+        settings=settings,
+        origin=origin,
+        skipped=list(found.skipped),
+        **written._asdict(),
+    )
+    verify_beton(target, manifest, "full")
+    _write_whole(manifest_path(target), manifest.dump())
+    return Packed(target, manifest, time.perf_counter() - started)
+
+
+def _write_images(
+    root: Path,
+    files_of: dict[str, list[str]],
+    target: Path,
+    options: PackOptions,
+    workers: int,
+    *,
+    skip_bad: bool,
+    keep: np.ndarray | None,
+) -> tuple[ImageFolder, WrittenBeton]:
+    paths = [path for files in files_of.values() for path in files]
+    sources = [os.path.relpath(path, root).replace(os.sep, "/") for path in paths]
+    labels = np.repeat(np.arange(len(files_of)), [len(files) for files in files_of.values()])
+    digests, kept, skipped = [], [], []
+    wanted, readable = None if keep is None else set(keep.tolist()), 0
+    try:
+        with (
+            BetonWriter(target, len(paths), options.page_size()) as writer,
+            closing(_encoded(paths, options, workers)) as images,
+            tqdm(desc=f"packing {target.name}", total=len(paths), unit="img", disable=None) as bar,
+        ):
+            for row, image in enumerate(images):
+                if isinstance(image, str):
+                    skipped.append(f"{printable(sources[row])} ({image})")
+                    if not skip_bad:
+                        raise ValueError(
+                            f"{skipped[0]} in {root} is no readable image; mend or remove it, or skip all such with "
+                            "skip_bad=true"
+                        )
+                else:
+                    if wanted is None or readable in wanted:
+                        writer.add(image, int(labels[row]))
+                        digests.append(hashlib.blake2b(image.data, digest_size=DIGEST_SIZE).digest())
+                        kept.append(row)
+                    readable += 1
+                bar.set_postfix_str(f"{writer.bytes_written / 2**20:,.0f} MiB", refresh=False)
+                bar.update()
+            if wanted is not None and (absent := sorted(wanted.difference(range(readable)))):
+                raise ValueError(
+                    f"{len(absent)} of {len(wanted)} ids to keep are of no image in {root}, whose {readable} have 0 to "
+                    f"{readable - 1}; the first is {absent[0]}. Take the source that the scored data were packed from"
+                )
+            _refuse_empty_classes(np.bincount(labels[kept], minlength=len(files_of)), tuple(files_of), root)
+            # A manifest of what was there before must not meet the new file, should we be killed in between.
+            manifest_path(target).unlink(missing_ok=True)
+            written = writer.finish()
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise OSError(
+            error.errno,
+            f"no room for {target.name} in {target.parent} ({error.strerror}) after {len(kept):,} of {len(paths):,} "
+            "images; free some, lower max_side, or choose another output",
+        ) from error
+    records, packed_labels = read_index(target)
+    found = ImageFolder(
+        images=BetonImages(target, np.arange(len(kept)), records),
+        labels=packed_labels,
+        class_names=tuple(files_of),
+        sources=np.array([sources[row] for row in kept]),
+        digests=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_SIZE),
+        skipped=tuple(skipped),
+    )
+    return found, written
+
+
+def encode_image(image: np.ndarray, options: PackOptions, *, as_jpeg: bool) -> EncodedImage:
+    """Scale an image down to the longest side that is allowed, and encode it.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        (H, W, 3) uint8 RGB.
+    options : PackOptions
+        Longest side and quality.
+    as_jpeg : bool
+        Otherwise raw.
+    """
+    height, width = image.shape[:2]
+    longest = max(height, width)
+    picture = Image.fromarray(image)
+    if options.max_side and longest > options.max_side:
+        size = tuple(max(1, round(side * options.max_side / longest)) for side in (width, height))
+        picture = picture.resize(size, Image.Resampling.BOX)
+    if not as_jpeg:
+        return EncodedImage(RAW, picture.height, picture.width, picture.tobytes())
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=options.quality)
+    return EncodedImage(JPEG, picture.height, picture.width, stream.getvalue())
+
+
+def _encoded(paths: list[str], options: PackOptions, workers: int) -> Generator[EncodedImage | str, None, None]:
+    """Encode files in their order, a few ahead of the reader; a bad one gives the reason why it is bad."""
+    share = {"jpg": 1.0, "raw": 0.0, "proportion": options.proportion}[options.mode]
+    as_jpeg_N = uniforms(0, 0, np.arange(len(paths)), 0) < share
+
+    def encode(row: int) -> EncodedImage | str:
+        refused = refusal(paths[row])
+        if refused:
+            return refused
+        try:
+            return encode_image(decode_image(paths[row]), options, as_jpeg=bool(as_jpeg_N[row]))
+        except (OSError, ValueError) as error:
+            return reason(error)
+
+    def name(row: int) -> str:
+        return f"packing {printable(paths[row])}"
+
+    return map_ahead(range(len(paths)), encode, workers=workers, ahead=8 * workers, describe=name)
+
+
+def _up_to_date(target: Path, origin: str) -> Manifest | None:
+    if not (target.exists() and manifest_path(target).exists()):
+        return None
+    try:
+        manifest = read_manifest(target)
+        verify_beton(target, manifest, "quick")
+    except ValueError:
+        return None  # damaged, or of an older version: to be packed again
+    return manifest if manifest.origin == origin else None
+
+
+def _origin(root: Path, files_of: dict[str, list[str]], settings: dict[str, object]) -> str:
+    """SHA-256 (hex) over the settings, and over class, path, size and time of every file."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for name, files in files_of.items():
+        for path in files:
+            status = os.lstat(path)
+            line = f"{name}\0{os.path.relpath(path, root)}\0{status.st_size}\0{status.st_mtime_ns}\n"
+            digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _refuse_empty_classes(counts_K: np.ndarray, class_names: tuple[str, ...], root: Path) -> None:
+    empty = np.flatnonzero(counts_K == 0)
+    if len(empty):
+        raise ValueError(f"class {printable(class_names[empty[0]])} of {root} has no readable image; add some")
+
+
+def _write_whole(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

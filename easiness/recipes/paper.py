@@ -1,0 +1,219 @@
+"""The runs behind the paper's figures and tables: one function for each, at three scales.
+
+A function's docstring says which command it stands for, what it costs (in images trained on: `dry_run=true` turns
+them into hours at rates that were measured before) and what the paper found. `tiny` shows that all of it works, `small`
+is for a machine without a GPU, `full` is the paper's own size.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+
+from easiness.recipes.recipe import Recipe, make_recipe
+
+SCALES = ("tiny", "small", "full")
+ENTRIES = ("score", "match", "ablate")
+
+# Measuring an image takes about a third of training on it.
+_MEASURING = 1 / 3
+
+_CIFAR10, _IMAGENET = (50_000, 10_000), (1_281_167, 50_000)
+
+
+@dataclass(frozen=True)
+class PaperRun:
+    """A run that the paper asks for.
+
+    Attributes
+    ----------
+    name : str
+        Its own; other runs refer to it.
+    entry : str
+        Entry point: score, match or ablate.
+    options : dict
+        Parameters of the entry point, without the place of the data.
+    needs : tuple of str
+        Names of the score runs that it reads.
+    """
+
+    name: str
+    entry: str
+    options: dict[str, object]
+    needs: tuple[str, ...] = field(default=())
+
+    def digest(self, made_from: Sequence[str], place: str | None, seed: int) -> str:
+        """Name by which a finished run is found again: what it does, with which recipe, from what.
+
+        Parameters
+        ----------
+        made_from : sequence of str
+            Run ids of `needs`.
+        place : str or None
+            Where its data are.
+        seed : int
+            Seed from which all others are spawned.
+        """
+        content = {"name": self.name, "entry": self.entry, "options": self.options, "needs": list(made_from)}
+        content |= {"place": place, "seed": seed}
+        if self.entry != "match":
+            own = {each.name for each in fields(Recipe)} - {"model", "dataset"}
+            chosen = {name: value for name, value in self.options.items() if name in own}
+            content["recipe"] = make_recipe(self.options["dataset"], self.options["model"], **chosen).digest()
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def command(self) -> str:
+        """Words after `./run.sh`, without the place of the data; those of `needs` stand for run ids."""
+        words = {
+            key: ",".join(map(str, value)) if isinstance(value, tuple) else value for key, value in self.options.items()
+        }
+        if self.entry == "match":
+            words["runs"] = ",".join(f"<{name}>" for name in self.needs)
+        elif self.entry == "ablate":
+            words["scores"] = f"<{self.needs[0]}>"
+        return " ".join([f"-e {self.entry}", *(f"-P {key}={value}" for key, value in words.items())])
+
+    @property
+    def model_and_resolution(self) -> tuple[str, int] | None:
+        """What decides the rate of its training; None where nothing is trained."""
+        if self.entry == "match":
+            return None
+        recipe = make_recipe(self.options["dataset"], self.options["model"], resolution=self.options.get("resolution"))
+        return recipe.model, recipe.resolution
+
+    def images(self) -> float:
+        """Images that all its trainings together train on; those that are measured count for a third."""
+        if self.entry == "match":
+            return 0.0
+        count, val_count = _CIFAR10 if self.options["dataset"] == "cifar10" else _IMAGENET
+        count, val_count = self.options.get("limit", count), self.options.get("limit_val", val_count)
+        epochs = self.options["epochs"]
+        if self.entry == "score":
+            moments = len(self.options["score_at"]) if self.options.get("score_at") else epochs
+            return self.options["trials"] * (epochs * (count + val_count * _MEASURING) + moments * count * _MEASURING)
+        left = [1.0] + [1 - ratio for _ in self.options["strategies"] for ratio in self.options["ratios"]]
+        return self.options["seeds"] * epochs * sum(share * count + val_count * _MEASURING for share in left)
+
+
+def scores_cifar10(scale: str) -> list[PaperRun]:
+    """Easiness on CIFAR-10 under three architectures; behind Fig. 1, 2, 3 and Table 1.
+
+    ``-e score -P dataset=cifar10 -P model=wide_resnet_16_4 -P epochs=300``, and the same for densenet_bc_100_12 and
+    resnext29_4x64d. Full: ten trials of 300 epochs, 150 million images for each model; WRN 16-4 does 27 of them a
+    second on one core of a server. Small: a subset of 5,000, four trials of ten epochs, 200,000 images for each model.
+
+    """
+    models = {
+        "tiny": ("wide_resnet_10_1", "densenet_bc_10_12"),
+        "small": ("wide_resnet_10_1", "densenet_bc_16_8", "resnext11_2x8d"),
+        "full": ("wide_resnet_16_4", "densenet_bc_100_12", "resnext29_4x64d"),
+    }[scale]
+    size = {
+        "tiny": {"limit": 500, "limit_val": 200, "trials": 2, "epochs": 2},
+        "small": {"limit": 5_000, "limit_val": 2_000, "trials": 4, "epochs": 10},
+        "full": {"trials": 10, "epochs": 300},
+    }[scale]
+    return [
+        PaperRun(f"score-cifar10-{model}", "score", {"model": model, "dataset": "cifar10", **size}) for model in models
+    ]
+
+
+def match_cifar10(scale: str) -> list[PaperRun]:
+    """Fig. 1 (dog), Fig. 2 (horse), Fig. 3 and Table 1 on CIFAR-10, from the three score runs.
+
+    ``-e match``. Minutes. Table 1 of the paper: WRN .18 easy and .255 hard, DenseNet-BC .24 and .279, ResNeXt .129 and
+    .174; chance .1.
+    """
+    needs = tuple(run.name for run in scores_cifar10(scale))
+    return [PaperRun("match-cifar10", "match", {}, needs)]
+
+
+def ablate_cifar10(scale: str) -> list[PaperRun]:
+    """Fig. 4 (a): accuracy of WRN 16-4 after removing easy, hard or random examples of CIFAR-10, and stepwise.
+
+    ``-e ablate -P dataset=cifar10 -P model=wide_resnet_16_4 -P epochs=300``. Full: 111 trainings, 855 million images,
+    and the re-scoring of stepwise. The paper: hard costs most at every ratio, easy falls sharply where very much is
+    removed, stepwise is best.
+
+    """
+    first = scores_cifar10(scale)[0]
+    size = {
+        "tiny": {"ratios": (0.3,), "seeds": 2, "epochs": 2},
+        "small": {"ratios": (0.1, 0.3, 0.5, 0.7), "seeds": 3, "epochs": 20},
+        "full": {"ratios": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), "seeds": 3, "epochs": 300},
+    }[scale]
+    limits = {key: value for key, value in first.options.items() if key.startswith("limit")}
+    options = {
+        "model": first.options["model"],
+        "dataset": "cifar10",
+        "strategies": ("easy", "hard", "random", "stepwise"),
+        **limits,
+        **size,
+    }
+    return [PaperRun("ablate-cifar10", "ablate", options, (first.name,))]
+
+
+def scores_imagenet(scale: str) -> list[PaperRun]:
+    """Easiness on ImageNet under AlexNet, ResNet-18, ResNet-50 and DenseNet-121; behind Fig. 1 (c, d) and Fig. 3.
+
+    ``-e score -P dataset=imagenet -P model=alexnet -P epochs=200``, and the same for the others. Full: ten trials of
+    200 epochs, 2.6 billion images for each model. The smaller scales leave ImageNet out.
+
+    """
+    models = ("alexnet", "resnet18", "resnet50", "densenet121") if scale == "full" else ()
+    return [
+        PaperRun(
+            f"score-imagenet-{model}", "score", {"model": model, "dataset": "imagenet", "trials": 10, "epochs": 200}
+        )
+        for model in models
+    ]
+
+
+def match_imagenet(scale: str) -> list[PaperRun]:
+    """Fig. 1 (panda) and Fig. 3 on ImageNet, from the four score runs.
+
+    ``-e match``. The paper: all six pairs share far more than chance (.1), most at early epochs.
+    """
+    needs = tuple(run.name for run in scores_imagenet(scale))
+    return [PaperRun("match-imagenet", "match", {}, needs)] if needs else []
+
+
+def ablate_imagenet(scale: str) -> list[PaperRun]:
+    """Fig. 4 (b): random against stepwise for ResNet-50 on ImageNet.
+
+    ``-e ablate -P dataset=imagenet -P model=resnet50 -P strategies=random,stepwise -P epochs=200``. Full: 33
+    trainings, 6.1 billion images, and the re-scoring of stepwise. The paper: stepwise is about 1.1 points better at
+    ratio .3.
+    """
+    if not scores_imagenet(scale):
+        return []
+    options = {
+        "model": "resnet50",
+        "dataset": "imagenet",
+        "strategies": ("random", "stepwise"),
+        "ratios": (0.1, 0.2, 0.3, 0.4, 0.5),
+        "seeds": 3,
+        "epochs": 200,
+    }
+    return [PaperRun("ablate-imagenet", "ablate", options, ("score-imagenet-resnet50",))]
+
+
+RECIPES = (scores_cifar10, match_cifar10, ablate_cifar10, scores_imagenet, match_imagenet, ablate_imagenet)
+
+
+def paper_runs(scale: str) -> list[PaperRun]:
+    """All runs behind the paper at a scale, each after those that it needs.
+
+    Raises
+    ------
+    ValueError
+        For an unknown scale.
+
+    Examples
+    --------
+    >>> [run.name for run in paper_runs("tiny")][-2:]
+    ['match-cifar10', 'ablate-cifar10']
+    """
+    if scale not in SCALES:
+        raise ValueError(f"scale is {scale!r}, and must be one of {', '.join(SCALES)}")
+    return [run for recipe in RECIPES for run in recipe(scale)]

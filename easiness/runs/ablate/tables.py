@@ -1,0 +1,170 @@
+"""What an ablation found, as tables and sentences: accuracy of every arm, what it really removed, what that costs."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from easiness.analysis.intervals import paired_difference
+from easiness.analysis.removal import removed_shares
+from easiness.datasets import Dataset
+from easiness.runs.ablate.arms import NOTHING, FinishedArm
+
+KEYS = ("strategy", "ratio", "seed")
+
+
+def accuracy_table(finished: Sequence[FinishedArm], val: Dataset) -> pd.DataFrame:
+    """One row per arm; accuracies are fractions, seconds those of training alone.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns strategy, ratio, seed, accuracy (last epoch), best_accuracy (of all epochs), worst_class_accuracy,
+        worst_class, images (kept), updates, seconds, run_id.
+    """
+    rows = []
+    for each in finished:
+        classes = mean_by_group(each.correct, np.asarray(val.class_names, object)[val.labels])
+        worst = min(classes, key=classes.get)
+        rows.append(
+            {
+                **_keys(each),
+                "accuracy": each.epochs[-1]["val_accuracy"],
+                "best_accuracy": max(epoch["val_accuracy"] for epoch in each.epochs),
+                "worst_class_accuracy": classes[worst],
+                "worst_class": worst,
+                "images": len(each.arm.kept),
+                "updates": each.epochs[-1]["update"],
+                "seconds": each.epochs[-1]["training_seconds"],
+                "run_id": each.trial.run_id,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def group_accuracy_table(finished: Sequence[FinishedArm], names_N: np.ndarray, column: str) -> pd.DataFrame:
+    """Accuracy on each group of validation examples.
+
+    Parameters
+    ----------
+    finished : sequence of FinishedArm
+    names_N : numpy.ndarray
+        (N_val,) name of the group of every validation example.
+    column : str
+        What the groups are: class_name or group.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns strategy, ratio, seed, `column`, accuracy.
+    """
+    return pd.DataFrame(
+        [
+            {**_keys(each), column: name, "accuracy": accuracy}
+            for each in finished
+            for name, accuracy in mean_by_group(each.correct, names_N).items()
+        ]
+    )
+
+
+def mean_by_group(flags_N: np.ndarray, names_N: np.ndarray) -> dict[str, float]:
+    """Share of examples with a flag (right answers, removed ones) by name of group, in the order of the names.
+
+    Examples
+    --------
+    >>> mean_by_group(np.array([1, 0, 1]), np.array(["cat", "cat", "dog"]))
+    {'cat': 0.5, 'dog': 1.0}
+    """
+    return {str(name): float(flags_N[names_N == name].mean(dtype=np.float64)) for name in np.unique(names_N)}
+
+
+def removed_table(finished: Sequence[FinishedArm], train: Dataset, easiness_N: np.ndarray, seed: int) -> pd.DataFrame:
+    """Share that every arm removed of each difficulty decile, class and, where the truth is known, group.
+
+    Parameters
+    ----------
+    finished : sequence of FinishedArm
+    train : Dataset
+        N examples, before any removal.
+    easiness_N : numpy.ndarray
+        (N,) lower = easier.
+    seed : int
+        Breaks ties between deciles.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns strategy, ratio, seed, grouping (decile, class or group), group (decile 1 = easiest … 10 = hardest,
+        or a name), share.
+    """
+    rows = []
+    for each in finished:
+        if each.arm.strategy == NOTHING:
+            continue
+        gone_N = np.ones(len(train), bool)
+        gone_N[each.arm.kept] = False
+        shares = removed_shares(
+            easiness_N, train.labels, np.flatnonzero(gone_N), num_classes=train.num_classes, seed=seed
+        )
+        groups = {
+            "decile": {str(decile): share for decile, share in enumerate(shares.deciles, 1)},
+            "class": dict(zip(train.class_names, shares.classes, strict=True)),
+        }
+        if train.groups is not None:
+            groups["group"] = mean_by_group(gone_N, train.groups)
+        rows += [
+            {**_keys(each), "grouping": grouping, "group": name, "share": share}
+            for grouping, members in groups.items()
+            for name, share in members.items()
+        ]
+    return pd.DataFrame(rows)
+
+
+def differences_table(accuracy: pd.DataFrame, strategies: Sequence[str]) -> pd.DataFrame:
+    """Accuracy minus that of `random` at the same ratio and seed; above 0 = better than random.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns strategy, ratio, difference (mean over seeds, a fraction), low, high (95 % calibrated bootstrap over
+        seeds, paired; NaN for one seed), seeds. Empty where random was not among the strategies.
+    """
+    others = [strategy for strategy in strategies if strategy != "random"]
+    return _against(accuracy, others, lambda ratio: ("random", ratio))
+
+
+def costs_table(accuracy: pd.DataFrame, strategies: Sequence[str]) -> pd.DataFrame:
+    """Accuracy minus that with nothing removed, at the same seed, below 0 = it costs; else as `differences_table`."""
+    return _against(accuracy, strategies, lambda ratio: (NOTHING, 0.0))
+
+
+def sentences(costs: pd.DataFrame) -> list[str]:
+    """Say what each ratio costs, one line for each, the cheapest strategy first; ± is half of the 95 % interval."""
+    lines = []
+    for ratio, group in costs.groupby("ratio"):
+        parts = []
+        for row in group.sort_values("difference", ascending=False, kind="stable").itertuples():
+            points = 100 * row.difference
+            spread = "" if np.isnan(row.low) else f" ± {100 * (row.high - row.low) / 2:.1f}"
+            verb = "costs" if round(points, 1) <= 0 else "gains"
+            parts.append(f"{row.strategy} {verb} {abs(points):.1f}{spread}")
+        parts[0] += " points"
+        lines.append(f"removing {100 * ratio:g} %: {'; '.join(parts)}")
+    return lines
+
+
+def _against(
+    accuracy: pd.DataFrame, strategies: Sequence[str], reference: Callable[[float], tuple[str, float]]
+) -> pd.DataFrame:
+    by_arm = {key: group.sort_values("seed")["accuracy"] for key, group in accuracy.groupby(["strategy", "ratio"])}
+    rows = []
+    for strategy in strategies:
+        for ratio in sorted(ratio for name, ratio in by_arm if name == strategy):
+            if reference(ratio) in by_arm:
+                found = paired_difference(by_arm[strategy, ratio], by_arm[reference(ratio)])
+                rows.append((strategy, ratio, found.mean, found.low, found.high, found.pairs))
+    return pd.DataFrame(rows, columns=["strategy", "ratio", "difference", "low", "high", "seeds"])
+
+
+def _keys(each: FinishedArm) -> dict[str, object]:
+    return {name: getattr(each.arm, name) for name in KEYS}

@@ -1,0 +1,86 @@
+"""What the MLflow UI shows of a score run: figures, two small tables and a page that joins them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from easiness import figures
+from easiness.analysis.scores import deciles
+from easiness.datasets import Dataset
+from easiness.runs import pages
+from easiness.runs.score.tables import class_counts
+
+# Examples in each half of the picture, and rows in each half of the table.
+_PICTURES, _ROWS = 24, 50
+
+
+def write_preview(
+    folder: Path, dataset: Dataset, table: pd.DataFrame, trajectory_TN: np.ndarray, updates_T: np.ndarray, title: str
+) -> None:
+    """Write the preview of a score run: `index.html`, four png and two csv.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to; made if it is missing.
+    dataset : Dataset
+        The N examples, for their pictures.
+    table : pandas.DataFrame
+        From `score_table`.
+    trajectory_TN : numpy.ndarray
+        (T, N) easiness in nats at every scored moment; lower = easier.
+    updates_T : numpy.ndarray
+        (T,) updates at these moments.
+    title : str
+        What was scored, in a few words.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    scores = table["easiness"].to_numpy()
+    counts = class_counts(table, dataset.class_names)
+    ordered = table.sort_values("rank")
+    easy, hard = ordered.head(_PICTURES), ordered.tail(_PICTURES)[::-1]
+    in_easy, in_hard = (table[table["set"] == name] for name in ("easy", "hard"))
+    # Sets that were cut in every class have no common cut to be drawn.
+    cut_as_one = in_easy["rank"].max() == len(in_easy)
+    groups = table["group"].to_numpy() if "group" in table else None
+    drawn = {
+        "histogram": figures.easiness_histogram(
+            scores,
+            easy_cut=in_easy["easiness"].max() if cut_as_one else None,
+            hard_cut=in_hard["easiness"].min() if cut_as_one else None,
+            groups_N=groups,
+            title=title,
+        ),
+        "trajectory": figures.trajectory_by_decile(trajectory_TN, deciles(scores), updates_T, title=title),
+        "easiest_and_hardest": figures.easiest_and_hardest(
+            *(_pictures(dataset, part) for part in (easy, hard)),
+            *(_captions(part) for part in (easy, hard)),
+            title=title,
+        ),
+        "class_counts": figures.class_counts(counts["easy"], counts["hard"], dataset.class_names, title=title),
+    }
+    for name, figure in drawn.items():
+        figures.save(figure, folder / f"{name}.png")
+    ends = pd.concat([ordered.head(_ROWS), ordered.tail(_ROWS)]).drop_duplicates()
+    ends.to_csv(folder / "easiest_and_hardest.csv", index=False)
+    counts.to_csv(folder / "class_counts.csv", index=False)
+    parts = [
+        pages.paragraph(
+            "Easiness is the mean cross-entropy over trials, in nats. **Lower = easier.** Rank 1 is the easiest."
+        ),
+        pages.pictures([folder / f"{name}.png" for name in drawn]),
+        pages.heading("Class counts of both sets"),
+        pages.rows(counts),
+        pages.heading(f"The {_ROWS} easiest and the {_ROWS} hardest examples"),
+        pages.rows(ends),
+    ]
+    pages.write_page(folder / "index.html", title, parts)
+
+
+def _pictures(dataset: Dataset, part: pd.DataFrame) -> list[np.ndarray]:
+    return [dataset.images[row] for row in part.index]
+
+
+def _captions(part: pd.DataFrame) -> list[str]:
+    return [f"{row.class_name}\n#{row.example_id}  {row.easiness:.3g}" for row in part.itertuples()]

@@ -1,0 +1,97 @@
+"""Small pictures of the examples that a reader of scores will want to see, kept with the scores.
+
+A page made from a tracking server then shows them on any machine, whether the data are there or not.
+"""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from easiness.datasets import Dataset
+
+# Examples at either end of every class, and of the hardest of all at the end of training.
+PER_CLASS, HARDEST = 8, 400
+# Pictures of class ends in all; with very many classes each shows fewer.
+_ALL_ENDS = 2_000
+
+SIDE = 96  # pixels; larger pictures are made smaller
+_LOSSLESS = 32  # up to this side a picture keeps its pixels
+
+
+def ends_per_class(num_classes: int) -> int:
+    """Examples that are shown at either end of every class.
+
+    Examples
+    --------
+    >>> ends_per_class(10), ends_per_class(1000)
+    (8, 1)
+    """
+    return max(1, min(PER_CLASS, _ALL_ENDS // (2 * num_classes)))
+
+
+def shown_rows(table: pd.DataFrame, last_easiness_N: np.ndarray) -> np.ndarray:
+    """Rows of the examples to keep pictures of: both ends of every class, and the hardest at the end of training.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        N rows with label and rank (1 = easiest).
+    last_easiness_N : numpy.ndarray
+        (N,) easiness in nats at the last moment; lower = easier.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64, ascending.
+    """
+    by_class = table.reset_index(drop=True).sort_values("rank").groupby("label")
+    count = ends_per_class(by_class.ngroups)
+    ends = [*by_class.head(count).index, *by_class.tail(count).index]
+    hardest = np.argsort(-last_easiness_N, kind="stable")[:HARDEST]
+    return np.unique(np.concatenate([np.asarray(ends, np.int64), hardest]))
+
+
+def write_thumbnails(path: Path, dataset: Dataset, rows: Sequence[int] | np.ndarray) -> None:
+    """Write pictures of some examples into one file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Of an npz: example_id (n,) int64, length (n,) int64 in bytes, and content uint8, the files one after the other.
+    dataset : Dataset
+        Where the pictures are.
+    rows : sequence of int
+        Which.
+    """
+    files = [encode_picture(dataset.images[row]) for row in rows]
+    np.savez(
+        path,
+        example_id=dataset.example_ids[np.asarray(rows, np.int64)],
+        length=np.array([len(file) for file in files], np.int64),
+        content=np.frombuffer(b"".join(files), np.uint8),
+    )
+
+
+def read_thumbnails(path: Path) -> dict[int, bytes]:
+    """Read pictures, png or jpeg, by example id."""
+    with np.load(path) as stored:
+        ends = np.cumsum(stored["length"])
+        content = stored["content"].tobytes()
+        bounds = zip(stored["example_id"].tolist(), (ends - stored["length"]).tolist(), ends.tolist(), strict=True)
+        return {example_id: content[start:end] for example_id, start, end in bounds}
+
+
+def encode_picture(image_HWC: np.ndarray) -> bytes:
+    """Encode a picture as png where it is small, else as a jpeg of at most `SIDE` pixels."""
+    image = Image.fromarray(image_HWC)
+    content = io.BytesIO()
+    if max(image.size) <= _LOSSLESS:
+        image.save(content, "PNG", optimize=True)
+    else:
+        image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        image.save(content, "JPEG", quality=85)
+    return content.getvalue()

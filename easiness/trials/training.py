@@ -1,0 +1,185 @@
+"""Momentum SGD on one device, stopping at every moment that is to be scored."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from easiness.loaders import Loader
+from easiness.recipes.randomness import TrialSeeds, batch_bounds, epoch_seed
+from easiness.recipes.recipe import Recipe
+from easiness.trials.distributed import ALONE, Ranks
+from easiness.trials.precision import Steps, make_steps
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A pause of the training, after `update` updates.
+
+    Attributes
+    ----------
+    update : int
+        Updates so far.
+    epoch : int
+        Epochs finished so far.
+    ends_epoch : bool
+        Whether an epoch has just ended.
+    scored : bool
+        Whether the recipe asks for a measurement here.
+    train_loss : float
+        Mean loss in nats of the augmented views of this epoch so far; NaN before the first update.
+    learning_rate : float
+        Of the last update.
+    images : int
+        Images trained on in this epoch so far.
+    seconds : float
+        Time that this took, pauses left out.
+    """
+
+    update: int
+    epoch: int
+    ends_epoch: bool
+    scored: bool
+    train_loss: float
+    learning_rate: float
+    images: int
+    seconds: float
+
+
+class DivergedError(FloatingPointError):
+    """The loss of a trial became NaN or infinite."""
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """SGD of the recipe; its rate is set by `train` at every update."""
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+
+
+def updates_per_epoch(count: int, batch_size: int) -> int:
+    """Updates that one pass over `count` examples takes."""
+    return len(batch_bounds(count, batch_size))
+
+
+def scored_updates(recipe: Recipe, count: int) -> tuple[int, ...]:
+    """Updates at which `count` training examples are measured, in ascending order.
+
+    Raises
+    ------
+    ValueError
+        If the recipe asks for an update that the training does not reach.
+    """
+    if recipe.score_at is None:
+        return ()
+    per_epoch = updates_per_epoch(count, recipe.batch_size)
+    total = recipe.epochs * per_epoch
+    beyond = [update for update in recipe.score_at if update > total]
+    if beyond:
+        raise ValueError(
+            f"score_at asks for update {beyond[0]}, and {recipe.epochs} epochs of {per_epoch} updates end at {total}"
+        )
+    return tuple(sorted(recipe.score_at)) or tuple(range(per_epoch, total + 1, per_epoch))
+
+
+def train(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loader: Loader,
+    recipe: Recipe,
+    seeds: TrialSeeds,
+    *,
+    first_epoch: int = 0,
+    steps: Steps | None = None,
+    ranks: Ranks = ALONE,
+) -> Iterator[Checkpoint]:
+    """Train, and pause at every scored update and at the end of every epoch.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        On the loader's device; trained in place.
+    optimizer : torch.optim.Optimizer
+        From `make_optimizer`, with the momentum of the epochs before.
+    loader : Loader
+        Of the training set.
+    recipe : Recipe
+        Epochs, batch size and schedule.
+    seeds : TrialSeeds
+        Of this trial.
+    first_epoch : int
+        Epochs that are done already.
+    steps : Steps, optional
+        Of this model; eager and in float32 without them.
+    ranks : Ranks
+        Processes that train this model together; each gets all batches and computes its part.
+
+    Yields
+    ------
+    Checkpoint
+        Between two moments the model may be measured, and must not be changed.
+
+    Raises
+    ------
+    DivergedError
+        If a loss is NaN or infinite; it names epoch, update and learning rate.
+    ValueError
+        If a batch has fewer examples than there are processes.
+    """
+    least = min(stop - start for start, stop in batch_bounds(loader.count, recipe.batch_size))
+    if least < ranks.size:
+        raise ValueError(f"a batch of {least} examples is too small for {ranks.size} processes; change batch_size")
+    device = next(model.parameters()).device
+    steps = steps or make_steps(model, device, "float32")
+    per_epoch = updates_per_epoch(loader.count, recipe.batch_size)
+    scored = set(scored_updates(recipe, loader.count))
+    update = first_epoch * per_epoch
+    if update == 0 and 0 in scored:
+        yield Checkpoint(0, 0, False, True, float("nan"), recipe.learning_rate, 0, 0.0)
+    for epoch in range(first_epoch, recipe.epochs):
+        model.train()
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            # Each process draws for its own part; the same draws would drop the same units of every part.
+            torch.manual_seed(epoch_seed(seeds.noise, epoch) + ranks.rank)
+            loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+            images, seconds, started = 0, 0.0, time.perf_counter()
+            for batch in loader.train_batches(epoch, seeds):
+                rate = recipe.learning_rate_at(update, per_epoch)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                part = ranks.shard(batch)
+                loss = steps.loss(part.images, part.labels)
+                optimizer.zero_grad(set_to_none=True)
+                # Alone, the weight is 1 and changes no bit.
+                (loss * (len(part.rows) / len(batch.rows))).backward()
+                ranks.all_reduce_gradients(model)
+                optimizer.step()
+                update += 1
+                images += len(batch.rows)
+                loss_sum += loss.detach() * len(part.rows)
+                ends_epoch = images == loader.count
+                if update in scored or ends_epoch:
+                    mean_loss = float(ranks.all_reduce(loss_sum.clone())) / images
+                    if not mean_loss < float("inf"):
+                        raise DivergedError(
+                            f"the loss is {mean_loss} in epoch {epoch + 1}, by update {update}, at learning rate "
+                            f"{rate:g}; lower learning_rate"
+                        )
+                    seconds += time.perf_counter() - started
+                    yield Checkpoint(
+                        update,
+                        epoch + ends_epoch,
+                        ends_epoch,
+                        update in scored,
+                        mean_loss,
+                        rate,
+                        images,
+                        seconds,
+                    )
+                    started = time.perf_counter()

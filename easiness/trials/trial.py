@@ -1,0 +1,321 @@
+"""One trial: train from scratch, measure every training example at each moment, survive being cut off.
+
+A trial lives in a folder of its own and is bit-identical, on the CPU, whether it ran through or was resumed: order,
+views and dropout of an epoch are functions of the seeds, and the checkpoint at the end of an epoch holds all the rest.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from easiness.architectures import build_model
+from easiness.loaders import Batch, Loader, Staged
+from easiness.recipes.randomness import TrialSeeds, trial_seeds
+from easiness.recipes.recipe import Recipe
+from easiness.trials.cpu import use_cores
+from easiness.trials.distributed import ALONE, Ranks, normalize_together
+from easiness.trials.evaluation import ExampleMetrics, evaluate_examples, evaluate_networks, require_finite
+from easiness.trials.precision import Steps, captures, make_steps, settle_precision
+from easiness.trials.training import Checkpoint, DivergedError, make_optimizer, scored_updates, train
+from easiness.trials.trial_folder import (
+    is_done,
+    is_trained,
+    locked,
+    save_measurements,
+    save_tensors,
+    waiting_updates,
+    weights_file,
+    write_json,
+)
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """What a worker needs to run one trial; small when pickled.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        How to train and when to measure.
+    trial : int
+        Number of the trial, from 0.
+    train, val : Staged
+        Training and validation set.
+    folder : pathlib.Path
+        Where the trial keeps its results; left behind complete, with a `done.json`.
+    name : str
+        What it is called while it runs, unlike any other that runs beside it; "trial 3" if nothing is given.
+    joint : bool
+        Keep the weights of every scored moment instead of measuring under them; `evaluate_jointly` completes the trial.
+    """
+
+    recipe: Recipe
+    trial: int
+    train: Staged
+    val: Staged
+    folder: Path
+    name: str = ""
+    joint: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or f"trial {self.trial}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """News of a running trial.
+
+    Attributes
+    ----------
+    name : str
+        Of the task.
+    images : int
+        Images trained on or scored since the last news; below 0 where that work was lost with its worker.
+    metrics : dict or None
+        At the end of an epoch: its metrics, with `epoch`, `update` and `time` (milliseconds since 1970).
+    resumed : bool
+        Whether these images were worked on before the trial was cut off.
+    """
+
+    name: str
+    images: int
+    metrics: dict[str, float] | None = None
+    resumed: bool = False
+
+
+def work_in_trial(recipe: Recipe, count: int, val_count: int) -> int:
+    """Images that a trial trains on or measures, from its first update to its end."""
+    return recipe.epochs * (count + val_count) + len(scored_updates(recipe, count)) * count
+
+
+def run_trial(task: TrialTask, device: torch.device, report: Callable[[Progress], None], ranks: Ranks = ALONE) -> None:
+    """Run a trial to its end (a joint one: until it waits to be measured), from its last checkpoint if there is one.
+
+    Parameters
+    ----------
+    task : TrialTask
+        Recipe, data and folder. The folder receives `losses/updates=000391.npy` (N,) float32 and the same for every
+        other measure, `validation/epochs.json` (metrics, one entry per epoch), `validation/correct.npy` (float32, 1
+        where the final network is right), `model.pt` (final weights) and, last of all, `done.json`.
+    device : torch.device
+        Where to train.
+    report : callable
+        Gets `Progress` after every batch and epoch.
+    ranks : Ranks
+        Processes that train this trial together; all but the first are called for trials only that are not trained yet.
+
+    Raises
+    ------
+    DivergedError
+        If a loss is NaN or infinite; it names trial, epoch, update and learning rate.
+    BlockingIOError
+        If another process is running this very trial.
+    """
+    if not ranks.is_main:
+        _run(task, device, report, ranks)
+        return
+    with locked(task.folder):
+        if is_done(task.folder):
+            return
+        try:
+            if not is_trained(task.folder):
+                _run(task, device, report, ranks)
+        except FloatingPointError as error:
+            raise DivergedError(f"{task.name}: {error}") from error
+    if not task.joint:
+        evaluate_jointly([task], device, report)
+
+
+def evaluate_jointly(tasks: Sequence[TrialTask], device: torch.device, report: Callable[[Progress], None]) -> None:
+    """Complete trials that are trained: measure the examples under all weights that were kept, and mark them done.
+
+    One pass over the data serves the networks of all trials at one moment.
+
+    Parameters
+    ----------
+    tasks : sequence of TrialTask
+        With the same recipe and data.
+    device : torch.device
+        Where to measure.
+    report : callable
+        Gets `Progress` after every batch.
+
+    Raises
+    ------
+    DivergedError
+        If a loss is NaN or infinite; it names the trial.
+    """
+    with ExitStack() as locks:
+        for task in tasks:
+            locks.enter_context(locked(task.folder))
+        tasks = [task for task in tasks if not is_done(task.folder)]
+        updates = sorted(set().union(*(waiting_updates(task.folder) for task in tasks)))
+        if updates:
+            if device.type == "cpu":
+                use_cores(tasks[0].recipe.threads)
+            loader = tasks[0].train.open(device)
+            for update in updates:
+                waiting = [task for task in tasks if weights_file(task.folder, update).exists()]
+                _measure_moment(waiting, update, loader, device, report)
+        for task in tasks:
+            seeds = vars(trial_seeds(task.recipe.seed, task.trial))
+            write_json(task.folder / "done.json", {"trial": task.trial, "seeds": seeds, "device": str(device)})
+
+
+def _measure_moment(
+    tasks: Sequence[TrialTask],
+    update: int,
+    loader: Loader,
+    device: torch.device,
+    report: Callable[[Progress], None],
+) -> None:
+    models = []
+    for task in tasks:
+        model = _fresh_model(task, loader.num_classes).to(device, memory_format=torch.channels_last)
+        model.load_state_dict(torch.load(weights_file(task.folder, update), weights_only=True, map_location=device))
+        models.append(model)
+    told = _Reporting(loader, [task.name for task in tasks], report)
+    precision = settle_precision(tasks[0].recipe.precision, device)
+    logits = [make_steps(model, device, precision).logits for model in models]
+    for task, measurements in zip(tasks, evaluate_networks(models, told, logits=logits), strict=True):
+        try:
+            require_finite(measurements)
+        except FloatingPointError as error:
+            raise DivergedError(f"{task.name}: {error} after update {update}; lower learning_rate") from error
+        save_measurements(task.folder, update, measurements)
+        weights_file(task.folder, update).unlink()
+
+
+def load_model(task: TrialTask) -> nn.Module:
+    """Network of a finished trial, with its final weights, on the CPU and in eval mode."""
+    model = _fresh_model(task, task.train.num_classes)
+    model.load_state_dict(torch.load(task.folder / "model.pt", weights_only=True, map_location="cpu"))
+    return model.eval()
+
+
+def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], None], ranks: Ranks) -> None:
+    recipe, seeds = task.recipe, trial_seeds(task.recipe.seed, task.trial)
+    if device.type == "cpu":
+        use_cores(recipe.threads)
+    train_loader = _Reporting(task.train.open(device), [task.name], report)
+    val_loader = _Reporting(task.val.open(device), [task.name], report)
+    model, steps = _network(task, train_loader.num_classes, device, ranks)
+    optimizer = make_optimizer(model, recipe)
+    checkpoint = task.folder / "checkpoint.pt"
+    metrics: list[dict[str, float]] = []
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True, map_location=device)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        metrics = state["metrics"]
+        measured = [update for update in scored_updates(recipe, train_loader.count) if update <= metrics[-1]["update"]]
+        scored = sum(not weights_file(task.folder, update).exists() for update in measured)
+        images = len(metrics) * (train_loader.count + val_loader.count) + scored * train_loader.count
+        report(Progress(task.name, images, resumed=True))
+    scoring_seconds = metrics[-1].get("scoring_seconds", 0.0) if metrics else 0.0
+    moments = train(model, optimizer, train_loader, recipe, seeds, first_epoch=len(metrics), steps=steps, ranks=ranks)
+    for moment in moments:
+        started = time.perf_counter()
+        if moment.scored and task.joint:
+            if ranks.is_main:
+                save_tensors(weights_file(task.folder, moment.update), model.state_dict())
+        elif moment.scored:
+            measurements = _measure(model, train_loader, moment, steps, ranks)
+            if ranks.is_main:
+                save_measurements(task.folder, moment.update, measurements)
+        if moment.ends_epoch:
+            validation = _measure(model, val_loader, moment, steps, ranks)
+        scoring_seconds += time.perf_counter() - started
+        if moment.ends_epoch:
+            metrics.append(_epoch_metrics(moment, validation, metrics) | {"scoring_seconds": scoring_seconds})
+            report(Progress(task.name, 0, metrics[-1]))
+            if ranks.is_main and moment.epoch < recipe.epochs:
+                state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "metrics": metrics}
+                save_tensors(checkpoint, state)
+    if not ranks.is_main:
+        return
+    save_tensors(task.folder / "model.pt", model.state_dict())
+    (task.folder / "validation").mkdir(exist_ok=True)
+    np.save(task.folder / "validation" / "correct.npy", validation.correct)
+    write_json(task.folder / "validation" / "epochs.json", metrics)
+    checkpoint.unlink(missing_ok=True)
+
+
+class _Reporting:
+    """A loader that says how many images have been worked on, in each of the trials that it serves."""
+
+    def __init__(self, loader: Loader, names: Sequence[str], report: Callable[[Progress], None]) -> None:
+        self._loader, self._names, self._report = loader, names, report
+        self.count, self.num_classes = loader.count, loader.num_classes
+
+    def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
+        return self._told(self._loader.train_batches(epoch, seeds))
+
+    def score_batches(self) -> Iterator[Batch]:
+        return self._told(self._loader.score_batches())
+
+    def _told(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            yield batch
+            for name in self._names:
+                self._report(Progress(name, len(batch.rows)))
+
+
+def _measure(model: nn.Module, loader: Loader, moment: Checkpoint, steps: Steps, ranks: Ranks) -> ExampleMetrics:
+    try:
+        return evaluate_examples(model, loader, logits=steps.logits, ranks=ranks)
+    except FloatingPointError as error:
+        raise DivergedError(
+            f"{error} after epoch {moment.epoch}, update {moment.update}, at learning rate {moment.learning_rate:g}; "
+            "lower learning_rate"
+        ) from error
+
+
+def _network(task: TrialTask, num_classes: int, device: torch.device, ranks: Ranks) -> tuple[nn.Module, Steps]:
+    """Network of a trial on the device, and how it computes; where steps are captured, the one of the trial before."""
+    recipe = task.recipe
+    precision = settle_precision(recipe.precision, device)
+    fresh = _fresh_model(task, num_classes).to(device, memory_format=torch.channels_last)
+    if ranks.size > 1 or not captures(device):
+        model = normalize_together(fresh, ranks)
+        return model, make_steps(model, device, precision)
+    model, steps = _captured(recipe.model, num_classes, recipe.resolution, device, precision)
+    model.load_state_dict(fresh.state_dict())
+    return model, steps
+
+
+@functools.lru_cache(maxsize=1)
+def _captured(
+    name: str, num_classes: int, resolution: int, device: torch.device, precision: str
+) -> tuple[nn.Module, Steps]:
+    """A network whose steps are captured, kept from trial to trial: capturing takes longer than a short trial."""
+    model = build_model(name, num_classes, image_size=resolution, seed=0)
+    model = model.to(device, memory_format=torch.channels_last)
+    return model, make_steps(model, device, precision, capture=True)
+
+
+def _fresh_model(task: TrialTask, num_classes: int) -> nn.Module:
+    seeds = trial_seeds(task.recipe.seed, task.trial)
+    return build_model(task.recipe.model, num_classes, image_size=task.recipe.resolution, seed=seeds.initialization)
+
+
+def _epoch_metrics(moment: Checkpoint, val: ExampleMetrics, earlier: list[dict[str, float]]) -> dict[str, float]:
+    before = earlier[-1]["training_seconds"] if earlier else 0.0
+    return {
+        "epoch": moment.epoch,
+        "update": moment.update,
+        "time": time.time_ns() // 1_000_000,
+        "train_loss": moment.train_loss,
+        "val_loss": float(val.losses.mean(dtype=np.float64)),
+        "val_accuracy": float(val.correct.mean(dtype=np.float64)),
+        "learning_rate": moment.learning_rate,
+        "images_per_second": moment.images / moment.seconds,
+        "training_seconds": before + moment.seconds,
+    }

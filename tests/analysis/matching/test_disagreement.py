@@ -1,0 +1,75 @@
+"""Disagreement of architectures: planted examples come first, noise alone stays small."""
+
+import numpy as np
+import pytest
+
+from easiness.analysis.matching.disagreement import PRIOR_FREEDOM, disagreement, noise_limit
+
+
+def test_matches_a_plain_version():
+    rng = np.random.default_rng(0)
+    a_MN, b_MN = rng.normal(size=(3, 20)), rng.normal(size=(5, 20))
+    errors, means = [], []
+    for losses_MN in (a_MN, b_MN):
+        ranks_MN = np.argsort(np.argsort(losses_MN, axis=1), axis=1) / 19
+        own_N, freedom = ranks_MN.var(axis=0, ddof=1), len(losses_MN) - 1
+        pooled_N = (freedom * own_N + PRIOR_FREEDOM * own_N.mean()) / (freedom + PRIOR_FREEDOM)
+        errors.append(pooled_N / len(losses_MN))
+        means.append(ranks_MN.mean(axis=0))
+    found = disagreement(a_MN, b_MN)
+    np.testing.assert_allclose(found.difference_N, means[0] - means[1])
+    np.testing.assert_allclose(found.z_N, (means[0] - means[1]) / np.sqrt(errors[0] + errors[1]))
+    assert (np.diff(np.abs(found.z_N[found.order_N])) <= 0).all()
+
+
+def test_planted_examples_lead_and_the_sign_says_for_whom_they_are_hard():
+    rng = np.random.default_rng(1)
+    mean_N = rng.normal(size=3000)
+    a_MN, b_MN = mean_N + rng.normal(size=(2, 6, 3000))
+    b_MN *= 100  # another scale of losses is no disagreement
+    a_MN[:, :10] = mean_N[:10] + 8 + rng.normal(size=(6, 10))
+    b_MN[:, :10] = 100 * (mean_N[:10] - 8 + rng.normal(size=(6, 10)))
+    found = disagreement(a_MN, b_MN)
+    assert set(found.order_N[:10]) == set(range(10))
+    assert (found.z_N[:10] > 0).all()
+
+
+def test_noise_alone_stays_near_a_standard_normal():
+    rng = np.random.default_rng(2)
+    mean_N = rng.normal(size=5000)
+    found = disagreement(*(mean_N + rng.normal(size=(2, 8, 5000))))
+    assert found.z_N.std() == pytest.approx(1, abs=0.1)
+    assert np.abs(found.z_N).max() < 7
+
+
+def test_sides_swap_signs():
+    a_MN, b_MN = np.random.default_rng(3).normal(size=(2, 3, 50))
+    np.testing.assert_allclose(disagreement(a_MN, b_MN).z_N, -disagreement(b_MN, a_MN).z_N)
+
+
+def test_trials_without_noise():
+    a_MN, b_MN = np.tile([0.0, 1.0, 2.0], (2, 1)), np.tile([2.0, 1.0, 0.0], (2, 1))
+    np.testing.assert_array_equal(disagreement(a_MN, b_MN).z_N, [-np.inf, 0, np.inf])
+
+
+def test_bad_input_is_refused():
+    losses_MN = np.zeros((2, 3))
+    with pytest.raises(ValueError, match="two trials on each side, got 2 and 1"):
+        disagreement(losses_MN, losses_MN[:1])
+    with pytest.raises(ValueError, match="same examples"):
+        disagreement(losses_MN, losses_MN[:, :2])
+    with pytest.raises(ValueError, match="not finite"):
+        disagreement(losses_MN, losses_MN + np.nan)
+
+
+@pytest.mark.parametrize(("trials", "noise"), [(2, 1.0), (4, 0.3), (10, 1.0)])
+def test_noise_alone_hardly_reaches_the_limit(trials, noise):
+    rng = np.random.default_rng(4)
+    reached = 0
+    for _ in range(5):
+        mean_N = rng.normal(size=4000)
+        z_N = disagreement(*(mean_N + noise * rng.normal(size=(2, trials, 4000)))).z_N
+        reached += int((np.abs(z_N) >= noise_limit(trials, 4000)).sum())
+    # About one of 4,000 may reach it in each of five draws; more than 12 where 5 are expected is one case in 500.
+    assert reached <= 12
+    assert np.abs(z_N).max() > noise_limit(trials, 4000) / 2

@@ -1,0 +1,148 @@
+"""Easiness, ranks and deciles against slow versions and known truths."""
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from easiness.analysis.reliability import reliability
+from easiness.analysis.scores import average_ranks, canonical_order, deciles, easiness, rank_correlation, roc_auc
+from easiness.analysis.sets import easiest, hardest
+from tests.tiny_scores import noisy_losses
+
+small_scores = st.lists(st.integers(-3, 3), min_size=1, max_size=30)
+
+
+def slow_ranks(values):
+    return [
+        sum(other < value for other in values) + (1 + sum(other == value for other in values)) / 2 for value in values
+    ]
+
+
+def test_easiness_is_the_mean_over_trials():
+    losses_MN = noisy_losses(5, 40, 1.0)
+    slow = [sum(float(value) for value in losses_MN[:, n]) / 5 for n in range(40)]
+    measured = easiness(losses_MN)
+    assert measured.dtype == np.float64
+    np.testing.assert_allclose(measured, slow, rtol=1e-14)
+
+
+def test_easiness_reads_mapped_losses_without_copying_them(tmp_path):
+    np.save(tmp_path / "losses.npy", noisy_losses(20, 100_000, 1.0))
+    losses_MN = np.load(tmp_path / "losses.npy", mmap_mode="r")
+    tracemalloc.start()
+    easiness(losses_MN)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * 8 * 100_000  # a few rows of float64, not twenty
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_diverged_trial_is_named(bad):
+    losses_MN = noisy_losses(3, 10, 1.0)
+    losses_MN[1, [2, 7]] = bad
+    with pytest.raises(ValueError, match=r"trial 1: 2 of 10 examples"):
+        easiness(losses_MN)
+    with pytest.raises(ValueError, match=r"trial 1: 2 of 10 examples"):
+        reliability(losses_MN)
+
+
+def test_opposite_infinities_do_not_cancel():
+    losses_MN = np.zeros((2, 3))
+    losses_MN[:, 1] = np.inf, -np.inf
+    with pytest.raises(ValueError, match=r"trial 0: 1 of 3 examples, trial 1: 1 of 3"):
+        easiness(losses_MN)
+
+
+@pytest.mark.parametrize("shape", [(3,), (0, 3), (3, 0), (2, 3, 4)])
+def test_easiness_refuses_other_shapes(shape):
+    with pytest.raises(ValueError, match="shape"):
+        easiness(np.zeros(shape))
+
+
+def test_easiness_refuses_what_is_not_a_number():
+    with pytest.raises(ValueError, match="dtype"):
+        easiness(np.array([["0.1", "0.2"]]))
+
+
+def test_canonical_order_forgets_the_order_given():
+    losses_MN = noisy_losses(6, 20, 1.0)
+    shuffled_MN = losses_MN[np.random.default_rng(1).permutation(6)]
+    np.testing.assert_array_equal(losses_MN[canonical_order(losses_MN)], shuffled_MN[canonical_order(shuffled_MN)])
+
+
+@given(small_scores)
+def test_ranks_match_the_slow_version(values):
+    np.testing.assert_allclose(average_ranks(values), slow_ranks(values))
+
+
+@given(small_scores, st.randoms())
+def test_rank_correlation_is_pearson_of_slow_ranks(values, random):
+    others = [random.randint(-3, 3) for _ in values]
+    measured = rank_correlation(values, others)
+    if len(set(values)) == 1 or len(set(others)) == 1:
+        assert math.isnan(measured)
+    else:
+        assert measured == pytest.approx(np.corrcoef(slow_ranks(values), slow_ranks(others))[0, 1], abs=1e-12)
+
+
+def test_rank_correlation_refuses_unequal_lengths_and_nan():
+    with pytest.raises(ValueError, match="3 and 2 examples"):
+        rank_correlation([1, 2, 3], [1, 2])
+    with pytest.raises(ValueError, match="1 of 3 scores are not finite"):
+        rank_correlation([1, 2, np.nan], [1, 2, 3])
+
+
+@given(small_scores, st.randoms())
+def test_roc_auc_counts_pairs(values, random):
+    positive = [random.random() < 0.5 for _ in values]
+    pairs = [(p, q) for p, is_p in zip(values, positive, strict=True) if is_p
+             for q, is_q in zip(values, positive, strict=True) if not is_q]  # fmt: skip
+    if not pairs:
+        with pytest.raises(ValueError, match="both kinds"):
+            roc_auc(values, positive)
+    else:
+        expected = sum((p > q) + 0.5 * (p == q) for p, q in pairs) / len(pairs)
+        assert roc_auc(values, positive) == pytest.approx(expected)
+
+
+def test_roc_auc_refuses_other_shapes():
+    with pytest.raises(ValueError, match="same shape"):
+        roc_auc([1, 2, 3], [True, False])
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=80), st.integers(0, 5))
+def test_deciles_are_even_and_in_order(values, seed):
+    decile_N = deciles(values, seed)
+    sizes = np.bincount(decile_N, minlength=10)
+    assert sizes.max() - sizes.min() <= 1
+    assert len(sizes) == 10
+    in_order = np.asarray(values)[np.argsort(decile_N, kind="stable")]
+    ends = np.cumsum(sizes)
+    for end in ends[:-1]:
+        if 0 < end < len(values):
+            assert in_order[:end].max() <= in_order[end:].min()
+
+
+def test_deciles_within_classes():
+    rng = np.random.default_rng(0)
+    labels_N = rng.integers(0, 3, 200)
+    easiness_N = rng.normal(size=200) + 10 * labels_N
+    decile_N = deciles(easiness_N, labels_N=labels_N)
+    for label in range(3):
+        np.testing.assert_array_equal(decile_N[labels_N == label], deciles(easiness_N[labels_N == label]))
+
+
+def test_deciles_agree_with_the_sets_even_inside_ties():
+    easiness_N = np.repeat([0.0, 1.0, 2.0], 50)
+    decile_N = deciles(easiness_N, seed=3)
+    np.testing.assert_array_equal(np.flatnonzero(decile_N == 0), easiest(easiness_N, 0.1, seed=3))
+    np.testing.assert_array_equal(np.flatnonzero(decile_N == 9), hardest(easiness_N, 0.1, seed=3))
+
+
+def test_deciles_refuse_other_labels():
+    with pytest.raises(ValueError, match="same shape"):
+        deciles([1.0, 2.0], labels_N=[0])

@@ -1,0 +1,312 @@
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from easiness.datasets import open_dataset
+from easiness.datasets.beton import JPEG, RAW, manifest_path
+from easiness.datasets.image_files import decode_image
+from easiness.datasets.imagenet import list_imagenet, read_manifest
+from easiness.datasets.packing import PackOptions, encode_image, pack
+
+OPTIONS = PackOptions(max_side=40)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Two classes of five pictures for training, two for validation; no two of one size."""
+    root = tmp_path / "images"
+    for split, count in (("train", 5), ("val", 2)):
+        for k, name in enumerate(("n01", "n02")):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                rng = np.random.default_rng((k, i, split == "val"))
+                image = rng.integers(0, 256, (30 + 9 * i, 50 - 3 * k, 3)).astype(np.uint8)
+                Image.fromarray(image).save(folder / f"{i}.JPEG", quality=95)
+    return root
+
+
+def run(root, folder, split="train", options=OPTIONS, **more):
+    files = list_imagenet(root, split, seed=0, val_fraction=0.2)
+    return pack(root, split, files, folder / f"{split}.beton", options, **more)
+
+
+def both(root, folder, options=OPTIONS, **more):
+    return run(root, folder, "train", options, **more), run(root, folder, "val", options, **more)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+@pytest.mark.parametrize("mode", ["jpg", "raw", "proportion"])
+def test_packed_images_are_the_images(tree, tmp_path, mode):
+    options = PackOptions(max_side=40, quality=95, mode=mode)
+    both(tree, tmp_path / "out", options)
+    plain = open_dataset("folder", tree)
+    packed = open_dataset("imagenet", tmp_path / "out", verify="full")
+    assert packed.sources.tolist() == plain.sources.tolist()
+    assert packed.class_names == plain.class_names
+    np.testing.assert_array_equal(packed.labels, plain.labels)
+    modes = packed.images.records["mode"]
+    assert {"jpg": {JPEG}, "raw": {RAW}, "proportion": {JPEG, RAW}}[mode] == set(modes.tolist())
+    for row, image in enumerate(plain.images):
+        expected = Image.fromarray(image)
+        if max(expected.size) > 40:
+            scale = 40 / max(expected.size)
+            expected = expected.resize([round(side * scale) for side in expected.size], Image.Resampling.BOX)
+        found = packed.images[row]
+        assert found.shape == np.asarray(expected).shape
+        if modes[row] == RAW:
+            np.testing.assert_array_equal(found, np.asarray(expected))
+        else:
+            # Noise is the worst that JPEG can be given.
+            assert np.abs(found.astype(int) - np.asarray(expected)).mean() < 40
+
+
+def test_sizes_are_kept_without_a_limit(tree, tmp_path):
+    both(tree, tmp_path / "out", PackOptions(max_side=0))
+    packed, plain = open_dataset("imagenet", tmp_path / "out"), open_dataset("folder", tree)
+    np.testing.assert_array_equal(packed.images.sizes, plain.images.sizes)
+
+
+def test_kept_examples_alone_are_packed(tree, tmp_path):
+    (tree / "train" / "n01" / "1.JPEG").write_bytes(b"no image")
+    everything = run(tree, tmp_path / "all", skip_bad=True).manifest
+    kept = np.array([7, 0, 1])  # ids of what can be read: the broken file has none
+    packed = run(tree, tmp_path / "kept", skip_bad=True, keep=kept)
+    assert packed.manifest.sources == [everything.sources[row] for row in (0, 1, 7)]
+    assert run(tree, tmp_path / "kept", skip_bad=True, keep=kept[::-1]).seconds == 0
+    assert run(tree, tmp_path / "kept", skip_bad=True, keep=kept[:2]).seconds > 0
+    with pytest.raises(ValueError, match=r"1 of 2 ids to keep are of no image in .* have 0 to 8; the first is 9"):
+        run(tree, tmp_path / "wrong", skip_bad=True, keep=np.array([0, 9]))
+    with pytest.raises(ValueError, match="class n02 of .* has no readable image"):
+        run(tree, tmp_path / "wrong", skip_bad=True, keep=np.array([0]))
+
+
+def test_packing_again_gives_the_same_file_and_fingerprint(tree, tmp_path):
+    options = PackOptions(mode="proportion")
+    first, second = (run(tree, tmp_path / name, options=options, workers=n) for name, n in (("a", 1), ("b", 3)))
+    assert first.path.read_bytes() == second.path.read_bytes()
+    assert first.manifest == second.manifest
+    assert first.manifest.fingerprint == run(tree, tmp_path / "c", options=options).manifest.fingerprint
+    assert first.manifest.fingerprint != run(tree, tmp_path / "d").manifest.fingerprint
+
+
+def test_up_to_date_is_left_alone_and_what_changed_is_packed_again(tree, tmp_path):
+    out = tmp_path / "out"
+    run(tree, out)
+    before = (out / "train.beton").stat()
+    again = run(tree, out)
+    assert again.seconds == 0
+    assert "up to date" in again.describe()
+    assert (out / "train.beton").stat().st_ino == before.st_ino
+    assert run(tree, out, options=PackOptions(max_side=30)).seconds > 0
+    assert run(tree, out, options=PackOptions(max_side=30)).seconds == 0
+    shutil.copy(tree / "train" / "n01" / "0.JPEG", tree / "train" / "n02" / "9.JPEG")
+    assert run(tree, out, options=PackOptions(max_side=30)).manifest.examples == 11
+    manifest_path(out / "train.beton").unlink()
+    assert run(tree, out, options=PackOptions(max_side=30)).seconds > 0
+    os.truncate(out / "train.beton", 100)
+    assert run(tree, out, options=PackOptions(max_side=30)).seconds > 0
+    open_dataset("imagenet", both(tree, out)[0].path.parent, verify="full")
+
+
+def test_a_wide_picture_keeps_its_proportions_and_a_small_one_its_size():
+    wide = encode_image(np.zeros((100, 1000, 3), np.uint8), OPTIONS, as_jpeg=False)
+    assert (wide.mode, wide.height, wide.width) == (RAW, 4, 40)
+    thin = encode_image(np.zeros((5000, 1, 3), np.uint8), OPTIONS, as_jpeg=True)
+    assert (thin.mode, thin.height, thin.width) == (JPEG, 40, 1)
+    small = encode_image(np.zeros((7, 9, 3), np.uint8), OPTIONS, as_jpeg=True)
+    assert (small.height, small.width) == (7, 9)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mode": "png"}, "mode is 'png', and must be one of jpg, raw, proportion"),
+        ({"quality": 0}, "quality is 0, and must be from 1 to 100"),
+        ({"max_side": -1}, "max_side is -1, and must be from 0 to 16384"),
+        ({"proportion": 1.5}, "proportion is 1.5, and must be from 0 to 1"),
+    ],
+)
+def test_options_out_of_range(options, message):
+    with pytest.raises(ValueError, match=message):
+        PackOptions(**options)
+
+
+@pytest.mark.parametrize("max_side", [0, 40, 400, 1672, 1673, 5000, 16384])
+@pytest.mark.parametrize("mode", ["jpg", "raw"])
+def test_a_page_holds_the_largest_image(max_side, mode):
+    size = PackOptions(max_side=max_side, mode=mode).page_size()
+    assert size & (size - 1) == 0
+    assert 2**21 <= size < 2**32
+    assert mode == "jpg" or size >= 3 * max_side**2
+
+
+def odd_images():
+    from tests.conftest import SHARED_DATA
+
+    folder = SHARED_DATA / "odd-images"
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+@pytest.mark.parametrize("odd", odd_images(), ids=lambda path: path.name)
+def test_every_odd_image_is_packed_or_named(tree, tmp_path, odd):
+    target = tree / "train" / "n02" / odd.name
+    shutil.copyfile(odd, target)
+    try:
+        expected = decode_image(target)
+    except (OSError, ValueError):
+        with pytest.raises(
+            ValueError, match=rf"train/n02/{odd.name} \(.+\) in .* is no readable image; .*skip_bad=true"
+        ):
+            run(tree, tmp_path / "out")
+        assert names(tmp_path / "out") == []
+        packed = run(tree, tmp_path / "out", skip_bad=True)
+        assert packed.manifest.examples == 10
+        assert packed.manifest.skipped[0].startswith(f"train/n02/{odd.name} (")
+        assert "1 bad files skipped" in packed.describe()
+    else:
+        run(tree, tmp_path / "out", options=PackOptions(max_side=1024, mode="raw"))
+        run(tree, tmp_path / "out", "val")
+        dataset = open_dataset("imagenet", tmp_path / "out")
+        (row,) = np.flatnonzero(dataset.sources == f"train/n02/{odd.name}")
+        np.testing.assert_array_equal(dataset.images[row], expected)
+
+
+def test_odd_images_are_there(shared_data):
+    assert len(odd_images()) >= 9
+
+
+def test_png_named_jpeg_palette_alpha_and_orientation(tree, tmp_path):
+    folder = tree / "train" / "n01"
+    Image.fromarray(np.full((6, 8), 100, np.uint8)).save(folder / "grey.JPEG", "JPEG")
+    Image.new("P", (8, 6), 3).save(folder / "palette.JPEG", "PNG")
+    Image.new("RGBA", (8, 6), (10, 20, 30, 0)).save(folder / "alpha.JPEG", "PNG")
+    turned = Image.new("RGB", (8, 6))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(folder / "turned.JPEG", exif=exif)
+    both(tree, tmp_path / "out", PackOptions(mode="raw"))
+    dataset = open_dataset("imagenet", tmp_path / "out")
+    images = {source.split("/")[-1]: image for source, image in zip(dataset.sources, dataset.images, strict=True)}
+    assert (images["grey.JPEG"] == 100).all()
+    assert (images["alpha.JPEG"] == 255).all(), "transparent is white"
+    assert images["palette.JPEG"].shape == (6, 8, 3)
+    assert images["turned.JPEG"].shape == (8, 6, 3)
+
+
+def test_a_class_without_a_good_image_is_refused(tree, tmp_path):
+    for path in (tree / "train" / "n01").iterdir():
+        path.write_bytes(b"no picture")
+    with pytest.raises(ValueError, match="class n01 of .* has no readable image"):
+        run(tree, tmp_path / "out", skip_bad=True)
+    assert names(tmp_path / "out") == []
+
+
+def test_an_error_in_the_middle_ends_the_job_at_once_and_leaves_nothing(tree, tmp_path, monkeypatch):
+    calls = []
+
+    def break_down(path):
+        calls.append(path)
+        if len(calls) == 4:
+            raise MemoryError("no memory for this one")
+        return decode_image(path)
+
+    monkeypatch.setattr("easiness.datasets.packing.decode_image", break_down)
+    with pytest.raises(MemoryError, match="no memory for this one"):
+        run(tree, tmp_path / "out", workers=1)
+    assert names(tmp_path / "out") == []
+
+
+SLOW = """
+import sys, time, pathlib
+import easiness.datasets.packing as packing
+from easiness.datasets.imagenet import list_imagenet
+real, count = packing.decode_image, 0
+def slow(path):
+    global count
+    count += 1
+    if count == 6:
+        print("half", flush=True)
+        time.sleep(60)
+    return real(path)
+packing.decode_image = slow
+root, out = map(pathlib.Path, sys.argv[1:])
+files = list_imagenet(root, "train", seed=0, val_fraction=0.2)
+packing.pack(root, "train", files, out / "train.beton", packing.PackOptions(), workers=1)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_kill_during_packing_leaves_nothing_and_the_next_run_packs(tree, tmp_path, how):
+    shared_memory = set(os.listdir("/dev/shm"))
+    words = [sys.executable, "-c", SLOW, str(tree), str(tmp_path / "out")]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout.readline() == b"half\n"
+    process.send_signal(how)
+    process.communicate(timeout=30)
+    assert names(tmp_path / "out") == []
+    mine = {name for name in set(os.listdir("/dev/shm")) - shared_memory if str(process.pid) in name}
+    assert not mine
+    assert run(tree, tmp_path / "out").manifest.examples == 10
+
+
+def test_killed_between_file_and_manifest_is_refused_and_packed_again(tree, tmp_path, monkeypatch):
+    both(tree, tmp_path / "out")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("easiness.datasets.packing._write_whole", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(tree, tmp_path / "out", options=PackOptions(mode="raw"))
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"train\.beton has no train\.json beside it: it was not packed to its end"):
+        open_dataset("imagenet", tmp_path / "out")
+    assert run(tree, tmp_path / "out").seconds > 0
+
+
+FULL = """
+import resource, sys, pathlib
+import easiness.datasets.packing as packing
+from easiness.datasets.imagenet import list_imagenet
+from easiness.commandline import command
+def main(root: str, out: str) -> None:
+    files = list_imagenet(pathlib.Path(root), "train", seed=0, val_fraction=0.2)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+    packing.pack(pathlib.Path(root), "train", files, pathlib.Path(out, "train.beton"), packing.PackOptions())
+command(main)
+"""
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tree, tmp_path):
+    assert resource.RLIM_INFINITY in resource.getrlimit(resource.RLIMIT_FSIZE)
+    started = time.monotonic()
+    words = [sys.executable, "-c", FULL, f"--root={tree}", f"--out={tmp_path / 'out'}"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("error: no room for train.beton in ")
+    assert "after 10 of 10 images; free some, lower max_side, or choose another output" in line
+    assert names(tmp_path / "out") == []
+    assert time.monotonic() - started < 60
+
+
+def test_manifest_says_where_each_example_is_from_and_how_it_was_made(tree, tmp_path):
+    packed = run(tree, tmp_path / "out")
+    manifest = read_manifest(packed.path)
+    assert manifest == packed.manifest
+    assert manifest.sources[0] == "train/n01/0.JPEG"
+    assert manifest.settings == {"max_side": 40, "quality": 90, "mode": "jpg", "proportion": 0.5, "skip_bad": False}
+    both(tree, tmp_path / "out")
+    assert open_dataset("imagenet", tmp_path / "out").fingerprint == manifest.fingerprint

@@ -1,0 +1,228 @@
+"""The entry point `ablate`: what it logs, what it says to wrong words, and that being killed changes nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+import easiness
+from easiness.commandline import command
+from easiness.datasets import open_dataset
+from easiness.datasets.kept import read_kept, write_kept
+from entrypoints.ablate import ablate
+from entrypoints.score import score
+from entrypoints.train import train
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = "tests.tiny_model:build"
+DATA = (f"--model={TINY}", "--limit=60", "--limit_val=60", "--log_models=none")
+SCORE = (*DATA, "--trials=2", "--epochs=2")
+SMALL = (*DATA, "--epochs=2", "--ratios=0.2,0.1", "--seeds=2")
+
+
+def call(monkeypatch, function, *words):
+    monkeypatch.setattr(sys, "argv", [function.__name__, *words])
+    command(function)
+
+
+def call_wrongly(monkeypatch, capsys, function, *words):
+    """The one line on standard error of a call that must fail."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        call(monkeypatch, function, *words)
+    assert ended.value.code == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    return line
+
+
+def runs(kind, status="FINISHED"):
+    """Newest first."""
+    query = f"tags.`easiness.kind` = '{kind}' and attributes.status = '{status}'"
+    return mlflow.MlflowClient().search_runs(["0"], query, order_by=["attributes.start_time DESC"])
+
+
+def artifacts(run):
+    return Path(mlflow.artifacts.download_artifacts(run_id=run.info.run_id))
+
+
+def test_an_ablate_run_keeps_the_contract(store, monkeypatch, capsys):
+    call(monkeypatch, score, *SCORE, "--engine=inline")
+    (scored,) = runs("score")
+    call(monkeypatch, ablate, *SMALL, "--engine=inline")
+    said = capsys.readouterr().out
+    (run,) = runs("ablate")
+    arms = {arm.info.run_id: arm for arm in runs("arm")}
+    folder = artifacts(run)
+    accuracy = pd.read_csv(folder / "accuracy.csv")
+    assert list(accuracy) == [
+        *("strategy", "ratio", "seed", "accuracy", "best_accuracy", "worst_class_accuracy", "worst_class"),
+        *("images", "updates", "seconds", "run_id"),
+    ]
+    keys = list(accuracy[["strategy", "ratio", "seed"]].itertuples(index=False, name=None))
+    cases = [(strategy, ratio) for strategy in ("easy", "hard", "random", "stepwise") for ratio in (0.1, 0.2)]
+    assert keys == [(*case, seed) for case in [("none", 0.0), *cases] for seed in (0, 1)]
+    val = open_dataset("planted", split="val", limit=60)
+    for row in accuracy.itertuples():
+        arm = arms[row.run_id]
+        assert row.strategy in arm.data.tags["easiness.strategy"].split(",")
+        assert arm.data.metrics["val_accuracy"] == row.accuracy <= row.best_accuracy
+        assert arm.data.metrics["training_seconds"] == row.seconds
+        assert row.images == 60 - round(60 * row.ratio)
+        correct = np.load(artifacts(arm) / "validation" / "correct.npy")
+        assert correct.mean(dtype=float) == pytest.approx(row.accuracy, abs=1e-12)
+        by_class = {name: correct[val.labels == k].mean() for k, name in enumerate(val.class_names)}
+        assert row.worst_class_accuracy == pytest.approx(min(by_class.values()))
+        assert by_class[row.worst_class] == min(by_class.values())
+        kept = read_kept(folder / "kept" / f"{row.strategy}-{row.ratio:g}-{row.seed}.csv")
+        np.testing.assert_array_equal(kept, read_kept(folder / "kept" / f"{row.strategy}-{row.ratio:g}-{row.seed}.npy"))
+        assert len(kept) == row.images
+    subsets = {(path.stem[-1], path.read_bytes()) for path in (folder / "kept").glob("*.csv")}
+    assert len(arms) == len(subsets) < len(accuracy), "arms that keep the same examples are one training"
+    removed = pd.read_csv(folder / "removed.csv")
+    deciles = removed[(removed["grouping"] == "decile") & (removed["ratio"] == 0.2)]
+    assert set(deciles["group"]) == {str(decile) for decile in range(1, 11)}
+    np.testing.assert_allclose(deciles.groupby(["strategy", "seed"])["share"].mean(), 0.2)
+    assert set(removed["grouping"]) == {"decile", "class", "group"}
+    differences = pd.read_csv(folder / "differences.csv")
+    assert list(differences) == ["strategy", "ratio", "difference", "low", "high", "seeds"]
+    mean = accuracy.groupby(["strategy", "ratio"])["accuracy"].mean()
+    for row in differences.itertuples():
+        assert row.difference == pytest.approx(mean[row.strategy, row.ratio] - mean["random", row.ratio])
+    costs = pd.read_csv(folder / "costs.csv")
+    for row in costs.itertuples():
+        assert row.difference == pytest.approx(mean[row.strategy, row.ratio] - mean["none", 0.0])
+    manifest = json.loads((folder / "ablation.json").read_text())
+    assert (manifest["schema"], manifest["kind"], manifest["scores"]) == (1, "ablate", scored.info.run_id)
+    assert (manifest["ratios"], manifest["seeds"]) == ([0.1, 0.2], 2)
+    assert len(manifest["summary"]) == 2
+    for line in manifest["summary"]:
+        assert line in said
+    pictures = {"accuracy", "accuracy_by_updates", "accuracy_by_seconds", "differences", "worst_class", "removed"}
+    assert {path.stem for path in (folder / "figures").glob("*.png")} == pictures
+
+    # Again: everything is found, nothing is trained, every digit is the same.
+    monkeypatch.setattr("easiness.trials.trial.train", None)
+    call(monkeypatch, ablate, *SMALL, "--engine=inline")
+    again = artifacts(runs("ablate")[0])
+    for path in [*folder.rglob("*.csv"), *folder.rglob("*.npy"), *folder.rglob("*.png")]:
+        assert (again / path.relative_to(folder)).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_kept_list_is_a_dataset_of_its_own(store, monkeypatch, capsys, tmp_path):
+    data = open_dataset("planted", limit=60)
+    kept = data.example_ids[np.flatnonzero(data.groups == "majority")]
+    write_kept(tmp_path, "majority", kept)
+    call(monkeypatch, score, *SCORE, "--engine=inline", "--trials=1", f"--keep={tmp_path / 'majority.csv'}")
+    (run,) = runs("score")
+    table = easiness.load_scores(run.info.run_id).table
+    np.testing.assert_array_equal(table["example_id"], kept)
+    expected = data.subset(np.flatnonzero(data.groups == "majority")).fingerprint
+    assert run.data.tags["easiness.fingerprint"] == expected
+    call(monkeypatch, train, *DATA, "--epochs=2", f"--keep={tmp_path / 'majority.npy'}")
+    assert "accuracy by group" in capsys.readouterr().out
+    # The trial that score ran is the one that train asks for: the same recipe and the same data.
+    line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, f"--scores={run.info.run_id}")
+    assert f"score run {run.info.run_id} is of {len(kept)} examples of planted with fingerprint {expected[:12]}" in line
+    write_kept(tmp_path, "other", np.array([5, 99_999]))
+    line = call_wrongly(monkeypatch, capsys, train, *DATA, f"--keep={tmp_path / 'other.csv'}")
+    assert "ids that this training set of 60 does not hold" in line
+    assert "nothing.csv" in call_wrongly(monkeypatch, capsys, train, *DATA, "--keep=nothing.csv")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--ratios=0.1,1"], "ablation ratio 1.0 is not a share to remove; take 0 <= ratio < 1"),
+        (["--ratios=-0.1"], "ablation ratio -0.1 is not a share to remove"),
+        (["--ratios=half"], "ratios is 'half', and must be a number"),
+        (["--ratios=0.99"], "ablation ratio 0.99 leaves 1 of 60 examples"),
+        (["--strategies=easy,steps"], "unknown strategy 'steps'; choose from easy, hard, random, stepwise"),
+        (["--seeds=0"], "seeds is 0, and must be at least 1"),
+        (["--trials=3"], "leave trials and score_at to score"),
+        (["--scores=0123456789abcdef"], "there is no run 0123456789abcdef"),
+        ([], "has no finished score run of tests.tiny_model:build on planted with fingerprint"),
+    ],
+)
+def test_wrong_words_are_answered_in_one_line(store, monkeypatch, capsys, words, message):
+    assert message in call_wrongly(monkeypatch, capsys, ablate, *SMALL, *words)
+    assert runs("ablate") == []
+
+
+def test_scores_that_do_not_fit(store, monkeypatch, capsys):
+    words = ("--engine=inline", "--trials=1")
+    call(monkeypatch, score, *SCORE, *words)
+    (run,) = runs("score")
+    line = call_wrongly(monkeypatch, capsys, ablate, *SMALL)
+    assert "the score run has 1 trial, and stepwise scores what is left with as many" in line
+    line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, f"--scores={run.info.run_id}", "--limit=50")
+    assert f"score run {run.info.run_id} is of 60 examples of planted" in line
+    assert "take the same dataset, limit, keep and seed" in line
+    line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, "--score_moment=3")
+    assert f"score_moment is 3, and score run {run.info.run_id} scored after 2, 4 updates" in line
+    line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, "--strategies=hard", "--weighting=square")
+    assert "unknown weighting 'square'; choose from inverse, rank, reflect" in line
+    # Six of each class: a hard draw that takes 57 of 60 leaves most of them empty.
+    line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, "--strategies=hard", "--ratios=0.95")
+    assert "of 10 classes" in line
+    assert "use balanced=True or allow empty classes" in line
+    assert len(runs("ablate", "FAILED")) == 5
+    assert runs("arm") == []
+    call(monkeypatch, ablate, *SMALL, "--engine=inline", "--strategies=hard", "--ratios=0.95", "--allow_empty=true")
+    assert "has no example left" in capsys.readouterr().err
+    assert not (artifacts(runs("ablate")[0]) / "figures" / "differences.png").exists(), "there is no random to compare"
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_the_table_is_the_same(tmp_path):
+    """SIGKILL to the parent alone: its workers must leave by themselves, and no run is left RUNNING in the end."""
+    words = (*DATA, "--epochs=3", "--ratios=0.1,0.2", "--seeds=2", "--strategies=hard,stepwise,random")
+    moments = np.random.default_rng().integers(1, 25, 4)
+    print("killed after so many epochs of any arm or trial:", moments)
+
+    def start(folder, module, *options):
+        folder.mkdir(exist_ok=True)
+        surroundings = os.environ | {
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+            "PYTHONPATH": str(ROOT),
+        }
+        call = [sys.executable, "-m", f"entrypoints.{module}", *options]
+        return subprocess.Popen(call, cwd=folder, env=surroundings, stderr=subprocess.PIPE, text=True)
+
+    def result(folder):
+        with start(folder, "ablate", *words) as process:
+            said = process.stderr.read()
+        assert process.returncode == 0, said
+        client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+        run = client.search_runs(["0"], "tags.`easiness.kind` = 'ablate' and attributes.status = 'FINISHED'")[0]
+        assert client.search_runs(["0"], "attributes.status = 'RUNNING'") == []
+        place = Path(run.info.artifact_uri)
+        return {path.relative_to(place): path.read_bytes() for path in place.rglob("*.[cn]*") if path.is_file()}, said
+
+    for name in ("whole", "killed"):
+        with start(tmp_path / name, "score", *SCORE) as process:
+            said = process.stderr.read()
+        assert process.returncode == 0, said
+    whole, _ = result(tmp_path / "whole")
+    for moment in moments:
+        with start(tmp_path / "killed", "ablate", *words) as process:
+            epochs = (line for line in process.stderr if "  epoch " in line)
+            for _, _ in zip(range(moment), epochs, strict=False):
+                pass
+            process.send_signal(signal.SIGKILL)
+    resumed, said = result(tmp_path / "killed")
+    assert "found finished in run" in said or "goes on from its checkpoint" in said
+    own = ["seconds", "run_id"]
+    tables = [pd.read_csv(pd.io.common.BytesIO(each[Path("accuracy.csv")])) for each in (whole, resumed)]
+    pd.testing.assert_frame_equal(*(table.drop(columns=own) for table in tables), check_exact=True)
+    assert {path: content for path, content in whole.items() if path.name != "accuracy.csv"} == {
+        path: content for path, content in resumed.items() if path.name != "accuracy.csv"
+    }
+    again, _ = result(tmp_path / "killed")
+    assert again == resumed, "seconds and run ids, too"

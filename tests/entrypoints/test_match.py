@@ -1,0 +1,290 @@
+"""The entry point `match` in this process: what it leaves behind, and what it says to wrong words."""
+
+import json
+import shutil
+import sys
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from easiness import tracking
+from easiness.analysis.sets import chance_given_classes, easiest, hardest, overlap
+from easiness.commandline import command
+from entrypoints.match import match
+from entrypoints.score import score
+from tests.tiny_scores import draw_losses, log_score_run, tiny_planted
+
+QUICK = ("--draws=20", "--threads=1")
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return tiny_planted()
+
+
+def call(monkeypatch, *words, function=match):
+    monkeypatch.setattr(sys, "argv", [function.__name__, *words])
+    command(function)
+
+
+def call_wrongly(monkeypatch, capsys, *words):
+    """The one line on standard error of a call that must fail, and marks its run FAILED."""
+    with pytest.raises(SystemExit) as ended:
+        call(monkeypatch, *QUICK, *words)
+    assert ended.value.code == 2
+    assert {run.info.status for run in runs("match")} <= {"FAILED"}
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    return line
+
+
+def runs(kind):
+    return mlflow.MlflowClient().search_runs(["0"], f"tags.`easiness.kind` = '{kind}'")
+
+
+def only_match():
+    (run,) = runs("match")
+    return run, tracking.fetch(run.info.run_id)
+
+
+def two_runs(tmp_path, dataset, source="moved", **more):
+    """Score runs of two models, the losses of each by name; without pictures, which take time, unless with source."""
+    losses = {name: draw_losses(dataset, seed, **more) for seed, name in enumerate(("alpha", "beta"))}
+    ids = [
+        log_score_run(tmp_path, dataset, losses_TMN, model=name, source=source) for name, losses_TMN in losses.items()
+    ]
+    return ids, losses
+
+
+def test_a_match_run_keeps_the_contract(store, monkeypatch, capsys, tmp_path, dataset):
+    ids, losses = two_runs(tmp_path, dataset, source=None)
+    call(monkeypatch, *QUICK)
+    said = capsys.readouterr().out
+    run, folder = only_match()
+    assert run.info.status == "FINISHED"
+    assert run.info.run_id in said
+    assert run.data.tags["easiness.fingerprint"] == dataset.fingerprint
+    assert run.data.tags["easiness.dataset"] == "planted"
+    figures = {path.stem for path in (folder / "figures").iterdir()}
+    assert figures == {
+        "fig3_global", "fig3_per_class", "disagreement_alpha_beta",
+        *(f"{name}_{model}" for model in losses for name in (
+            "reliability", "fig1_sun",
+            "heatmap_global_easy", "heatmap_global_hard", "heatmap_per_class_easy", "heatmap_per_class_hard",
+        )),
+    }  # fmt: skip
+    pairs = pd.read_csv(folder / "matching.csv")
+    assert list(pairs)[:8] == ["a", "b", "updates_a", "updates_b", "epoch", "set", "scope", "rate"]
+    assert list(pairs)[-2:] == ["corrected_low", "corrected_high"]
+    assert len(pairs) == 2 * 2 * 2  # moments, scopes, sets
+    for row in pairs.itertuples():
+        labels = dataset.labels if row.scope == "per_class" else None
+        cut = {"easy": easiest, "hard": hardest}[row.set]
+        sets = [cut(losses[name][row.epoch - 1].mean(axis=0, dtype=float), labels_N=labels) for name in (row.a, row.b)]
+        assert row.rate == overlap(*sets)
+        assert row.chance_given_classes == pytest.approx(chance_given_classes(*sets, dataset.labels).mean)
+    moments = pd.read_csv(folder / "moments.csv")
+    assert list(moments) == list(pairs)
+    assert set(moments["a"]) == {"alpha", "beta"}
+    table1 = pd.read_csv(folder / "table1.csv")
+    assert list(table1) == [
+        "model", "set", "scope", "rate", "low", "high", "chance_given_classes", "corrected", "paper"
+    ]  # fmt: skip
+    assert table1["paper"].isna().all()  # the paper has nothing on these data
+    assert not (folder / "external.csv").exists()
+    summary = json.loads((folder / "matching.json").read_text())
+    assert (summary["schema"], summary["kind"], summary["fraction"], summary["draws"]) == (1, "match", 0.1, 20)
+    assert summary["runs"] == [
+        {"run_id": run_id, "model": model, "updates": [4, 8], "trials": 3}
+        for run_id, model in zip(ids, losses, strict=True)
+    ]
+    assert summary["reliability"]["alpha"]["trials"] == [1, 2, 3]
+    for name in ("moment_overlaps", "moment_overlaps_per_class"):
+        assert np.shape(summary[name]["beta"]["hard"]) == (2, 2)
+    assert [entry["sentence"] in said for entry in summary["verdict"]] == [True] * 4
+    page = (folder / "preview" / "index.html").read_text()
+    assert all(f'alt="{name.replace("_", " ")}"' in page for name in figures)
+
+
+def test_rates_are_metrics_over_epochs(store, monkeypatch, tmp_path, dataset):
+    two_runs(tmp_path, dataset)
+    call(monkeypatch, *QUICK)
+    run, folder = only_match()
+    pairs = pd.read_csv(folder / "matching.csv")
+    wanted = pairs[(pairs["set"] == "hard") & (pairs["scope"] == "per_class")]
+    for measure in ("rate", "corrected", "chance_given_classes", "low", "high", "ceiling"):
+        name = f"hard_per_class_{measure}/alpha vs beta"
+        history = mlflow.MlflowClient().get_metric_history(run.info.run_id, name)
+        assert [each.step for each in history] == list(wanted["epoch"])
+        assert [each.value for each in history] == pytest.approx(list(wanted[measure]))
+
+
+def test_disagreement_names_the_examples_with_their_ranks(store, monkeypatch, tmp_path, dataset):
+    losses = [draw_losses(dataset, 0, noise=0.05), draw_losses(dataset, 0, noise=0.05)]
+    losses[1][-1, :, 17] = 1e3  # the hardest of beta
+    losses[0][-1, :, 17] = 1e-6  # the easiest of alpha
+    for name, losses_TMN in zip(("alpha", "beta"), losses, strict=True):
+        log_score_run(tmp_path, dataset, losses_TMN, model=name, source="moved")
+    call(monkeypatch, *QUICK)
+    _, folder = only_match()
+    table = pd.read_csv(folder / "disagreement.csv")
+    assert len(table) == 100
+    first = table.iloc[0]
+    assert (first["a"], first["b"], first["rank_a"], first["rank_b"]) == ("alpha", "beta", 1, 100)
+    assert (first["example_id"], first["label"]) == (dataset.example_ids[17], dataset.labels[17])
+    assert (first["class_name"], first["source"]) == (dataset.class_names[dataset.labels[17]], dataset.sources[17])
+    assert first["difference"] == -1
+    assert first["z"] < 0
+
+
+def test_scores_of_the_entry_point_score_are_matched(store, monkeypatch):
+    words = ("--trials=2", "--epochs=2", "--limit=300", "--limit_val=50", "--engine=inline", "--log_models=none")
+    for model in ("tests.tiny_model:build", "tests.tiny_model:build_wide"):
+        call(monkeypatch, f"--model={model}", *words, function=score)
+    call(monkeypatch, *QUICK, "--class_name=moon")
+    _, folder = only_match()
+    pairs = pd.read_csv(folder / "matching.csv")
+    assert set(pairs["a"]) == {"tests.tiny_model:build"}
+    assert (folder / "figures" / "fig1_moon_tests.tiny_model_build.png").exists()
+    diversity = pd.read_csv(folder / "diversity.csv")
+    assert list(diversity) == ["class_name", "model", "set", "images", "variance", "low", "high"]
+    assert list(diversity["set"]) == ["easy", "random", "hard"] * 2
+    assert set(diversity["images"]) == {3}
+    tests = json.loads((folder / "diversity.json").read_text())
+    assert 0 < tests["tests.tiny_model:build"]["p"] <= 1
+    assert (folder / "figures" / "fig2_moon_tests.tiny_model_build_wide.png").exists()
+
+
+def test_latest_run_of_each_model_on_the_data_scored_last(store, monkeypatch, capsys, tmp_path, dataset):
+    other = tiny_planted(50)
+    for name in ("alpha", "gamma"):
+        log_score_run(tmp_path, other, draw_losses(other, 5), model=name)
+    log_score_run(tmp_path, dataset, draw_losses(dataset, 3), model="alpha")
+    ids, _ = two_runs(tmp_path, dataset)
+    call(monkeypatch, *QUICK)
+    _, folder = only_match()
+    assert [run["run_id"] for run in json.loads((folder / "matching.json").read_text())["runs"]] == ids
+    assert "left out are score runs of other data: planted" in capsys.readouterr().out
+
+
+def test_named_runs_of_one_model_are_told_apart(store, monkeypatch, tmp_path, dataset):
+    ids = [
+        log_score_run(tmp_path, dataset, draw_losses(dataset, seed), model="alpha", source="moved") for seed in range(2)
+    ]
+    call(monkeypatch, *QUICK, f"--runs={ids[1]},{ids[0]}")
+    _, folder = only_match()
+    names = {f"alpha ({run_id[:8]})" for run_id in ids}
+    assert set(pd.read_csv(folder / "table1.csv")["model"]) == names
+    assert len(pd.read_csv(folder / "matching.csv")) == 8
+
+
+def test_one_trial_gives_no_interval_and_says_so(store, monkeypatch, capsys, tmp_path, dataset):
+    two_runs(tmp_path, dataset, trials=1)
+    call(monkeypatch, *QUICK)
+    _, folder = only_match()
+    pairs = pd.read_csv(folder / "matching.csv")
+    assert pairs[["low", "high", "ceiling", "corrected_low", "corrected_high"]].isna().all(axis=None)
+    assert pairs["rate"].between(0, 1).all()
+    assert "no interval, since a side has one trial only" in capsys.readouterr().out
+    summary = json.loads((folder / "matching.json").read_text())
+    assert summary["verdict"][0]["beyond_chance"] is None
+    assert summary["reliability"]["alpha"]["trials_needed"] is None
+    assert pd.read_csv(folder / "disagreement.csv").empty
+    assert not list((folder / "figures").glob("reliability*"))
+
+
+def test_bad_runs_are_refused_in_one_line(store, monkeypatch, capsys, tmp_path, dataset):
+    assert "no finished score run in this experiment" in call_wrongly(monkeypatch, capsys)
+    alpha = log_score_run(tmp_path, dataset, draw_losses(dataset, 0), model="alpha")
+    line = call_wrongly(monkeypatch, capsys)
+    assert "at least two models, and there is one: alpha" in line
+    assert "named twice" in call_wrongly(monkeypatch, capsys, f"--runs={alpha},{alpha}")
+    assert "there is no run 0123" in call_wrongly(monkeypatch, capsys, f"--runs={alpha},{'0123' * 8}")
+
+    small = tiny_planted(50)
+    other = log_score_run(tmp_path, small, draw_losses(small, 0), model="other")
+    line = call_wrongly(monkeypatch, capsys, f"--runs={alpha},{other}")
+    assert f"{alpha} (alpha) and {other} (other) cannot be matched, their data differ: examples 100 and 50" in line
+    assert dataset.fingerprint[:12] in line
+
+    ids = dataset.example_ids.copy()
+    ids[[3, 4]] = ids[[4, 3]]
+    swapped = log_score_run(tmp_path, dataset, draw_losses(dataset, 0), model="b", table={"example_id": ids})
+    line = call_wrongly(monkeypatch, capsys, f"--runs={alpha},{swapped}")
+    assert f"their orders differ: row 3 has example_id {ids[4]} in the one and {ids[3]}" in line
+
+    old = log_score_run(tmp_path, dataset, draw_losses(dataset, 0), model="b", schema=7)
+    assert "schema 7, and this version reads 1" in call_wrongly(monkeypatch, capsys, f"--runs={alpha},{old}")
+    turned = log_score_run(tmp_path, dataset, draw_losses(dataset, 0), model="b", polarity="higher_is_easier")
+    line = call_wrongly(monkeypatch, capsys, f"--runs={alpha},{turned}")
+    assert "lower_is_easier and higher_is_easier" in line
+
+
+def test_runs_without_losses_are_refused(store, monkeypatch, capsys, tmp_path, dataset):
+    ids, _ = two_runs(tmp_path, dataset)
+    trial = tracking.load_scores(ids[1]).manifest["trials"][2]["run_id"]
+    losses = tracking.fetch(trial, "losses")
+    (losses / "updates=000008.npy").unlink()
+    assert f"trial run {trial} has no losses after 8 updates" in call_wrongly(monkeypatch, capsys)
+    shutil.rmtree(losses)
+    assert f"run {trial} has no artifact losses" in call_wrongly(monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--fraction=0"], "fraction must be above 0 and at most 0.5, got 0.0"),
+        (["--fraction=0.6"], "got 0.6"),
+        (["--draws=1"], "at least 2 draws"),
+        (["--class_name=sum"], "there is no class 'sum'; class_name must be one of sun, moon"),
+        (["--against=missing.npz"], "there is no file"),
+        (["--against=README.md"], "outside scores are read from .npz, .csv, .parquet"),
+        (["--data=nowhere"], "dataset=planted is drawn"),
+        (["--runs=a,b,c"], "there is no run a"),
+        (["--threads=0"], "1 thread, got"),
+    ],
+)
+def test_wrong_words_are_answered_in_one_line(store, monkeypatch, capsys, tmp_path, dataset, words, message):
+    two_runs(tmp_path, dataset)
+    assert message in call_wrongly(monkeypatch, capsys, *words)
+
+
+def test_pictures_that_are_not_here_are_done_without(store, monkeypatch, capsys, tmp_path, dataset):
+    two_runs(tmp_path, dataset, source="moved")
+    call(monkeypatch, *QUICK)
+    assert "no pictures, the images are not found here: " in capsys.readouterr().out
+    _, folder = only_match()
+    names = {path.stem for path in (folder / "figures").iterdir()}
+    assert not [name for name in names if name.startswith(("fig1", "fig2", "disagreement"))]
+    assert "fig3_global" in names
+    assert not (folder / "diversity.csv").exists()
+
+
+def test_pictures_of_other_data_are_not_shown(store, monkeypatch, capsys, tmp_path, dataset):
+    for seed, name in enumerate(("alpha", "beta")):
+        recipe = {"seed": 5, "resolution": 64, "score_at": []}
+        log_score_run(tmp_path, dataset, draw_losses(dataset, seed), model=name, recipe=recipe)
+    call(monkeypatch, *QUICK)
+    assert f"and the scores are of {dataset.fingerprint[:12]}" in capsys.readouterr().out
+
+
+def test_one_run_against_outside_scores(store, monkeypatch, capsys, tmp_path, dataset):
+    losses_TMN = draw_losses(dataset, 0)
+    log_score_run(tmp_path, dataset, losses_TMN, model="alpha", source="moved")
+    hardness_N = losses_TMN[-1].mean(axis=0, dtype=float)
+    pd.DataFrame({"example_id": dataset.example_ids, "el2n": hardness_N}).to_csv("outside.csv", index=False)
+    call(monkeypatch, *QUICK, "--against=outside.csv")
+    run, folder = only_match()
+    external = pd.read_csv(folder / "external.csv")
+    assert set(external["b"]) == {"el2n"}
+    last = external[external["epoch"] == 2]
+    assert (last["rate"] == 1).all()
+    assert (last["rank_correlation"] > 0.999).all()
+    assert pd.read_csv(folder / "matching.csv").empty
+    assert {path.stem for path in (folder / "figures").glob("external*")} == {"external_global", "external_per_class"}
+    assert run.data.metrics["easy_global_rate/alpha vs el2n"] == 1
+    mirrored = ("--against_polarity=higher_is_easier", "--against_column=el2n")
+    call(monkeypatch, *QUICK, "--against=outside.csv", *mirrored)
+    newest = max(runs("match"), key=lambda each: each.info.start_time)
+    assert newest.data.metrics["easy_global_rate/alpha vs el2n"] == 0

@@ -1,0 +1,216 @@
+import dataclasses
+import hashlib
+import importlib
+import json
+
+import pytest
+
+from easiness.recipes.recipe import RECIPES, Recipe, cifar10, folder, imagenet, make_recipe, planted, recipe_from
+from easiness.recipes.recipe import recipe as recipes
+from easiness.trials.training import scored_updates
+
+# One other valid value for every field.
+OTHER = {
+    "model": "resnet18",
+    "dataset": "folder",
+    "resolution": 33,
+    "epochs": 4,
+    "schedule_epochs": 6,
+    "batch_size": 127,
+    "learning_rate": 0.1000001,
+    "milestones": (0.5,),
+    "momentum": 0.8,
+    "weight_decay": 2e-4,
+    "augmentation": "none",
+    "shift": 3,
+    "normalization": "channel",
+    "score_at": (7,),
+    "trials": 11,
+    "seed": 1,
+    "threads": 2,
+    "loader": "ffcv",
+    "precision": "bfloat16",
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Recipe)])
+def test_digest_moves_with_every_field_but_trials(name):
+    base = cifar10()
+    other = dataclasses.replace(base, **{name: OTHER[name]})
+    assert getattr(other, name) != getattr(base, name)
+    assert (other.digest() != base.digest()) == (name != "trials")
+
+
+def test_digest_moves_with_the_algorithm(monkeypatch):
+    before = cifar10().digest()
+    monkeypatch.setattr(recipes, "ALGORITHM", recipes.ALGORITHM + 1)
+    assert cifar10().digest() != before
+
+
+# Finished trials on tracking servers are known by this text; it must not change while ALGORITHM stays.
+CIFAR10_AS_TEXT = (
+    '{"algorithm": 1, "augmentation": "shift_flip", "batch_size": 128, "dataset": "cifar10", "epochs": 5, '
+    '"learning_rate": 0.1, "milestones": [0.5, 0.8333333333333334], "model": "wide_resnet_16_4", "momentum": 0.9, '
+    '"normalization": "image", "resolution": 32, "schedule_epochs": 5, "score_at": [], "seed": 0, "shift": 4, '
+    '"threads": 1, "weight_decay": 0.0001}'
+)
+
+
+def test_digest_is_the_same_in_every_process_and_version():
+    recipe = dataclasses.replace(cifar10(), precision="float32")
+    assert recipe.digest() == hashlib.sha256(CIFAR10_AS_TEXT.encode()).hexdigest()
+    whole = {"data": ["a", "b"], "recipe": recipe.digest(), "trial": 3}
+    assert recipe.trial_digest(3, ("a", "b")) == hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+
+
+def test_another_network_in_the_same_file_is_another_trial(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = cifar10("nets_of_a_user:small")
+    absent = recipe.trial_digest(0, ("a", "b"))
+    (tmp_path / "nets_of_a_user.py").write_text("width = 8")
+    importlib.invalidate_caches()
+    narrow = recipe.trial_digest(0, ("a", "b"))
+    assert narrow == recipe.trial_digest(0, ("a", "b")) != absent
+    (tmp_path / "nets_of_a_user.py").write_text("width = 9")
+    assert recipe.trial_digest(0, ("a", "b")) != narrow
+
+
+def test_trial_digest_moves_with_trial_and_data():
+    recipe = cifar10()
+    names = [recipe.trial_digest(trial, data) for trial in (0, 1) for data in (("a", "b"), ("b", "a"), ("a",), ("ab",))]
+    assert len(set(names)) == len(names)
+
+
+def test_settings_can_be_written_as_json():
+    settings = dataclasses.replace(cifar10(), score_at=(1, 2)).settings()
+    assert json.loads(json.dumps(settings))["score_at"] == [1, 2]
+    assert set(settings) == set(OTHER)
+
+
+def rates(recipe, per_epoch):
+    return [recipe.learning_rate_at(update, per_epoch) for update in range(recipe.epochs * per_epoch)]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "per_epoch", "ends"),
+    [
+        (cifar10(epochs=300), 391, (150, 250, 300)),
+        (imagenet(epochs=200), 50, (100, 150, 190, 200)),
+        (cifar10(epochs=30), 391, (15, 25, 30)),
+        (cifar10(epochs=6), 10, (3, 5, 6)),
+    ],
+)
+def test_rate_is_divided_by_ten_exactly_after_the_milestones(recipe, per_epoch, ends):
+    expected = []
+    for passed, end in enumerate(ends):
+        expected += [0.1 / 10**passed] * (end * per_epoch - len(expected))
+    assert rates(recipe, per_epoch) == pytest.approx(expected, rel=1e-12)
+
+
+def test_beginning_of_a_longer_training_has_the_longer_schedule():
+    beginning = dataclasses.replace(cifar10(epochs=200), schedule_epochs=300)
+    assert rates(beginning, 7) == rates(cifar10(epochs=300), 7)[: 200 * 7]
+
+
+def test_milestones_fall_to_the_nearest_update_where_epochs_are_few():
+    assert rates(cifar10(epochs=1), 12) == pytest.approx([0.1] * 6 + [0.01] * 4 + [0.001] * 2)
+    assert len(set(rates(cifar10(epochs=1), 1))) == 1
+
+
+def test_settings_of_the_paper():
+    for recipe in (cifar10(), imagenet()):
+        assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay, recipe.trials) == (0.1, 0.9, 1e-4, 10)
+        assert recipe.normalization == "image"
+        assert recipe.score_at == ()
+    assert (cifar10().resolution, cifar10().shift, cifar10().augmentation) == (32, 4, "shift_flip")
+    assert (imagenet().resolution, imagenet().augmentation) == (224, "resized_crop_flip")
+    assert cifar10("alexnet").learning_rate == 0.01
+    assert planted().trials == 4
+
+
+def test_every_recipe_bears_its_name_and_is_as_long_as_asked():
+    for name, recipe in RECIPES.items():
+        made = recipe("resnet18", epochs=7)
+        assert (made.dataset, made.model, made.epochs) == (name, "resnet18", 7)
+        assert made.schedule_epochs == (14 if name == "planted" else 7)
+
+
+def test_the_rate_of_planted_stays_as_it_is():
+    assert {planted().learning_rate_at(update, 63) for update in range(3 * 63)} == {planted().learning_rate}
+
+
+BAD = [
+    ("epochs", 0, "at least 1"),
+    ("batch_size", 1, "at least 2"),
+    ("trials", 0, "at least 1"),
+    ("trials", -3, "at least 1"),
+    ("seed", -1, "at least 0"),
+    ("threads", 0, "at least 1"),
+    ("resolution", 0, "at least 1"),
+    ("shift", -1, "at least 0"),
+    ("shift", 32, "below the resolution"),
+    ("schedule_epochs", 4, "at least epochs"),
+    ("learning_rate", 0.0, "positive and finite"),
+    ("learning_rate", -0.1, "positive and finite"),
+    ("learning_rate", float("nan"), "positive and finite"),
+    ("learning_rate", float("inf"), "positive and finite"),
+    ("momentum", 1.0, r"\[0, 1\)"),
+    ("momentum", float("nan"), r"\[0, 1\)"),
+    ("weight_decay", -1e-4, r"\[0, 1\)"),
+    ("milestones", (0.5, 1.0), "between 0 and 1"),
+    ("milestones", (0.0,), "between 0 and 1"),
+    ("milestones", (float("nan"),), "between 0 and 1"),
+    ("score_at", (-1,), "none below 0"),
+    ("score_at", (5, 5), "different"),
+    ("augmentation", "mixup", "shift_flip, resized_crop_flip, none"),
+    ("normalization", "batch", "image, channel"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "rule"), BAD)
+def test_bad_value_is_named_with_the_rule(name, value, rule):
+    with pytest.raises(ValueError, match=rule) as caught:
+        make_recipe("cifar10", "resnet18", **{name: value})
+    message = str(caught.value)
+    assert message.startswith(name)
+    assert str(value) in message
+    assert "\n" not in message
+
+
+def test_shift_may_be_large_where_nothing_is_shifted():
+    assert make_recipe("cifar10", "resnet18", augmentation="none", shift=99).shift == 99
+
+
+def test_none_leaves_the_recipes_own_value_and_length_moves_the_schedule():
+    assert make_recipe("cifar10", "resnet18", seed=None, epochs=None) == cifar10("resnet18")
+    assert make_recipe("cifar10", "resnet18", epochs=9) == cifar10("resnet18", epochs=9)
+    longer = make_recipe("cifar10", "resnet18", epochs=9, schedule_epochs=300)
+    assert (longer.epochs, longer.schedule_epochs) == (9, 300)
+    assert make_recipe("folder", "resnet18", seed=0, shift=0).shift == 0
+    assert make_recipe("folder", "resnet18") == folder()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("cifer10", "did you mean cifar10"), ("imagenet1k", "did you mean imagenet"), ("x", "known are cifar10, ")],
+)
+def test_unknown_dataset_names_the_near_matches(name, hint):
+    with pytest.raises(ValueError, match=hint) as caught:
+        make_recipe(name, "resnet18")
+    assert repr(name) in str(caught.value)
+
+
+def test_settings_read_back_are_the_recipe():
+    recipe = make_recipe("cifar10", "resnet18", score_at=(3, 5), epochs=2, schedule_epochs=9)
+    assert recipe_from(json.loads(json.dumps(recipe.settings()))) == recipe
+    for wrong in ({"depth": 3}, {}):
+        with pytest.raises(ValueError, match="no settings of this version's recipes"):
+            recipe_from(wrong)
+
+
+def test_measuring_nothing_is_another_trial_and_has_no_moment():
+    recipe = make_recipe("cifar10", "resnet18")
+    without = dataclasses.replace(recipe, score_at=None)
+    assert without.digest() != recipe.digest()
+    assert scored_updates(without, 1000) == ()
+    assert scored_updates(recipe, 1000) == (8, 16, 24, 32, 40)

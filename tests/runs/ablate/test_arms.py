@@ -1,0 +1,297 @@
+"""Arms and stepwise paths: with trainings that are made up, and a few that are real."""
+
+import dataclasses
+import itertools
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+
+from easiness import tracking
+from easiness.ablation import arms as room
+from easiness.analysis.removal import draw_removed
+from easiness.recipes.recipe import make_recipe
+from easiness.runs import tracked_trials
+from easiness.runs.ablate.arms import NOTHING, Plan, Scoring, run_ablation
+from easiness.runs.tracked_trials import TrackedTrial
+from easiness.runs.tracked_trials import tracked_trials as run_trials_of
+from easiness.trials.training import scored_updates, updates_per_epoch
+from tests.tiny_data import tiny_dataset, tiny_recipe
+
+CPU = torch.device("cpu")
+COUNT = 50
+
+
+@pytest.fixture
+def train():
+    return tiny_dataset(COUNT)
+
+
+@pytest.fixture
+def val():
+    return tiny_dataset(9, split="val", seed=1)
+
+
+@pytest.fixture
+def made_up(monkeypatch, train):
+    """Replaces training: every job is remembered by round, and rescoring calls row r easy if r is far from 0."""
+    rounds = []
+
+    def tracked_jobs(jobs, data, **_):
+        rounds.append(list(jobs))
+        return [TrackedTrial(job.trial, str(len(rounds)) + job.name, "") for job in jobs]
+
+    def read_trials(run_ids, measure, updates, fingerprint):
+        scored = [job for job in rounds[-1] if any(job.name in run_id for run_id in run_ids)]
+        assert measure == "losses"
+        assert len(scored) == len(run_ids)
+        (rows,) = {job.rows.tobytes(): job.rows for job in scored}.values()
+        assert fingerprint == train.subset(rows).fingerprint
+        assert {job.recipe.score_at for job in scored} == {tuple(updates)}
+        return 1e-5 + (rows.max() - rows)[None, None].repeat(len(run_ids), 1).astype(float) ** 4
+
+    epochs = [{"val_accuracy": 0.5, "update": 4, "training_seconds": 1.0}]
+    monkeypatch.setattr(room, "tracked_jobs", tracked_jobs)
+    monkeypatch.setattr(tracking, "read_trials", read_trials)
+    monkeypatch.setattr(tracking, "read_validation", lambda run_id: (epochs, np.ones(9, np.float32)))
+    return rounds
+
+
+def ablate(plan, train, val, *, recipe=None, trials=2, easiness_N=None, **options):
+    recipe = recipe or tiny_recipe()
+    scoring = Scoring(tiny_recipe(trials=trials), recipe.epochs * updates_per_epoch(len(train), 8), len(train))
+    easiness_N = np.linspace(0.1, 3, len(train)) if easiness_N is None else easiness_N
+    options = {"run_id": "r", "device": CPU, "engine": "inline"} | options
+    return run_ablation(plan, recipe, train, val, easiness_N, scoring, **options)
+
+
+def of(finished, strategy, ratio):
+    return {
+        each.arm.seed: each.arm.kept for each in finished if (each.arm.strategy, each.arm.ratio) == (strategy, ratio)
+    }
+
+
+def test_every_arm_is_there_once_and_has_its_size(made_up, train, val):
+    plan = Plan(ratios=(0.5, 0.1, 0.25, 0, 0.1), seeds=2)
+    finished = ablate(plan, train, val)
+    keys = [(each.arm.strategy, each.arm.ratio, each.arm.seed) for each in finished]
+    wanted = [(NOTHING, 0.0), *itertools.product(plan.strategies, (0.1, 0.25, 0.5))]
+    assert keys == [(*key, seed) for key in wanted for seed in range(2)]
+    for each in finished:
+        assert len(each.arm.kept) == COUNT - round(each.arm.ratio * COUNT)
+        assert (np.diff(each.arm.kept) > 0).all()
+
+
+def test_one_shot_arms_are_the_draws_of_selection(made_up, train, val):
+    easiness_N = np.random.default_rng(0).gamma(1.0, size=COUNT)
+    finished = ablate(Plan(ratios=(0.3,), seeds=2, weighting="rank", seed=5), train, val, easiness_N=easiness_N)
+    for strategy, seed in itertools.product(("easy", "hard", "random"), range(2)):
+        source = np.random.SeedSequence(5, spawn_key=(1, seed, 0))
+        removed = draw_removed(easiness_N, 15, strategy=strategy, weighting="rank", seed=source)
+        np.testing.assert_array_equal(of(finished, strategy, 0.3)[seed], np.setdiff1d(np.arange(COUNT), removed))
+
+
+def test_seeds_draw_differently_and_balanced_draws_are_balanced(made_up, train, val):
+    finished = ablate(Plan(strategies=("hard", "stepwise"), ratios=(0.12, 0.4), seeds=2, balanced=True), train, val)
+    for strategy, ratio in (("hard", 0.4), ("stepwise", 0.12)):
+        first, second = of(finished, strategy, ratio).values()
+        assert not np.array_equal(first, second)
+        for kept in (first, second):
+            left = np.bincount(train.labels[kept]) / np.bincount(train.labels)
+            assert np.ptp(left) < 2 / 16
+
+
+def test_the_path_goes_on_from_what_is_left_with_fresh_scores(made_up, train, val):
+    easiness_N = np.full(COUNT, 50.0)
+    easiness_N[[3, 8, 13, 21, 34]] = 1e-5  # the first step takes these, all others the greatest rows that are left
+    finished = ablate(Plan(strategies=("stepwise",), ratios=(0.2, 0.3), seeds=1), train, val, easiness_N=easiness_N)
+    first = np.setdiff1d(np.arange(COUNT), [3, 8, 13, 21, 34])
+    second = of(finished, "stepwise", 0.2)[0]
+    # Easiness grows with the fourth power of the distance to the greatest row, so the next ones are near it.
+    assert np.isin(second, first).all()
+    assert not np.isin([49], second).any()
+    assert np.isin(first[:30], second).all()
+    assert np.isin(of(finished, "stepwise", 0.3)[0], second).all()
+
+
+def test_steps_are_shared_and_nothing_is_trained_twice(made_up, train, val):
+    finished = ablate(Plan(ratios=(0.1, 0.2, 0.25, 0.3), seeds=2), train, val, trials=3)
+    jobs = [job for jobs in made_up for job in jobs]
+    digests = [job.recipe.trial_digest(job.trial, (train.fingerprint_of(job.rows), "")) for job in jobs]
+    assert len(set(digests)) == len(digests)
+    scored = [job for job in jobs if job.kind == "trial"]
+    assert sorted(len(job.rows) for job in scored) == [40] * 6 + [45] * 6, "two levels, three trials, two seeds"
+    assert [len({job.kind for job in jobs}) for jobs in made_up] == [2, 2, 1], "arms and scoring share their rounds"
+    for seed in range(2):
+        np.testing.assert_array_equal(of(finished, "easy", 0.1)[seed], of(finished, "stepwise", 0.1)[seed])
+    (shared,) = {each.trial.run_id for each in finished if each.arm.ratio == 0.1 and each.arm.seed == 0} & {
+        each.trial.run_id for each in finished if each.arm.strategy == "stepwise"
+    }
+    assert "easy 10 %, seed 0 = stepwise 10 %, seed 0" in shared
+
+
+def test_a_ratio_more_leaves_the_others_as_they_were(made_up, train, val):
+    few = ablate(Plan(strategies=("stepwise",), ratios=(0.2, 0.4), seeds=1), train, val)
+    many = ablate(Plan(strategies=("easy", "stepwise"), ratios=(0.1, 0.15, 0.2, 0.4), seeds=2), train, val)
+    for ratio in (0.2, 0.4):
+        np.testing.assert_array_equal(of(few, "stepwise", ratio)[0], of(many, "stepwise", ratio)[0])
+
+
+def test_arms_measure_no_training_example_and_scoring_has_seeds_of_its_own(made_up, train, val):
+    recipe = tiny_recipe(seed=4)
+    ablate(Plan(ratios=(0.2,), seeds=2, seed=4), train, val, recipe=recipe)
+    arms = [job for jobs in made_up for job in jobs if job.kind == "arm"]
+    scored = [job for jobs in made_up for job in jobs if job.kind == "trial"]
+    assert {job.recipe.score_at for job in arms} == {None}
+    assert {scored_updates(job.recipe, len(job.rows)) for job in arms} == {()}
+    assert {job.recipe.seed for job in arms}.isdisjoint({0, 4, *(job.recipe.seed for job in scored)})
+    assert len({job.recipe.seed for job in scored}) == 2
+    assert {job.trial for job in arms} == {0, 1}
+
+
+def test_equal_updates_are_nearly_equal(made_up, train, val):
+    recipe = tiny_recipe(epochs=4, schedule_epochs=8)
+    ablate(Plan(strategies=("easy",), ratios=(0.5, 0.8), seeds=1, equal_updates=True), train, val, recipe=recipe)
+    whole = 4 * updates_per_epoch(COUNT, 8)
+    for job in made_up[0]:
+        per_epoch = updates_per_epoch(len(job.rows), 8)
+        assert abs(job.recipe.epochs * per_epoch - whole) <= per_epoch / 2
+        assert job.recipe.schedule_epochs / job.recipe.epochs == pytest.approx(2, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"ratios": (1.0,)}, "ablation ratio 1.0 is not a share to remove"),
+        ({"ratios": (-0.1,)}, "ablation ratio -0.1 is not a share to remove"),
+        ({"ratios": (float("nan"),)}, "ablation ratio nan is not a share"),
+        ({"ratios": (0.98,)}, "ablation ratio 0.98 leaves 1 of 50 examples"),
+        ({"ratios": ()}, "no ratio above 0"),
+        ({"ratios": (0.0,)}, "no ratio above 0"),
+        ({"strategies": ("easyy",)}, "unknown strategy 'easyy'; choose from easy, hard, random, stepwise"),
+        ({"strategies": ()}, "no strategy; choose from"),
+        ({"seeds": 0}, "seeds is 0, and must be at least 1"),
+        ({"weighting": "square"}, "unknown weighting 'square'"),
+    ],
+)
+def test_plans_that_cannot_be_carried_out(made_up, train, val, chosen, message):
+    with pytest.raises(ValueError, match=message):
+        ablate(Plan(**chosen), train, val)
+    assert made_up == []
+
+
+def test_stepwise_wants_two_trials(made_up, train, val):
+    with pytest.raises(ValueError, match="the score run has 1 trial, and stepwise scores what is left with as many"):
+        ablate(Plan(), train, val, trials=1)
+    assert ablate(Plan(strategies=("easy",), ratios=(0.1,)), train, val, trials=1)
+
+
+@pytest.mark.parametrize("strategy", ["easy", "stepwise"])
+def test_a_class_left_empty_is_named(made_up, train, val, capsys, strategy):
+    few = dataclasses.replace(train, labels=np.where(np.isin(np.arange(COUNT), [4, 30]), 1, 2 * (train.labels // 2)))
+    easiness_N = np.where(few.labels == 1, 1e-6, 9.0)
+    plan = Plan(strategies=(strategy,), ratios=(0.1,), seeds=1)
+    with pytest.raises(ValueError, match="leaves none of 1 of 3 classes: class 1"):
+        ablate(plan, few, val, easiness_N=easiness_N)
+    assert made_up == []
+    ablate(dataclasses.replace(plan, allow_empty=True), few, val, easiness_N=easiness_N)
+    assert "10 %, seed 0: class class 1 has no example left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("moment", "count", "epochs", "update"), [(782, 45_000, 2, 704), (100, 25_000, 1, 50)])
+def test_what_is_left_is_scored_after_the_same_share_of_an_epoch(moment, count, epochs, update):
+    recipe = make_recipe("cifar10", "wide_resnet_16_4", epochs=5, trials=7)
+    scoring = Scoring(recipe, moment, 50_000)
+    own = scoring.of_rest(count, path=0)
+    assert (own.epochs, own.score_at, own.trials, own.schedule_epochs) == (epochs, (update,), 7, 5)
+    assert scored_updates(own, count) == (update,)
+    others = {scoring.of_rest(count, 1).seed, scoring.of_rest(count - 1, 0).seed, recipe.seed}
+    assert len(others | {own.seed}) == 4
+
+
+def test_scores_at_initialization_stay_there():
+    own = Scoring(make_recipe("cifar10", "wide_resnet_16_4"), 0, 50_000).of_rest(40_000, 0)
+    assert (own.epochs, own.score_at) == (1, (0,))
+
+
+# --- real trainings ---------------------------------------------------------------------------------------
+
+SMALL = Plan(strategies=("hard", "stepwise"), ratios=(0.1, 0.2), seeds=1)
+
+
+def really(train, val, plan=SMALL):
+    recipe = tiny_recipe(epochs=2)
+    with tracking.tracked_run("ablate", "a") as run_id:
+        return ablate(plan, train, val, recipe=recipe, run_id=run_id)
+
+
+def results(finished):
+    """All that must be the same, whatever happened on the way."""
+    return [
+        (each.arm.name, each.arm.kept.tolist(), each.correct.tolist(), [_timeless(epoch) for epoch in each.epochs])
+        for each in finished
+    ]
+
+
+def _timeless(epoch):
+    return {key: epoch[key] for key in epoch if key != "time" and "second" not in key}
+
+
+def test_an_arm_is_the_training_on_its_subset_alone(store, train, val):
+    finished = really(train, val, Plan(strategies=("hard",), ratios=(0.3,), seeds=1))
+    arm = finished[-1]
+    recipe = dataclasses.replace(tiny_recipe(epochs=2), score_at=None, seed=room._spawned(0, room._TRAIN, 0, 0))
+    with tracking.tracked_run("score", "alone") as run_id:
+        subset = train.subset(arm.arm.kept)
+        (alone,) = run_trials_of(recipe, subset, val, run_id=run_id, numbers=[0], device=CPU, log_models="none")
+    assert alone.digest == arm.trial.digest
+    assert alone.run_id != arm.trial.run_id
+    epochs, correct = tracking.read_validation(alone.run_id)
+    np.testing.assert_array_equal(correct, arm.correct)
+    assert [_timeless(epoch) for epoch in epochs] == [_timeless(epoch) for epoch in arm.epochs]
+    assert np.mean(correct) == epochs[-1]["val_accuracy"]
+
+
+def test_cut_off_and_called_again_it_ends_the_same(store, train, val, monkeypatch):
+    class CutError(Exception):
+        pass
+
+    real = tracked_trials.run_trials
+
+    def cut_after(finishes, epochs):
+        def run_trials(tasks, *, report, finished, **options):
+            left = {"finishes": finishes, "epochs": epochs}
+
+            def told(progress):
+                report(progress)
+                left["epochs"] -= progress.metrics is not None
+                if left["epochs"] < 0:
+                    raise CutError
+
+            def ended(task):
+                finished(task)
+                left["finishes"] -= 1
+                if left["finishes"] < 0:
+                    raise CutError
+
+            real(tasks, report=told, finished=ended, **options)
+
+        return run_trials
+
+    for finishes, epochs in ((0, 99), (99, 2), (1, 99)):
+        monkeypatch.setattr(tracked_trials, "run_trials", cut_after(finishes, epochs))
+        with pytest.raises(CutError):
+            really(train, val)
+    monkeypatch.setattr(tracked_trials, "run_trials", real)
+    resumed = really(train, val)
+    again = really(train, val)
+    assert [vars(each.trial) for each in again] == [vars(each.trial) for each in resumed]
+    assert [each.epochs for each in again] == [each.epochs for each in resumed], "seconds are stored with the arm"
+    # What was cut off is not in the way of a whole run in another place.
+    mlflow.MlflowClient().create_experiment("elsewhere")
+    mlflow.set_experiment("elsewhere")
+    whole = really(train, val)
+    mlflow.set_experiment("Default")
+    assert results(whole) == results(resumed)
+    assert {each.trial.run_id for each in whole}.isdisjoint({each.trial.run_id for each in resumed})

@@ -1,0 +1,156 @@
+"""One class under the eyes of a model: which examples are shown, what their averages are, which data are refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from easiness import figures
+from easiness.datasets import open_dataset
+from easiness.runs.match.pictures import (
+    TooFewImagesError,
+    class_diversity,
+    diversity_table,
+    look_at_classes,
+    reopen_dataset,
+    shown_classes,
+)
+from tests.tiny_data import tiny_dataset
+
+LOOK = {"fraction": 0.2, "seed": 0, "resolution": 12}
+
+
+def manifest_of(dataset, **more):
+    return {
+        "dataset": dataset.name,
+        "recipe": {"seed": 0},
+        "skipped": list(dataset.skipped),
+        "fingerprint": dataset.fingerprint,
+    } | more
+
+
+def test_classes_of_the_paper_and_a_sensible_one_elsewhere():
+    ten = ("bird", "dog", "horse")
+    assert shown_classes("cifar10", ten, None) == ("dog", "horse")
+    assert shown_classes("folder", ten, None) == ("bird", "bird")
+    assert shown_classes("cifar10", ten, "bird") == ("bird", "bird")
+    with pytest.raises(ValueError, match="no class 'Hors'; class_name must be one of horse"):
+        shown_classes("cifar10", ten, "Hors")
+    with pytest.raises(ValueError, match=r"one of c0, .*, c11 …"):
+        shown_classes("folder", tuple(f"c{k}" for k in range(1000)), "none")
+
+
+def test_averages_are_those_of_the_sets_in_float64():
+    dataset = tiny_dataset(120)
+    easiness_N = np.random.default_rng(0).normal(size=120)
+    found = class_diversity(dataset, easiness_N, "class 1", **LOOK)
+    members = np.flatnonzero(dataset.labels == 1)
+    ordered = members[np.argsort(easiness_N[members])]
+    for name, rows in (("easy", ordered[:8]), ("hard", ordered[-8:])):
+        average_HWC = found.sets[name].average_HWC
+        assert average_HWC.dtype == np.float64
+        np.testing.assert_allclose(average_HWC, dataset.images[rows].astype(np.float64).mean(axis=0), rtol=1e-12)
+        plain = dataset.images[rows].astype(np.float64).var(axis=0, ddof=1).mean()
+        assert found.sets[name].variance == pytest.approx(plain)
+    assert {each.images for each in found.sets.values()} == {8}
+    again = class_diversity(dataset, easiness_N, "class 1", **LOOK)
+    assert again.test == found.test
+    other = class_diversity(dataset, easiness_N, "class 1", **LOOK | {"seed": 1})
+    assert other.sets["random"].variance != found.sets["random"].variance
+
+
+def test_a_planted_order_of_diversity_is_found():
+    dataset = tiny_dataset(300)
+    spread_N = np.linspace(0.05, 1, 300)
+    dataset.images[:] = 128 + (dataset.images.astype(float) - 128) * spread_N[:, None, None, None]
+    assert class_diversity(dataset, spread_N, "class 0", **LOOK).test.p < 0.01
+    assert class_diversity(dataset, -spread_N, "class 0", **LOOK).test.p > 0.9
+
+
+def test_both_figures_under_every_model_and_the_table(capsys):
+    dataset = tiny_dataset(60)
+    tables = {
+        model: pd.DataFrame(
+            {
+                "example_id": dataset.example_ids,
+                "class_name": [dataset.class_names[label] for label in dataset.labels],
+                "easiness": np.random.default_rng(seed).random(60),
+            }
+        )
+        for seed, model in enumerate(("one", "two:x"))
+    }
+    drawn, measured = look_at_classes(dataset, tables, ("class 0", "class 2"), **LOOK)
+    assert set(drawn) == {f"{fig}_{model}" for fig in ("fig1_class_0", "fig2_class_2") for model in ("one", "two_x")}
+    table = diversity_table(measured)
+    assert list(table["model"]) == ["one"] * 3 + ["two:x"] * 3
+    assert (table["low"] <= table["variance"]).all()
+    captions = [text.get_text() for text in drawn["fig1_class_0_one"].axes[0].texts]
+    easiest = tables["one"].query("class_name == 'class 0'").sort_values("easiness").iloc[0]
+    assert f"#{easiest.example_id}\n{easiest.easiness:.2f} nats" in captions
+    drawn, measured = look_at_classes(dataset, tables, ("class 0", "class 2"), **LOOK | {"fraction": 0.05})
+    assert measured == {}
+    assert set(drawn) == {"fig1_class_0_one", "fig1_class_0_two_x"}
+    assert "no average images: a share of 0.05 of the 20 images of class 2 leaves 1" in capsys.readouterr().out
+
+
+def test_a_class_of_one_image_has_no_diversity():
+    with pytest.raises(TooFewImagesError):
+        class_diversity(tiny_dataset(3), np.zeros(3), "class 0", **LOOK)
+
+
+def write_images(root, sizes):
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (root / "train" / name).mkdir(parents=True)
+        (root / "val" / name).mkdir(parents=True)
+        for i, size in enumerate(sizes):
+            for part in ("train", "val"):
+                image = rng.integers(0, 256, (*size, 3), np.uint8)
+                Image.fromarray(image).save(root / part / name / f"{i:02}.png")
+    return open_dataset("folder", root)
+
+
+def test_images_of_one_size_stay_exact_and_others_are_cut(tmp_path):
+    dataset = write_images(tmp_path / "even", [(9, 14)] * 6)
+    found = class_diversity(dataset, np.arange(12.0), "dog", **LOOK | {"fraction": 0.5})
+    exact = np.stack([dataset.images[row] for row in (6, 7, 8)]).astype(np.float64).mean(axis=0)
+    np.testing.assert_allclose(found.sets["easy"].average_HWC, exact, rtol=1e-12)
+    dataset = write_images(tmp_path / "odd", [(9, 14), (20, 8), (30, 30), (14, 9), (9, 9), (50, 12)])
+    found = class_diversity(dataset, np.arange(12.0), "dog", **LOOK | {"fraction": 0.5})
+    assert found.sets["easy"].average_HWC.shape == (12, 12, 3)
+
+
+def test_data_are_opened_again_only_if_they_are_the_same(tmp_path):
+    dataset = write_images(tmp_path / "here", [(9, 14)] * 6)
+    manifest = manifest_of(dataset)
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert reopen_dataset(manifest, dataset.example_ids, tmp_path / "there").fingerprint == dataset.fingerprint
+    with pytest.raises(OSError, match="here"):
+        reopen_dataset(manifest, dataset.example_ids, tmp_path / "here")
+    with pytest.raises(ValueError, match=f"and the scores are of {'0' * 12}"):
+        reopen_dataset(manifest | {"fingerprint": "0" * 64}, dataset.example_ids, tmp_path / "there")
+
+
+def test_a_part_of_the_data_is_found_by_its_example_ids(tmp_path):
+    part = write_images(tmp_path, [(9, 14)] * 6).subset([7, 2, 11])
+    again = reopen_dataset(manifest_of(part), part.example_ids, tmp_path)
+    assert list(again.sources) == list(part.sources)
+    with pytest.raises(ValueError, match="outside 0 to 11"):
+        reopen_dataset(manifest_of(part), np.array([7, 2, 12]), tmp_path)
+
+
+def test_files_that_were_skipped_are_skipped_again(tmp_path):
+    write_images(tmp_path / "bad", [(9, 14)] * 6)
+    (tmp_path / "bad" / "train" / "cat" / "zz.png").write_bytes(b"no image")
+    dataset = open_dataset("folder", tmp_path / "bad", skip_bad=True)
+    assert (
+        reopen_dataset(manifest_of(dataset), dataset.example_ids, tmp_path / "bad").fingerprint == dataset.fingerprint
+    )
+
+
+def test_figures_can_be_saved(tmp_path):
+    dataset = tiny_dataset(60)
+    table = pd.DataFrame({"example_id": dataset.example_ids, "class_name": "class 0", "easiness": np.arange(60.0)})
+    drawn, _ = look_at_classes(dataset, {"one": table}, ("class 0", "class 0"), **LOOK)
+    for name, figure in drawn.items():
+        assert figures.save(figure, tmp_path / f"{name}.png").stat().st_size > 1000

@@ -1,0 +1,188 @@
+"""Tables of a matching: the paper's column, the verdict in every case, what is charted, what json may hold."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from easiness.analysis.matching.pairs import moment_overlaps
+from easiness.analysis.matching.sides import MatchOptions, ScoredModel
+from easiness.runs.match.figures import matching_figures
+from easiness.runs.match.results import (
+    MatchingResults,
+    disagreement_tables,
+    match_models,
+    match_table,
+    metric_curves,
+    plain,
+    verdict,
+)
+
+COUNT = 400
+QUICK = MatchOptions(draws=30, splits=4, threads=1)
+
+
+def make_models(names=("a", "b"), *, moments=2, trials=4, shared=2.0, seed=0):
+    rng = np.random.default_rng(seed)
+    common_N = shared * rng.normal(size=COUNT)
+    return [
+        ScoredModel(
+            name,
+            tuple(range(10, 10 * moments + 1, 10)),
+            list((common_N + rng.normal(size=COUNT) + rng.normal(size=(moments, trials, COUNT))).astype(np.float32)),
+        )
+        for name in names
+    ]
+
+
+def make_table():
+    labels = np.arange(COUNT) % 4
+    return pd.DataFrame(
+        {
+            "example_id": np.arange(COUNT) * 3,
+            "label": labels,
+            "class_name": [f"class {k}" for k in labels],
+            "source": [f"file#{row}" for row in range(COUNT)],
+        }
+    )
+
+
+def match(models, **more) -> MatchingResults:
+    return match_models(models, make_table(), QUICK, paper_models=more.pop("paper_models", {}), **more)
+
+
+def test_the_paper_stands_beside_global_sets_of_its_siblings():
+    names = ("net", "densenet_bc_40_12 (0123)")
+    models = {"net": "net", "densenet_bc_40_12 (0123)": "densenet_bc_40_12"}
+    table1 = match(make_models(names), paper_models=models).table1
+    known = table1[table1["paper"].notna()]
+    assert list(zip(known["model"], known["set"], known["scope"], known["paper"], strict=True)) == [
+        (names[1], "easy", "global", 0.24),
+        (names[1], "hard", "global", 0.279),
+    ]
+    assert len(table1) == 8
+
+
+def test_sets_of_another_share_have_no_rate_of_the_paper_beside_them():
+    models = make_models(("net",), trials=1)
+    fifth = MatchOptions(fraction=0.2, draws=2, splits=1, threads=1)
+    table1 = match_models(models, make_table(), fifth, paper_models={"net": "densenet_bc_40_12"}).table1
+    assert table1["paper"].isna().all()
+
+
+def test_any_two_moments_are_matched_globally_and_in_every_class():
+    results = match(make_models(("a", "b"), trials=2))
+    assert list(results.overlaps) == ["global", "per_class"]
+    labels_N = make_table()["label"].to_numpy()
+    for scope, labels in (("global", None), ("per_class", labels_N)):
+        for model in make_models(("a", "b"), trials=2):
+            for kind, matrix_TT in results.overlaps[scope][model.name].items():
+                np.testing.assert_array_equal(matrix_TT, moment_overlaps(model, kind, labels_N=labels))
+    drawn = matching_figures(results, "epoch")
+    heatmaps = {name for name in drawn if name.startswith("heatmap_")}
+    assert heatmaps == {
+        f"heatmap_{scope}_{kind}_{model}"
+        for scope in ("global", "per_class") for kind in ("easy", "hard") for model in "ab"
+    }  # fmt: skip
+
+
+def test_one_model_has_no_pairs_and_the_columns_are_there():
+    results = match(make_models(("a",)))
+    assert results.pairs.empty
+    assert list(results.pairs) == list(match_table([])) == list(results.moments)
+    assert verdict(results.pairs) == []
+    assert metric_curves(results) == []
+
+
+def test_verdict_of_sets_that_are_shared():
+    results = match(make_models(("a", "b", "c")))
+    entries = verdict(results.pairs)
+    assert [(entry["scope"], entry["set"]) for entry in entries] == [
+        ("global", "easy"), ("global", "hard"), ("per_class", "easy"), ("per_class", "hard")
+    ]  # fmt: skip
+    last = results.pairs.query("scope == 'global' and set == 'easy' and epoch == 2")
+    entry = entries[0]
+    assert (entry["pairs"], entry["epoch"]) == (3, 2)
+    assert (entry["rate_min"], entry["rate_max"]) == (last["rate"].min(), last["rate"].max())
+    assert entry["corrected_low_min"] == last["corrected_low"].min() > 0
+    assert entry["beyond_chance"] == {"last": True, "all": True}
+    assert "beyond chance in every pair, at every moment" in entry["sentence"]
+    assert f"{last['rate'].min():.2f} to {last['rate'].max():.2f}" in entry["sentence"]
+
+
+def rows_of(low_by_epoch):
+    """Rows of one pair whose corrected interval begins where the test says."""
+    return pd.DataFrame(
+        [
+            {"a": "a", "b": b, "set": "easy", "scope": "global", "epoch": epoch + 1, "rate": 0.5,
+             "chance_given_classes": 0.1, "corrected": 0.44, "corrected_low": low}
+            for b, lows in low_by_epoch.items() for epoch, low in enumerate(lows)
+        ]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lows", "judged"),
+    [
+        ({"b": [-0.1, 0.3]}, "intervals from 0.30 up: beyond chance in every pair, but not at all moments"),
+        ({"b": [0.2, -0.1], "c": [0.2, 0.3]}, "in 1 of 2 pairs the interval reaches down to chance"),
+        ({"b": [math.nan, math.nan]}, "no interval, since a side has one trial only"),
+    ],
+)
+def test_verdict_says_what_is_missing(lows, judged):
+    (entry,) = verdict(rows_of(lows))
+    assert judged in entry["sentence"]
+
+
+def test_verdict_is_about_the_last_moment_that_all_pairs_have():
+    (entry,) = verdict(rows_of({"b": [0.2, 0.2, 0.9], "c": [0.2, 0.1]}))
+    assert (entry["epoch"], entry["corrected_low_min"]) == (2, 0.1)
+
+
+def test_what_is_charted_leaves_out_the_unknown():
+    results = match(make_models(trials=1))
+    first, second = metric_curves(results)
+    assert (first["epoch"], second["epoch"]) == (1, 2)
+    row = results.pairs.query("epoch == 2 and set == 'hard' and scope == 'per_class'").iloc[0]
+    assert second["hard_per_class_rate/a vs b"] == row["rate"]
+    assert not [name for name in second if "_low/" in name or "_ceiling/" in name]
+
+
+def test_names_of_metrics_are_allowed_ones():
+    (entry, _) = metric_curves(match(make_models(("tests.tiny:build (01ab)", "b/c"))))
+    assert "easy_global_rate/b_c vs tests.tiny_build _01ab_" in entry
+
+
+def test_disagreement_beyond_noise_is_counted():
+    models = make_models(trials=6)
+    planted = [17, 40, 77]
+    for name, sign in (("a", -1), ("b", 1)):
+        model = next(each for each in models if each.name == name)
+        for losses_MN in model.losses:
+            losses_MN[:, planted] = sign * 50
+    table, beyond = disagreement_tables(models, make_table())
+    assert list(table["example_id"][:3]) == [3 * row for row in planted]
+    assert (table["z"][:3] < 0).all()  # harder for b
+    assert (table["rank_a"][:3] <= 3).all()
+    assert (table["rank_b"][:3] > COUNT - 3).all()
+    (row,) = beyond.to_dict("records")
+    assert (row["a"], row["b"], row["epoch"], row["n"]) == ("a", "b", 2, COUNT)
+    assert row["beyond_noise"] >= 3
+    assert row["beyond_noise"] == (np.abs(table["z"]) >= row["noise_limit"]).sum()
+
+
+def test_pairs_without_trial_noise_make_no_disagreement():
+    one, _ = make_models(trials=1)
+    _, four = make_models()
+    table, beyond = disagreement_tables([one, four], make_table())
+    assert table.empty
+    assert beyond.empty
+
+
+def test_json_holds_no_number_that_it_does_not_know():
+    value = {"a": [np.float32(1.5), math.inf], "b": np.array([[1, 2]]), "c": (math.nan, None, "x", np.int64(3))}
+    assert json.loads(json.dumps(plain(value), allow_nan=False)) == {
+        "a": [1.5, None], "b": [[1, 2]], "c": [None, None, "x", 3]
+    }  # fmt: skip

@@ -1,0 +1,75 @@
+"""Score runs brought together: in an order of their own, by names that tell them apart, their losses in files."""
+
+import re
+
+import numpy as np
+import pytest
+
+from easiness import tracking
+from easiness.runs.match.runs import model_names, numbered_by, open_matched_runs, paper_models, scored_models
+from tests.tiny_data import tiny_dataset
+from tests.tiny_scores import draw_losses, log_score_run
+
+
+@pytest.fixture
+def runs(store, tmp_path):
+    """Two runs of one model and one of another, and the losses of all by run id."""
+    dataset = tiny_dataset(30)
+    losses = [draw_losses(dataset, seed) for seed in range(3)]
+    return {
+        log_score_run(tmp_path, dataset, losses_TMN, model=model): losses_TMN
+        for model, losses_TMN in zip(("wide_resnet_10_1", "net", "net"), losses, strict=True)
+    }
+
+
+def test_the_order_in_which_runs_are_named_does_not_matter(runs):
+    wide, net, other = runs
+    with tracking.tracked_run("match", "m") as run_id:
+        one = open_matched_runs(run_id, [wide, net, other])
+        two = open_matched_runs(run_id, [other, wide, net])
+    assert [each.run_id for each in one] == [each.run_id for each in two] == [*sorted([net, other]), wide]
+    assert model_names(one) == [*(f"net ({each[:8]})" for each in sorted([net, other])), "wide_resnet_10_1"]
+
+
+def test_losses_are_mapped_and_are_those_of_the_run(runs, tmp_path):
+    with tracking.tracked_run("match", "m") as run_id:
+        scores = open_matched_runs(run_id, list(runs))
+    place = tmp_path / "mapped"
+    place.mkdir()
+    models = scored_models(scores, place)
+    for each, model in zip(scores, models, strict=True):
+        assert model.updates == (4, 8)
+        assert isinstance(model.losses[0].base, np.memmap)
+        assert not model.losses[0].flags.writeable
+        np.testing.assert_array_equal(np.stack(model.losses), runs[each.run_id])
+    assert sum(path.stat().st_size for path in place.rglob("*.npy")) < 3 * (2 * 3 * 30 * 4 + 200)
+
+
+def test_the_paper_stands_beside_cifar10_only(runs):
+    with tracking.tracked_run("match", "m") as run_id:
+        scores = open_matched_runs(run_id, list(runs)[:2])
+    assert paper_models(scores) == {}
+    for each in scores:
+        each.manifest["dataset"] = "cifar10"
+    assert paper_models(scores) == {"net": "net", "wide_resnet_10_1": "wide_resnet_10_1"}
+
+
+def test_a_second_scoring_of_the_same_trials_is_refused(store, tmp_path):
+    dataset = tiny_dataset(30)
+    losses_TMN = draw_losses(dataset, 0)
+    first = log_score_run(tmp_path, dataset, losses_TMN)
+    trials = tracking.load_scores(first).manifest["trials"]
+    second = log_score_run(tmp_path, dataset, losses_TMN, trials=trials)
+    said = re.escape(
+        f"runs {first} (net) and {second} (net) cannot be matched: both were made of trial run {trials[0]['run_id']}"
+    )
+    with pytest.raises(ValueError, match=said), tracking.tracked_run("match", "m") as run_id:
+        open_matched_runs(run_id, [first, second])
+
+
+def test_moments_are_epochs_unless_they_were_chosen(runs):
+    with tracking.tracked_run("match", "m") as run_id:
+        scores = open_matched_runs(run_id, list(runs))
+    assert numbered_by(scores) == "epoch"
+    scores[1].manifest["recipe"]["score_at"] = [3, 8]
+    assert numbered_by(scores) == "scored moment"

@@ -1,0 +1,167 @@
+import mlflow
+import numpy as np
+import pytest
+import torch
+
+from easiness import tracked_trials as room
+from easiness import tracking
+from easiness.datasets import open_dataset
+from easiness.recipes.recipe import planted
+from easiness.runs.tracked_trials import WORK, tracked_trials
+from easiness.tracking import TrackingError, read_trials
+from easiness.tracking.host import HOST
+from easiness.trials.trial import TrialTask
+
+CPU = torch.device("cpu")
+TINY = "tests.tiny_model:build"
+
+
+@pytest.fixture(scope="module")
+def data():
+    return open_dataset("planted", split="train", limit=64), open_dataset("planted", split="val", limit=32)
+
+
+@pytest.fixture
+def recipe():
+    return planted(TINY, epochs=2)
+
+
+def run(recipe, data, numbers, **options):
+    with tracking.tracked_run("score", "s") as run_id:
+        options = {"device": CPU, "engine": "inline", "log_models": "none"} | options
+        return run_id, tracked_trials(recipe, *data, run_id=run_id, numbers=numbers, **options)
+
+
+def losses(trials, data):
+    return read_trials([trial.run_id for trial in trials], "losses", (2, 4), data[0].fingerprint)
+
+
+def children(parent):
+    return mlflow.MlflowClient().search_runs(["0"], f"tags.mlflow.parentRunId = '{parent}'")
+
+
+def test_finished_trials_are_taken_and_only_the_rest_is_run(store, data, recipe, capsys):
+    first, two = run(recipe, data, [0, 1])
+    second, three = run(recipe, data, [0, 1, 2])
+    assert [trial.run_id for trial in three[:2]] == [trial.run_id for trial in two]
+    assert (len(children(first)), len(children(second))) == (2, 1)
+    assert f"trial 0  found finished in run {two[0].run_id}" in capsys.readouterr().err
+    found = losses(three, data)
+    assert found.shape == (2, 3, 64)
+    assert len({found[1, m].tobytes() for m in range(3)}) == 3, "trials must be independent"
+    assert not list((WORK / "trials").iterdir()), "what is on the server needs no place here"
+
+
+def test_another_recipe_or_other_data_are_other_trials(store, data, recipe):
+    _, (first,) = run(recipe, data, [0])
+    other = planted(TINY, epochs=1)
+    _, (second,) = run(other, data, [0])
+    smaller = (data[0].subset(np.arange(40)), data[1])
+    _, (third,) = run(recipe, smaller, [0])
+    assert len({first.digest, second.digest, third.digest}) == 3
+    assert len({first.run_id, second.run_id, third.run_id}) == 3
+
+
+def test_a_trial_carries_what_the_contract_promises(store, data, recipe):
+    _, (trial,) = run(recipe, data, [3], log_models="last")
+    client = mlflow.MlflowClient()
+    logged = client.get_run(trial.run_id)
+    assert logged.info.status == "FINISHED"
+    metrics = {"train_loss", "val_loss", "val_accuracy", "learning_rate", "images_per_second"}
+    metrics |= {"training_seconds", "scoring_seconds"}
+    assert set(logged.data.metrics) == metrics
+    assert [m.step for m in client.get_metric_history(trial.run_id, "val_accuracy")] == [1, 2]
+    assert logged.data.params["recipe.learning_rate"] == "0.1"
+    assert logged.data.params["recipe.trial"] == "3"
+    files = {
+        file.path
+        for folder in ("losses", "el2n", "margin", "correct")
+        for file in client.list_artifacts(trial.run_id, folder)
+    }
+    assert files == {f"{m}/updates={u:06d}.npy" for m in ("losses", "el2n", "margin", "correct") for u in (2, 4)}
+    (model,) = logged.outputs.model_outputs
+    network = mlflow.pytorch.load_model(f"models:/{model.model_id}")
+    assert network(torch.zeros(5, 3, 64, 64)).shape == (5, 10), "the batch size must stay free"
+
+
+def test_a_single_trial_is_logged_on_the_run_itself(store, data, recipe):
+    run_id, (trial,) = run(recipe, data, [0], as_children=False)
+    assert trial.run_id == run_id
+    assert mlflow.MlflowClient().get_run(run_id).info.status == "FINISHED"
+    again, (found,) = run(recipe, data, [0])
+    assert found.run_id == run_id
+    assert children(again) == []
+
+
+def test_a_server_that_goes_away_loses_nothing(store, data, recipe, monkeypatch, capsys):
+    monkeypatch.setattr(room, "_PATIENCE_S", (0.01,))
+    real = tracking.log_folder
+
+    def gone(*_):
+        raise TrackingError("the tracking server does not answer")
+
+    monkeypatch.setattr(tracking, "log_folder", gone)
+    with pytest.raises(TrackingError, match=r"trial 0, trial 1 are finished and kept .*the same command"):
+        run(recipe, data, [0, 1])
+    monkeypatch.setattr(tracking, "log_folder", real)
+    monkeypatch.setattr("easiness.trials.trial.train", None)  # training again would fail
+    _, trials = run(recipe, data, [0, 1])
+    monkeypatch.undo()
+    mlflow.set_tracking_uri(store)
+    assert np.isfinite(losses(trials, data)).all()
+
+
+def test_a_server_that_is_gone_while_training_is_only_a_warning(store, data, recipe, monkeypatch, capsys):
+    real, calls = tracking.log_epochs, []
+
+    def flaky(run_id, epochs):
+        calls.append(len(epochs))
+        if len(calls) == 1:
+            raise TrackingError("the tracking server does not answer")
+        real(run_id, epochs)
+
+    monkeypatch.setattr(tracking, "log_epochs", flaky)
+    _, (trial,) = run(recipe, data, [0])
+    assert "training goes on, results wait on disk" in capsys.readouterr().err
+    assert len(mlflow.MlflowClient().get_metric_history(trial.run_id, "val_loss")) == 2
+
+
+def test_diverged_trial_fails_its_run_and_is_never_averaged(store, data, recipe):
+    from dataclasses import replace
+
+    from easiness.trials.training import DivergedError
+
+    wild = replace(recipe, learning_rate=1e30)
+    with pytest.raises(DivergedError, match=r"trial 0: .* at learning rate 1e\+30"):
+        run(wild, data, [0])
+    (parent,) = mlflow.MlflowClient().search_runs(["0"], "tags.`easiness.kind` = 'score'")
+    assert parent.info.status == "FAILED"
+    assert [child.info.status for child in children(parent.info.run_id)] in ([], ["FAILED"])
+
+
+def test_a_trial_that_another_process_is_running_is_not_run_twice(store, data, recipe, monkeypatch):
+    monkeypatch.setattr(room, "in_use", lambda folder: True)
+    with pytest.raises(ValueError, match="trial 0 of this recipe is running in another process"):
+        run(recipe, data, [0])
+
+
+def test_unknown_choice_of_models(store, data, recipe):
+    with pytest.raises(ValueError, match="log_models is 'some', and must be one of last, all, none"):
+        run(recipe, data, [0], log_models="some")
+
+
+def test_left_behind_images_of_a_killed_process_are_removed(store, data, recipe):
+    dead, far = WORK / f"staged-{HOST}-999999999-x", WORK / "staged-another-machine-999999999-x"
+    dead.mkdir(parents=True)
+    far.mkdir()
+    with room.SharedData(*data) as shared:
+        train, val = shared.staged(recipe, None, in_files=True)
+        assert not dead.exists()
+        assert TrialTask(recipe, 0, train, val, WORK).train.open(CPU).count == 64
+    assert list(WORK.glob("staged-*")) == [far]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_a_joint_pass_needs_the_device_here(store, data, recipe):
+    with pytest.raises(ValueError, match="score_pass is 'joint', which scores in this process, and torch finds no GPU"):
+        run(recipe, data, [0], score_pass="joint", device=torch.device("cuda"))

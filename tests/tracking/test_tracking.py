@@ -1,0 +1,342 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from easiness import tracking
+from easiness.tracking import DataDescription, TrackingError, load_scores
+
+FINGERPRINT = "ab" * 32
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_failed_run_is_marked_failed_and_a_good_one_finished(store):
+    with pytest.raises(ZeroDivisionError), tracking.tracked_run("score", "bad") as bad:
+        raise ZeroDivisionError
+    with tracking.tracked_run("score", "good") as good:
+        pass
+    client = mlflow.MlflowClient()
+    assert client.get_run(bad).info.status == "FAILED"
+    run = client.get_run(good)
+    assert run.info.status == "FINISHED"
+    assert (run.info.run_name, run.data.tags["easiness.kind"]) == ("good", "score")
+
+
+def test_run_made_by_mlflow_run_is_taken_over(store, monkeypatch):
+    made = mlflow.MlflowClient().create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", made)
+    with tracking.tracked_run("score", "mine") as run_id:
+        assert run_id == made
+    assert len(mlflow.MlflowClient().search_runs(["0"])) == 1
+
+
+def test_settings_do_not_collide_with_declared_parameters(store):
+    with tracking.tracked_run("score", "s") as run_id:
+        mlflow.log_param("learning_rate", "1e-3")  # as `mlflow run` logs it, unparsed
+        tracking.log_settings(run_id, {"learning_rate": 0.001, "milestones": (0.5, 0.75), "score_at": ()})
+    params = mlflow.MlflowClient().get_run(run_id).data.params
+    assert params["learning_rate"] == "1e-3"
+    assert params["recipe.learning_rate"] == "0.001"
+    assert params["recipe.milestones"] == "0.5,0.75"
+
+
+def test_epochs_logged_twice_are_there_once(store):
+    epochs = [{"epoch": e, "update": 7 * e, "time": 1000 + e, "val_accuracy": 0.1 * e} for e in range(1, 1200)]
+    with tracking.tracked_run("train", "t") as run_id:
+        tracking.log_epochs(run_id, epochs[:3])
+        tracking.log_epochs(run_id, epochs)
+    history = mlflow.MlflowClient().get_metric_history(run_id, "val_accuracy")
+    assert [(m.step, m.value, m.timestamp) for m in history] == [(e, 0.1 * e, 1000 + e) for e in range(1, 1200)]
+    assert set(mlflow.MlflowClient().get_run(run_id).data.metrics) == {"val_accuracy"}
+
+
+def test_trials_are_found_by_digest_the_latest_finished_one(store):
+    with tracking.tracked_run("score", "s") as parent:
+        runs = {}
+        for name, digest, status in [("old", "d1", "FINISHED"), ("new", "d1", "FINISHED"), ("bad", "d2", "FAILED")]:
+            runs[name] = tracking.start_child(parent, "trial", name, {"easiness.trial_digest": digest})
+            tracking.end_child(runs[name], status)
+        going = tracking.start_child(parent, "trial", "going", {"easiness.trial_digest": "d3"})
+        assert tracking.find_trials(parent, ["d1", "d2", "d3", "d4"]) == {"d1": runs["new"]}
+        tracking.end_child(going, "FINISHED")
+        assert tracking.find_trials(parent, ["d3"]) == {"d3": going}
+    assert mlflow.MlflowClient().get_run(going).data.tags["mlflow.parentRunId"] == parent
+
+
+PROGRAM = """
+import os, signal, sys
+from easiness import tracking
+with tracking.tracked_run("main", "m"), tracking.tracked_run("score", "s") as run_id:
+    tracking.start_child(run_id, "trial", "t", {})
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_running_is_closed_by_the_next(store, monkeypatch):
+    environment = os.environ | {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri(), "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True)
+    client = mlflow.MlflowClient()
+    cut_off = [run.info.run_id for run in client.search_runs(["0"])]
+    assert [client.get_run(run_id).info.status for run_id in cut_off] == ["RUNNING"] * 3
+    own = tracking.start_child(cut_off[0], "trial", "own", {})
+    with monkeypatch.context() as patch:
+        patch.setattr("easiness.tracking.writing.HOST", "elsewhere")
+        with tracking.tracked_run("match", "on another machine, which cannot tell"):
+            assert [client.get_run(run_id).info.status for run_id in cut_off] == ["RUNNING"] * 3
+    with tracking.tracked_run("match", "m"):
+        assert [client.get_run(run_id).info.status for run_id in cut_off] == ["KILLED"] * 3
+        assert client.get_run(own).info.status == "RUNNING"
+
+
+def test_data_are_shown_as_inputs(store):
+    data = DataDescription("cifar10", "train", "cifar.tar.gz", FINGERPRINT, 50_000, 10)
+    with tracking.tracked_run("score", "s") as run_id:
+        tracking.log_data(run_id, data)
+    (found,) = mlflow.MlflowClient().get_run(run_id).inputs.dataset_inputs
+    assert (found.dataset.name, found.dataset.digest) == ("cifar10", FINGERPRINT[:32])
+    assert json.loads(found.dataset.source)["fingerprint"] == FINGERPRINT
+    assert found.tags[0].value == "train"
+
+
+def make_score_run(folder, fingerprints=(FINGERPRINT, FINGERPRINT), **manifest):
+    """A score run of two trials, two moments and five examples, written without the library's writer."""
+    rng = np.random.default_rng(0)
+    losses_TMN = rng.random((2, 2, 5), dtype=np.float32)
+    with tracking.tracked_run("score", "s") as run_id:
+        trials = []
+        for trial, fingerprint in enumerate(fingerprints):
+            child = tracking.start_child(run_id, "trial", "t", {"easiness.fingerprint": fingerprint})
+            for k, update in enumerate((7, 14)):
+                path = folder / f"{trial}" / "losses" / f"updates={update:06d}.npy"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                np.save(path, losses_TMN[k, trial])
+            mlflow.MlflowClient().log_artifacts(child, str(folder / f"{trial}"))
+            tracking.end_child(child, "FINISHED")
+            trials.append({"trial": trial, "run_id": child})
+        scores = folder / "scores"
+        scores.mkdir()
+        pd.DataFrame({"example_id": np.arange(5)}).to_parquet(scores / "easiness.parquet")
+        np.save(scores / "trajectory.npy", losses_TMN.mean(axis=1))
+        content = {"updates": [7, 14], "fingerprint": FINGERPRINT, "trials": trials, **manifest}
+        (scores / "manifest.json").write_text(json.dumps(tracking.make_manifest(run_id, content) | manifest))
+        tracking.log_folder(run_id, scores, "scores")
+    return run_id, losses_TMN
+
+
+def test_scores_come_back_to_the_bit(store, tmp_path):
+    run_id, losses_TMN = make_score_run(tmp_path / "made")
+    scores = load_scores(run_id)
+    assert scores.losses.dtype == np.float32
+    np.testing.assert_array_equal(scores.losses, losses_TMN)
+    np.testing.assert_array_equal(scores.updates, [7, 14])
+    np.testing.assert_array_equal(scores.trajectory, losses_TMN.mean(axis=1))
+    assert scores.manifest["polarity"] == "lower_is_easier"
+    assert scores.manifest["code"]["torch"].startswith("2.")
+    np.testing.assert_array_equal(load_scores(run_id, store).losses, losses_TMN)
+
+
+def test_trials_of_other_data_are_refused(store, tmp_path):
+    run_id, _ = make_score_run(tmp_path / "made", fingerprints=(FINGERPRINT, "cd" * 32))
+    with pytest.raises(ValueError, match=r"cdcdcd.* cannot be combined"):
+        _ = load_scores(run_id).losses
+
+
+def test_what_is_no_score_run_is_refused(store, tmp_path):
+    with tracking.tracked_run("match", "m") as run_id:
+        pass
+    with pytest.raises(ValueError, match="of kind 'match'"):
+        load_scores(run_id)
+    with pytest.raises(ValueError, match="there is no run 0123"):
+        load_scores("0123456789abcdef0123456789abcdef")
+    with tracking.tracked_run("score", "empty") as run_id:
+        pass
+    with pytest.raises(FileNotFoundError, match=f"run {run_id} has no artifact scores"):
+        load_scores(run_id)
+    run_id, _ = make_score_run(tmp_path / "made", schema=99)
+    with pytest.raises(ValueError, match="schema 99, and this version reads 1"):
+        load_scores(run_id)
+
+
+def test_dead_server_is_one_line_within_seconds(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(TrackingError, match="does not answer") as caught:
+        load_scores("0" * 32, address)
+    assert "\n" not in str(caught.value)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with pytest.raises(TrackingError, match=address), tracking.tracked_run("score", "s"):
+        raise AssertionError("no run can have begun")
+
+
+@contextmanager
+def hiccuping_server(listing, download):
+    """A server of one run; answers to listings by folder and to downloads are a status, or what it should send."""
+    artifacts = "/api/2.0/mlflow-artifacts/artifacts"
+    info = {"run_id": "r", "experiment_id": "0", "status": "FINISHED", "artifact_uri": "mlflow-artifacts:/0/r"}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            address = urlsplit(self.path)
+            if address.path == "/api/2.0/mlflow/runs/get":
+                answer = {"run": {"info": info, "data": {}}}
+            elif address.path == artifacts:
+                folder = parse_qs(address.query)["path"][0].removeprefix("0/r").strip("/")
+                answer = listing if isinstance(listing, int) else {"files": listing.get(folder, [])}
+            else:
+                answer = download if address.path.startswith(artifacts) else 404
+            status, body = (answer, b"") if isinstance(answer, int) else (200, json.dumps(answer).encode())
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+LISTED = {
+    "": [{"path": "scores", "is_dir": True}],
+    "scores": [{"path": "manifest.json", "is_dir": False, "file_size": 2}],
+}
+
+
+@pytest.mark.parametrize(
+    ("listing", "download", "path", "raised", "message"),
+    [
+        (LISTED, 500, "scores/manifest.json", TrackingError, "scores/manifest.json of run r cannot be fetched: .*500"),
+        (LISTED, 403, "scores/manifest.json", TrackingError, "403"),
+        (LISTED, 500, "scores", TrackingError, "artifact scores of run r cannot be fetched: .*500"),
+        (500, 404, "scores/manifest.json", TrackingError, "500"),
+        (LISTED, 404, "scores/other.json", FileNotFoundError, "run r has no artifact scores/other.json"),
+        (LISTED, 500, "preview/thumbnails.npz", FileNotFoundError, "run r has no artifact preview/thumbnails.npz"),
+    ],
+)
+def test_what_a_server_does_not_give_is_not_called_missing(
+    monkeypatch, tmp_path, listing, download, path, raised, message
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with hiccuping_server(listing, download) as address, pytest.raises(raised, match=message) as caught:
+        tracking.fetch("r", path, address.replace("//", "//me:secret@"), folder=tmp_path)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_what_a_server_gives_is_fetched(tmp_path):
+    with hiccuping_server(LISTED, {"a": 1}) as address:
+        folder = tracking.fetch("r", "scores", address, folder=tmp_path)
+    assert json.loads((folder / "manifest.json").read_text()) == {"a": 1}
+
+
+def test_names_that_a_server_does_not_list_are_not_called_none(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    for listing, names in ((LISTED, ["manifest"]), (500, None)):
+        with hiccuping_server(listing, 404) as address:
+            monkeypatch.setattr(mlflow, "get_tracking_uri", lambda address=address: address)
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+            if names is not None:
+                assert tracking.artifact_names("r", "scores", ".json") == names
+                continue
+            with pytest.raises(TrackingError, match="artifact scores of run r cannot be fetched: .*500"):
+                tracking.artifact_names("r", "scores", ".json")
+
+
+def test_stores_are_read_from_several_threads(store, tmp_path):
+    run_id, losses_TMN = make_score_run(tmp_path / "made")
+    read = []
+    threads = [threading.Thread(target=lambda: read.append(load_scores(run_id, store).losses)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(read) == 4
+    assert all(np.array_equal(losses, losses_TMN) for losses in read)
+
+
+def test_a_run_inside_another_is_its_child_and_both_end(store):
+    with tracking.tracked_run("main", "whole") as whole:
+        with tracking.tracked_run("score", "first") as first:
+            pass
+        with pytest.raises(ZeroDivisionError), tracking.tracked_run("score", "broken"):
+            raise ZeroDivisionError
+        with tracking.tracked_run("match", "second") as second:
+            pass
+        assert [run.run_id for run in tracking.children_of(whole, ["score", "match"])] == [first, second]
+        assert [run.run_id for run in tracking.children_of(whole, ["match"])] == [second]
+    client = mlflow.MlflowClient()
+    assert client.get_run(first).data.tags["mlflow.parentRunId"] == whole
+    assert client.get_run(whole).info.status == "FINISHED"
+
+
+def test_runs_are_listed_by_kind_the_latest_first_whatever_their_state(store):
+    with tracking.tracked_run("score", "a") as a:
+        tracking.log_metrics(a, {"reliability": 0.5})
+    with pytest.raises(ZeroDivisionError), tracking.tracked_run("match", "b") as b:
+        raise ZeroDivisionError
+    with tracking.tracked_run("train", "c"):
+        pass
+    found = tracking.runs_of_kind("Default", ["score", "match"])
+    assert {(run.run_id, run.kind, run.status) for run in found} == {(a, "score", "FINISHED"), (b, "match", "FAILED")}
+    assert [run.started for run in found] == sorted((run.started for run in found), reverse=True)
+    (record,) = tracking.runs_by_id([a])
+    assert (record.name, record.metrics) == ("a", {"reliability": 0.5})
+    assert tracking.experiment_of(a) == "Default"
+    with pytest.raises(ValueError, match="there is no experiment 'x' on .*; there are Default"):
+        tracking.runs_of_kind("x", ["score"])
+    with pytest.raises(ValueError, match="there is no run no such id"):
+        tracking.runs_by_id(["no such id"])
+
+
+def test_the_latest_finished_run_has_a_tag(store):
+    with tracking.tracked_run("score", "a") as a:
+        tracking.set_tags(a, {"easiness.paper_run": "x"})
+    with tracking.tracked_run("score", "b") as b:
+        tracking.set_tags(b, {"easiness.paper_run": "x"})
+    running = tracking.start_child(a, "score", "c", {"easiness.paper_run": "y"})
+    assert mlflow.MlflowClient().get_run(running).info.status == "RUNNING"
+    assert tracking.runs_with_tag(a, "easiness.paper_run") in ({"x": b}, {"x": a})  # may begin in one millisecond
+
+
+def test_rates_are_medians_by_model_and_resolution(store):
+    with tracking.tracked_run("score", "s") as parent:
+        for rate, model in [(10, "net"), (30, "net"), (20, "net"), (5, "other")]:
+            child = tracking.start_child(parent, "trial", "t", {"easiness.trial_digest": f"{rate}"})
+            tracking.log_settings(child, {"model": model, "resolution": 32})
+            tracking.log_metrics(child, {"images_per_second": rate})
+            tracking.end_child(child, "FINISHED")
+        assert tracking.measured_rates(parent) == {("net", 32): 20.0, ("other", 32): 5.0}
+
+
+@pytest.mark.parametrize(
+    ("address", "shown", "page"),
+    [
+        ("http://me:secret@server:5000/", "http://server:5000/", "http://server:5000/#/experiments/7/runs/r"),
+        ("https://server", "https://server", "https://server/#/experiments/7/runs/r"),
+        ("sqlite:////home/me/mlflow.db", "sqlite:///mlflow.db", "http://127.0.0.1:5000/#/experiments/7/runs/r"),
+    ],
+)
+def test_addresses_are_shown_without_passwords_and_folders(monkeypatch, address, shown, page):
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: address)
+    assert tracking.public_address() == shown
+    assert tracking.ui_address(tracking.RunRecord("r", "", "", "", "7", 0, {}, {})) == page

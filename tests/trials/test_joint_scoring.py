@@ -1,0 +1,165 @@
+"""Scoring all trials in one pass: `evaluate_networks`, `evaluate_jointly` and the option `score_pass`."""
+
+from dataclasses import replace
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+
+from easiness import tracking
+from easiness.datasets import open_dataset
+from easiness.recipes.recipe import planted
+from easiness.runs.tracked_trials import WORK, tracked_trials
+from easiness.trials.engines import run_trials
+from easiness.trials.evaluation import MEASURES, evaluate_examples, evaluate_networks
+from easiness.trials.training import DivergedError
+from easiness.trials.trial import evaluate_jointly, run_trial
+from easiness.trials.trial_folder import is_done
+from tests.tiny_data import MODEL, tiny_task
+from tests.tiny_model import build
+
+CPU = torch.device("cpu")
+
+
+def tasks_in(folder, joint, trials=3, **chosen):
+    return [replace(tiny_task(folder / str(trial), trial=trial, **chosen), joint=joint) for trial in range(trials)]
+
+
+def run(tasks, engine="inline"):
+    news, finished = [], []
+    run_trials(tasks, engine=engine, device=CPU, report=news.append, finished=lambda task: finished.append(task.trial))
+    return news, finished
+
+
+def results(folder):
+    files = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.npy"))}
+    assert files
+    return files
+
+
+@pytest.mark.parametrize("chosen", [{}, {"score_at": (0, 2, 4)}])
+def test_joint_gives_the_same_files_as_each(tmp_path, chosen):
+    run(tasks_in(tmp_path / "each", False, **chosen))
+    _, finished = run(tasks_in(tmp_path / "joint", True, **chosen))
+    assert results(tmp_path / "joint") == results(tmp_path / "each")
+    assert len(results(tmp_path / "joint")) == 3 * (3 * len(MEASURES) + 1)  # three moments, and the validation set
+    assert finished == [0, 1, 2]
+    assert not list((tmp_path / "joint").rglob("weights/*"))
+    for name in ("validation/epochs.json", "done.json", "model.pt"):
+        assert len(list((tmp_path / "joint").rglob(name))) == 3
+
+
+def test_joint_in_processes_gives_the_same_files(tmp_path):
+    run(tasks_in(tmp_path / "each", False, trials=2))
+    run(tasks_in(tmp_path / "joint", True, trials=2, in_files=tmp_path / "staged"), engine="processes")
+    assert results(tmp_path / "joint") == results(tmp_path / "each")
+
+
+def test_one_pass_over_the_data_serves_all_trials(tmp_path, monkeypatch):
+    tasks = tasks_in(tmp_path, True)
+    for task in tasks:
+        run_trial(task, CPU, lambda _: None)
+    assert not any(is_done(task.folder) for task in tasks)
+    passes = []
+    opened = type(tasks[0].train.open(CPU))
+    real = opened.score_batches
+
+    def counted(self):
+        passes.append(self.count)
+        return real(self)
+
+    monkeypatch.setattr(opened, "score_batches", counted)
+    evaluate_jointly(tasks, CPU, lambda _: None)
+    assert passes == [21, 21, 21], "three moments, whatever the number of trials"
+    assert all(is_done(task.folder) for task in tasks)
+    evaluate_jointly(tasks, CPU, lambda _: None)
+    assert len(passes) == 3, "what is done is not done again"
+
+
+def test_the_same_images_are_reported_as_with_each(tmp_path):
+    counts = []
+    for joint in (False, True):
+        news, _ = run(tasks_in(tmp_path / str(joint), joint))
+        counts.append([sum(each.images for each in news if each.name == f"trial {trial}") for trial in range(3)])
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize(("first", "second"), [(True, False), (False, True), (True, True)])
+def test_a_trial_that_was_cut_off_may_go_on_the_other_way(tmp_path, first, second):
+    run(tasks_in(tmp_path / "whole", False, trials=1))
+
+    class CutError(Exception):
+        pass
+
+    def cut(progress):
+        if progress.metrics and progress.metrics["epoch"] == 2:
+            raise CutError
+
+    (task,) = tasks_in(tmp_path / "cut", first, trials=1)
+    with pytest.raises(CutError):
+        run_trial(task, CPU, cut)
+    run([replace(task, joint=second)])
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
+
+
+def test_a_run_that_was_stopped_before_scoring_goes_on_with_it(tmp_path, monkeypatch):
+    run(tasks_in(tmp_path / "whole", False))
+    tasks = tasks_in(tmp_path / "cut", True)
+    for task in tasks[:2]:
+        run_trial(task, CPU, lambda _: None)
+    trained = []
+    real = run_trial.__globals__["train"]
+    monkeypatch.setattr("easiness.trials.trial.train", lambda *a, **k: trained.append(1) or real(*a, **k))
+    run(tasks)
+    assert len(trained) == 1
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
+
+
+def test_weights_that_give_nan_name_the_trial(tmp_path):
+    tasks = tasks_in(tmp_path, True)
+    for task in tasks:
+        run_trial(task, CPU, lambda _: None)
+    (path,) = (tmp_path / "1").glob("weights/updates=000006.pt")
+    state = torch.load(path)
+    state["0.weight"][:] = float("nan")
+    torch.save(state, path)
+    with pytest.raises(DivergedError, match="trial 1: the loss of 21 of 21 examples is NaN .* after update 6; lower"):
+        evaluate_jointly(tasks, CPU, lambda _: None)
+    assert not is_done(tasks[1].folder)
+
+
+def test_measuring_together_restores_the_modes(tmp_path):
+    models = [build(3).train(), build(3).eval()]
+    loader = tiny_task(tmp_path).train.open(CPU)
+    together = evaluate_networks(models, loader)
+    assert [model.training for model in models] == [True, False]
+    for model, measurements in zip(models, together, strict=True):
+        alone = evaluate_examples(model, loader)
+        for name in MEASURES:
+            np.testing.assert_array_equal(getattr(measurements, name), getattr(alone, name))
+
+
+def test_score_pass_on_the_tracking_server(store):
+    data = open_dataset("planted", split="train", limit=64), open_dataset("planted", split="val", limit=32)
+    found = {}
+    for seed, score_pass in ((0, "each"), (0, "joint")):
+        mlflow.set_experiment(score_pass)  # trials of another experiment are not taken over
+        with tracking.tracked_run("score", score_pass) as run_id:
+            recipe = replace(planted(MODEL, epochs=1), seed=seed)
+            options = {"device": CPU, "engine": "inline", "log_models": "none", "score_pass": score_pass}
+            trials = tracked_trials(recipe, *data, run_id=run_id, numbers=[0, 1], **options)
+            ids = [trial.run_id for trial in trials]
+            found[score_pass] = ids, tracking.read_trials(ids, "losses", (2,), data[0].fingerprint)
+    assert set(found["each"][0]).isdisjoint(found["joint"][0])
+    np.testing.assert_array_equal(found["each"][1], found["joint"][1])
+    assert not list((WORK / "trials").iterdir())
+
+
+def test_unknown_score_pass(store):
+    data = open_dataset("planted", limit=64), open_dataset("planted", split="val", limit=32)
+    with (
+        tracking.tracked_run("score", "s") as run_id,
+        pytest.raises(ValueError, match="score_pass is 'all', and must be one of each, joint"),
+    ):
+        tracked_trials(planted(MODEL), *data, run_id=run_id, numbers=[0], device=CPU, score_pass="all")
