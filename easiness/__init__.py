@@ -2,44 +2,76 @@
 
 Follows Kishida & Nakayama, "Empirical Study of Easy and Hard Examples in CNN Training" (arXiv 1911.10739).
 
-The way of the data: `open_dataset` reads images with labels, sources and a fingerprint; a `Recipe` says how to train;
-`run_trials` trains M networks and measures the cross-entropy of every example at each moment; `easiness` is its mean
-over trials (lower = easier); `easiest` and `hardest` cut the sets; `overlap` compares them. `load_scores` reads all of
-it back from a tracking server, by run id.
+Five calls do what the command line does, with the same names: `score` trains M networks and takes the cross-entropy of
+every training example; its mean over the trials is the easiness (lower = easier). `match` compares the easiest and
+hardest examples of several score runs, `ablate` removes them and trains again, `report` makes one page of it all, and
+`load_scores` reads scores back from any tracking server. `train` and `prepare` stand beside them.
+
+On arrays alone: `easiness` is the mean over trials, `easiest` and `hardest` cut the sets, `overlap` compares them.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from easiness.analysis.reliability import reliability
-from easiness.analysis.scores import easiness, rank_correlation
-from easiness.analysis.sets import chance, easiest, hardest, overlap
-from easiness.datasets import Dataset, open_dataset
-from easiness.recipes.recipe import Recipe, make_recipe
-
 if TYPE_CHECKING:
-    from easiness.tracking import Scores, load_scores
+    from easiness.analysis.reliability import reliability
+    from easiness.analysis.scores import easiness, rank_correlation
+    from easiness.analysis.sets import chance, easiest, hardest, overlap
+    from easiness.datasets import Dataset, open_dataset
+    from easiness.recipes.recipe import Recipe, make_recipe
+    from easiness.reporting.run import report
+    from easiness.runs.ablate.run import ablate
+    from easiness.runs.match.run import match
+    from easiness.runs.prepare import prepare
+    from easiness.runs.score.reading import Scores, load_scores
+    from easiness.runs.score.run import score
+    from easiness.runs.train import train
 
 __all__ = [
     "Dataset",
     "Recipe",
     "Scores",
+    "ablate",
     "chance",
     "easiest",
     "easiness",
     "hardest",
     "load_scores",
     "make_recipe",
+    "match",
     "open_dataset",
     "overlap",
+    "prepare",
     "rank_correlation",
     "reliability",
+    "report",
+    "score",
+    "train",
 ]
+
+# Rooms behind the door, opened when they are asked for: MLflow and torch take seconds to import.
+_ROOMS = {
+    "analysis.reliability": ("reliability",),
+    "analysis.scores": ("easiness", "rank_correlation"),
+    "analysis.sets": ("chance", "easiest", "hardest", "overlap"),
+    "datasets": ("Dataset", "open_dataset"),
+    "recipes.recipe": ("Recipe", "make_recipe"),
+    "reporting.run": ("report",),
+    "runs.ablate.run": ("ablate",),
+    "runs.match.run": ("match",),
+    "runs.prepare": ("prepare",),
+    "runs.score.reading": ("Scores", "load_scores"),
+    "runs.score.run": ("score",),
+    "runs.train": ("train",),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    # MLflow takes two seconds to import, and the workers that train do without it.
-    if name in ("Scores", "load_scores"):
-        from easiness import tracking
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'easiness' has no attribute {name!r}")
+    return getattr(import_module(f"easiness.{_ROOM_OF[name]}"), name)
 
-        return getattr(tracking, name)
-    raise AttributeError(f"module 'easiness' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,6 +1,5 @@
-"""From the words of a command to a call: typed values, near matches, one line for an error."""
+"""Command line of an entry point: words to typed values, near matches, one line for an error."""
 
-import dataclasses
 import difflib
 import inspect
 import os
@@ -15,26 +14,26 @@ from pathlib import Path
 
 import fire
 
-# A failed entry point ends with this status; fire and argparse use the same for wrong words.
+# Exit status of a failed entry point; fire and argparse use the same for wrong words.
 FAILURE = 2
 
 # What stands for a value that was not given.
 _NOTHING = ("", "auto", "None")
 
 
-def command(function: Callable[..., None]) -> None:
-    """Run an entry point with the words of the command line.
+def command(function: Callable[..., object]) -> None:
+    """Run a public call with the words of the command line, and print the summary of what it returns.
 
     Every parameter of `function` is an option `--name=value`, read as its annotation says: `int`, `float`, `str`,
-    `bool`, a `tuple` of numbers or words separated by commas, or one of these `| None`, where `auto` and nothing stand
-    for None (for a tuple: for an empty one).
+    `bool`, `Path`, a `tuple` of numbers or words separated by commas, or one of these `| None`, where `auto` and
+    nothing stand for None (for a tuple: for an empty one). A parameter `verbose` is not an option: it is always true.
 
     An error ends the process with status 2 and one line on standard error; `--debug=true` adds the traceback.
 
     Parameters
     ----------
     function : callable
-        Its parameters are keywords with defaults.
+        Takes keywords with defaults; what it returns has a `summary()`, or is None.
     """
     debug = False
     # What a scheduler or a container sends before it kills: runs are to be closed then, as for Ctrl-C.
@@ -45,10 +44,15 @@ def command(function: Callable[..., None]) -> None:
         if not debug:
             warnings.simplefilter("ignore")
         if words:
-            raise ValueError(f"{words[0]!r} is no option; write --name=value")
-        function(**parse_options(function, options))
+            raise ValueError(f"unexpected argument {words[0]!r}; use --name=value")
+        arguments = parse_options(function, options)
+        if "verbose" in inspect.signature(function).parameters:
+            arguments["verbose"] = True
+        result = function(**arguments)
+        if result is not None:
+            print(result.summary())
     except KeyboardInterrupt:
-        sys.exit("stopped; finished epochs are kept, so the same command goes on from there")
+        sys.exit("stopped; finished epochs are kept, and the same command resumes there")
     except Exception as error:
         if debug:
             traceback.print_exc()
@@ -75,20 +79,8 @@ def _read_words(documentation: str | None) -> tuple[tuple[str, ...], dict[str, s
     return read[0]
 
 
-def parse_options(function: Callable[..., None], options: dict[str, str]) -> dict[str, object]:
-    """Turn the words of a command into the values that the annotations of a function ask for.
-
-    Parameters
-    ----------
-    function : callable
-        Its annotations are the types. The fields of a dataclass among them are options, too.
-    options : dict
-        Names and values as they were typed.
-
-    Returns
-    -------
-    dict
-        Keyword arguments for `function`.
+def parse_options(function: Callable[..., object], options: dict[str, str]) -> dict[str, object]:
+    """Typed keyword arguments for a function, from words as they were typed.
 
     Raises
     ------
@@ -99,26 +91,12 @@ def parse_options(function: Callable[..., None], options: dict[str, str]) -> dic
     for name in options:
         if name not in known:
             raise ValueError(unknown("parameter", name, tuple(known)))
-    values = {name: _parse(name, value, known[name].annotation) for name, value in options.items()}
-    arguments = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        if dataclasses.is_dataclass(parameter.annotation):
-            own = {each.name for each in dataclasses.fields(parameter.annotation)}
-            arguments[name] = parameter.annotation(**{key: value for key, value in values.items() if key in own})
-        elif name in values:
-            arguments[name] = values[name]
-    return arguments
+    return {name: _parse(name, text, known[name].annotation) for name, text in options.items()}
 
 
-def options_of(function: Callable[..., None]) -> dict[str, inspect.Parameter]:
-    """Options of an entry point by name: its parameters, and the fields of those that are dataclasses."""
-    options = {}
-    for parameter in inspect.signature(function).parameters.values():
-        if dataclasses.is_dataclass(parameter.annotation):
-            options |= inspect.signature(parameter.annotation).parameters
-        else:
-            options[parameter.name] = parameter
-    return dict(options)
+def options_of(function: Callable[..., object]) -> dict[str, inspect.Parameter]:
+    """Parameters that are options of the command line, by name."""
+    return {name: each for name, each in inspect.signature(function).parameters.items() if name != "verbose"}
 
 
 def unknown(kind: str, name: object, known: tuple[str, ...]) -> str:
@@ -137,14 +115,16 @@ def unknown(kind: str, name: object, known: tuple[str, ...]) -> str:
 
 
 def caller_path(text: str) -> Path:
-    """Path that a user typed, relative to the folder the command was typed in (`run.sh` changes into the checkout)."""
-    return Path(os.environ.get("EASINESS_CALLED_FROM", "."), Path(text).expanduser())
+    """Absolute path of what a user typed in the folder of the command (`run.sh` changes into the checkout)."""
+    return Path(os.environ.get("EASINESS_CALLED_FROM", "."), Path(text).expanduser()).absolute()
 
 
 def _parse(name: str, text: str, annotation: object) -> object:
     if isinstance(annotation, types.UnionType):
-        kind = next(kind for kind in typing.get_args(annotation) if kind is not types.NoneType)
-        return None if text in _NOTHING else _parse(name, text, kind)
+        kinds = typing.get_args(annotation)
+        if text in _NOTHING and types.NoneType in kinds:
+            return None
+        return _parse(name, text, Path if Path in kinds else kinds[0])
     if typing.get_origin(annotation) is tuple:
         kind = typing.get_args(annotation)[0]
         items = [] if text in _NOTHING else text.strip("()[] ").removesuffix(",").split(",")
@@ -156,6 +136,8 @@ def _parse(name: str, text: str, annotation: object) -> object:
         return words[text.lower()]
     if annotation is str:
         return text
+    if annotation is Path:
+        return caller_path(text)
     try:
         return _whole(text) if annotation is int else float(text)
     except (ValueError, OverflowError):

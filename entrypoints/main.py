@@ -1,17 +1,17 @@
 """The whole in one command, on the embedded dataset: score two models, match, ablate a little, report."""
 
-from dataclasses import replace
+import logging
 
+import easiness
 from easiness import tracking
 from easiness.commandline import command
-from easiness.reporting.selection import KINDS
-from easiness.runs.options import Setup
-from entrypoints.ablate import ablate
-from entrypoints.match import match
-from entrypoints.report import REPORTS, report
-from entrypoints.score import score
+from easiness.reporting.run import Report
+from easiness.runs.public import public
+
+LOG = logging.getLogger("easiness")
 
 
+@public
 def main(
     models: tuple[str, ...] = ("wide_resnet_10_1", "densenet_bc_10_12"),
     trials: int = 3,
@@ -22,7 +22,7 @@ def main(
     seeds: int = 3,
     seed: int = 0,
     name: str = "main",
-) -> None:
+) -> Report:
     """Do the whole on the embedded dataset: score models, match them, ablate a little, and make the page.
 
     Parameters
@@ -36,31 +36,26 @@ def main(
     seed : int
         Seed from which all others are spawned.
     name : str
-        Of the folder in reports/.
+        Name of the folder in reports/.
     """
     if len(models) < 2:
         raise ValueError(f"models is {','.join(models)!r}, and matching needs at least two")
-    common = Setup(
-        dataset="planted",
-        trials=trials,
-        epochs=epochs,
-        limit=limit,
-        limit_val=limit // 2,
-        resolution=resolution,
-        seed=seed,
-        log_models="none",
-    )
+    common = {"epochs": epochs, "limit": limit, "limit_val": limit // 2, "resolution": resolution, "seed": seed}
+    common |= {"dataset": "planted", "log_models": "none"}
     with tracking.tracked_run("main", f"main: {', '.join(models)} on planted") as run_id:
-        for model in models:
-            score(replace(common, model=model))
-        scores = [run.run_id for run in tracking.children_of(run_id, ["score"])]
-        match(runs=tuple(scores))
-        ablate(replace(common, model=models[0], trials=None), scores=scores[0], ratios=ratios, seeds=seeds)
-        report(runs=tuple(run.run_id for run in tracking.children_of(run_id, KINDS)), name=name)
-        tracking.set_tags(
-            run_id, {"mlflow.note.content": f"The page is in the child run `report {name}`: `index.html`."}
-        )
-    print(f"\nlook at    {(REPORTS / name / 'index.html').absolute()}")
+        scores = [_said(easiness.score(model=model, trials=trials, **common)) for model in models]
+        matching = _said(easiness.match(runs=[each.run_id for each in scores]))
+        ablation = easiness.ablate(model=models[0], scores=scores[0].run_id, ratios=ratios, seeds=seeds, **common)
+        runs = [*(each.run_id for each in scores), matching.run_id, _said(ablation).run_id]
+        made = easiness.report(runs=runs, name=name)
+        note = f"The page is in the child run `report {name}`: `index.html`."
+        tracking.set_tags(run_id, {"mlflow.note.content": note})
+    return made
+
+
+def _said(result: object) -> object:
+    LOG.info("%s\n", result.summary())
+    return result
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The README's tables of entry points, made from MLproject and the docstrings: `python -m tests.parameter_tables`."""
 
-import dataclasses
 import importlib
 import inspect
 import re
@@ -31,25 +30,13 @@ def described(documentation):
     return texts
 
 
-def texts_of(function):
-    """What every option of an entry point is for; fields of `Setup` that are the recipe's own are described there."""
-    texts = described(function.__doc__)
-    for parameter in inspect.signature(function).parameters.values():
-        if dataclasses.is_dataclass(parameter.annotation):
-            own = described(parameter.annotation.__doc__)
-            recipe = described(importlib.import_module("easiness.recipes.recipe").Recipe.__doc__)
-            shared = {name for name, text in own.items() if text == "Fields of `Recipe`."}
-            texts |= {name: recipe[name] if name in shared and name in recipe else text for name, text in own.items()}
-    return texts
-
-
 def table():
     """Markdown of all entry points: one paragraph and one folded table each."""
     project = yaml.safe_load((ROOT / "MLproject").read_text())
     parts = []
     for name, entry in project["entry_points"].items():
         function = getattr(importlib.import_module(f"entrypoints.{name}"), name)
-        texts = texts_of(function) | {"debug": DEBUG}
+        texts = described(function.__doc__) | {"debug": DEBUG}
         first = inspect.cleandoc(function.__doc__).split("\n\n")[0].replace("\n", " ")
         rows = [
             f"| `{key}` | `{spec['default']}` | {texts.get(key, '')} |".replace("| `` |", "| |")

@@ -2,33 +2,29 @@ import re
 import subprocess
 import sys
 import warnings
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from easiness.commandline import caller_path, command, options_of, parse_options, unknown
+from easiness.commandline import caller_path, command, options_of, parse_options
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@dataclass(frozen=True)
-class Setup:
-    model: str = "alexnet"
-    epochs: int | None = None
-    rate: float | None = None
-    data: str | None = None
-    skip: bool = False
-    score_at: tuple[int, ...] = field(default=())
-
-
 def entry(
-    setup: Setup,
+    model: str = "alexnet",
+    epochs: int | None = None,
+    rate: float | None = None,
+    data: str | None = None,
+    skip: bool = False,
+    score_at: tuple[int, ...] = (),
     moment: int | None = None,
     fraction: float = 0.1,
     names: tuple[str, ...] = (),
     shares: tuple[float, ...] | None = None,
+    folder: str | Path | None = None,
     seed: int = 0,
+    verbose: bool = False,
 ) -> None:
     """Do nothing."""
 
@@ -38,8 +34,7 @@ def parsed(**words):
 
 
 def one(name, text):
-    arguments = parsed(**{name: text})
-    return getattr(arguments["setup"], name) if hasattr(Setup(), name) else arguments[name]
+    return parsed(**{name: text})[name]
 
 
 STOPPED = """
@@ -139,13 +134,10 @@ def test_bad_value_is_named_with_its_type(name, text, message):
         one(name, text)
 
 
-def test_fields_of_a_dataclass_are_options_and_arrive_inside_it():
-    assert list(options_of(entry)) == [
-        *("model", "epochs", "rate", "data", "skip", "score_at"),
-        *("moment", "fraction", "names", "shares", "seed"),
-    ]
-    assert parsed(epochs="3", seed="4") == {"setup": Setup(epochs=3), "seed": 4}
-    assert parsed() == {"setup": Setup()}
+def test_verbose_is_not_an_option():
+    assert list(options_of(entry))[-2:] == ["folder", "seed"]
+    with pytest.raises(ValueError, match="unknown parameter 'verbose'"):
+        parsed(verbose="true")
 
 
 def test_unknown_option_names_the_near_matches_or_all():
@@ -154,7 +146,6 @@ def test_unknown_option_names_the_near_matches_or_all():
     assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="^unknown parameter 'xyzzy'; known are model, epochs, .*, seed$"):
         parsed(xyzzy="3")
-    assert "setup" not in unknown("parameter", "xyzzy", tuple(options_of(entry)))
 
 
 def test_path_is_the_callers_and_home_is_home(monkeypatch):
@@ -164,8 +155,14 @@ def test_path_is_the_callers_and_home_is_home(monkeypatch):
     assert caller_path("/images") == Path("/images")
     assert caller_path("~/images") == Path("/home/somebody/images")
     monkeypatch.delenv("EASINESS_CALLED_FROM")
-    assert caller_path("images") == Path("images")
+    assert caller_path("images") == Path("images").absolute()
     assert caller_path("~/images") == Path("/home/somebody/images")
+
+
+def test_a_path_arrives_absolute(monkeypatch):
+    monkeypatch.setenv("EASINESS_CALLED_FROM", "/where/i/was")
+    assert one("folder", "a b") == Path("/where/i/was/a b")
+    assert one("folder", "") is None
 
 
 class OwnError(Exception):
@@ -242,7 +239,7 @@ def test_words_of_mlflow_with_empty_values_are_fine(call_here):
         (["--fail=full"], "error: could not write x; is the disk full?"),
         (["--numbr=3"], "error: unknown parameter 'numbr'; did you mean number?"),
         (["--number=x"], "error: number is 'x', and must be a whole number"),
-        (["resnet18"], "error: 'resnet18' is no option; write --name=value"),
+        (["resnet18"], "error: unexpected argument 'resnet18'; use --name=value"),
         (["--debug=perhaps"], "error: debug is 'perhaps', and must be true or false"),
         (["--debug", "false", "--fail=silent"], "error: no message"),
     ],
@@ -274,4 +271,4 @@ def test_process_shows_warnings_with_debug_only():
 def test_process_that_is_interrupted_says_how_to_go_on():
     done = call("--fail=interrupt")
     assert done.returncode == 1
-    assert done.stderr == "stopped; finished epochs are kept, so the same command goes on from there\n"
+    assert done.stderr == "stopped; finished epochs are kept, and the same command resumes there\n"

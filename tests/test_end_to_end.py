@@ -156,9 +156,9 @@ def test_download_and_load_scores_agree_to_the_bit(kind, checkout, tmp_path, req
     )  # fmt: skip
     scores = easiness.load_scores(found.info.run_id, tracking_uri=uri)
     pd.testing.assert_frame_equal(scores.table, pd.read_parquet(elsewhere / "scores" / "easiness.parquet"))
-    np.testing.assert_array_equal(scores.trajectory, np.load(elsewhere / "scores" / "trajectory.npy"))
+    np.testing.assert_array_equal(scores.trajectory_TN, np.load(elsewhere / "scores" / "trajectory.npy"))
     assert scores.manifest == json.loads((elsewhere / "scores" / "manifest.json").read_text())
-    assert scores.losses.shape == (2, 3, 200)
+    assert scores.losses_TMN.shape == (2, 3, 200)
     place = tmp_path / "last trial"  # of each trial the same, and the command takes seconds
     subprocess.run(
         [BIN / "mlflow", "artifacts", "download", "-r", scores.manifest["trials"][-1]["run_id"], "-a", "losses",

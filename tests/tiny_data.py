@@ -1,10 +1,12 @@
 """Datasets, recipes and trials that take no time, for tests of what is done with them."""
 
 import numpy as np
+import torch
 
 from easiness.datasets import Dataset
 from easiness.loaders import stage_resident
 from easiness.recipes.recipe import Recipe, make_recipe
+from easiness.runs.options import RunOptions, TrainingOptions, TrainingSetup
 from easiness.trials.trial import TrialTask
 
 MODEL = "tests.tiny_model:build"
@@ -39,3 +41,9 @@ def tiny_task(folder, *, trial=0, count=21, in_files=None, **chosen) -> TrialTas
     recipe = tiny_recipe(**chosen)
     staged = stage_resident(tiny_dataset(count), tiny_dataset(9, split="val", seed=1), recipe, in_files)
     return TrialTask(recipe, trial, *staged, folder)
+
+
+def tiny_setup(recipe: Recipe, train: Dataset, val: Dataset, **run) -> TrainingSetup:
+    """What `prepare_training` gives, of data that are there already."""
+    run = RunOptions(**({"engine": "inline", "log_models": "none"} | run))
+    return TrainingSetup(recipe, train, val, torch.device("cpu"), TrainingOptions(), run, "it is tiny")

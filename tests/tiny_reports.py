@@ -20,10 +20,15 @@ def log_scores(folder, dataset, model, seed, *, pictures=True, predictions=True,
     predicted_MN = np.tile((dataset.labels + 1) % dataset.num_classes, (3, 1)) if predictions else None
     table = score_table(dataset, losses_TMN[-1], predicted_MN=predicted_MN)
     recipe = {"seed": 0, "resolution": 64, "score_at": [], "epochs": 2, "model": model}
-    settings = {"recipe": recipe, "moment": UPDATES[-1], "fraction": 0.1, "per_class": False} | manifest
     columns = {name: table[name] for name in table}
     run_id = log_score_run(
-        folder, dataset, losses_TMN, model=model, table=columns, predicted_MN=predicted_MN, **settings
+        folder,
+        dataset,
+        losses_TMN,
+        model=model,
+        table=columns,
+        predicted_MN=predicted_MN,
+        **{"recipe": recipe} | manifest,
     )
     if pictures:
         place = folder / run_id / "preview"

@@ -25,6 +25,33 @@ def draw_losses(dataset, seed, *, moments=2, trials=3, noise=0.5):
     return np.exp(own_N + noise * rng.normal(size=(moments, trials, len(dataset)))).astype(np.float32)
 
 
+def score_manifest(**fields):
+    """Everything that the manifest of a score run holds, as it stands in the file."""
+    return {
+        "schema": 1,
+        "run_id": "r",
+        "polarity": "lower_is_easier",
+        "dataset": "planted",
+        "fingerprint": "ab" * 32,
+        "fingerprint_val": "cd" * 32,
+        "source": None,
+        "limit": None,
+        "order": "row i of every array is row i of the table; example_id is the row in the whole dataset",
+        "examples": 100,
+        "skipped": [],
+        "class_names": ["sun", "moon"],
+        "model": "net",
+        "recipe": {"seed": 0, "resolution": 64, "score_at": []},
+        "recipe_digest": "ef" * 32,
+        "updates": list(UPDATES),
+        "moment": UPDATES[-1],
+        "fraction": 0.1,
+        "per_class": False,
+        "trials": [],
+        "code": {"version": "0.1.0"},
+    } | fields
+
+
 def log_score_run(
     folder, dataset, losses_TMN, *, model="net", updates=UPDATES, table=None, predicted_MN=None, **manifest
 ):
@@ -62,21 +89,10 @@ def log_score_run(
         }
         pd.DataFrame(columns | (table or {})).to_parquet(scores / "easiness.parquet")
         np.save(scores / "trajectory.npy", trajectory_TN)
-        content = {
-            "dataset": dataset.name,
-            "fingerprint": fingerprint,
-            "source": None,
-            "limit": len(dataset),
-            "examples": len(dataset),
-            "skipped": [],
-            "class_names": list(dataset.class_names),
-            "model": model,
-            "recipe": {"seed": 0, "resolution": 64, "score_at": []},
-            "updates": list(updates),
-            "trials": trials,
-        }
-        whole = tracking.make_manifest(run_id, content) | manifest
-        (scores / "manifest.json").write_text(json.dumps(whole))
+        content = {"limit": len(dataset), "examples": len(dataset), "class_names": list(dataset.class_names)}
+        content |= {"dataset": dataset.name, "fingerprint": fingerprint, "model": model, "updates": list(updates)}
+        content |= {"moment": updates[-1], "trials": trials}
+        (scores / "manifest.json").write_text(json.dumps(score_manifest(run_id=run_id, **content | manifest)))
         tracking.log_folder(run_id, scores, "scores")
     return run_id
 

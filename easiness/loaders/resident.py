@@ -14,8 +14,9 @@ from easiness.datasets.beton import BetonImages
 from easiness.datasets.image_files import ImageFiles
 from easiness.loaders.normalization import channel_statistics, normalizer
 from easiness.loaders.protocol import Batch
-from easiness.recipes.randomness import TrialSeeds, batch_bounds, epoch_order, shifts_and_flips
+from easiness.recipes.randomness import TrialSeeds, epoch_order, shifts_and_flips
 from easiness.recipes.recipe import Recipe
+from easiness.recipes.schedule import batch_bounds
 
 # Above this the images belong into a file that is read as it goes, not into memory.
 GREATEST_BYTES = 8 * 2**30

@@ -12,8 +12,9 @@ from easiness.datasets.image_files import ImageFiles
 from easiness.datasets.prefetch import map_ahead
 from easiness.loaders.protocol import Batch
 from easiness.loaders.resident import SCORE_BATCH, shift_indices
-from easiness.recipes.randomness import TrialSeeds, batch_bounds, crop_boxes, epoch_order, flips, shifts_and_flips
+from easiness.recipes.randomness import TrialSeeds, crop_boxes, epoch_order, flips, shifts_and_flips
 from easiness.recipes.recipe import Recipe
+from easiness.recipes.schedule import batch_bounds
 
 # Images that one worker decodes at a time.
 CHUNK = 16

@@ -5,15 +5,12 @@ them into hours at rates that were measured before) and what the paper found. `t
 is for a machine without a GPU, `full` is the paper's own size.
 """
 
-import hashlib
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from easiness.recipes.recipe import Recipe, make_recipe
+from easiness.recipes.recipe import make_recipe
 
 SCALES = ("tiny", "small", "full")
-ENTRIES = ("score", "match", "ablate")
 
 # Measuring an image takes about a third of training on it.
 _MEASURING = 1 / 3
@@ -42,35 +39,18 @@ class PaperRun:
     options: dict[str, object]
     needs: tuple[str, ...] = field(default=())
 
-    def digest(self, made_from: Sequence[str], place: str | None, seed: int) -> str:
-        """Name by which a finished run is found again: what it does, with which recipe, from what.
-
-        Parameters
-        ----------
-        made_from : sequence of str
-            Run ids of `needs`.
-        place : str or None
-            Where its data are.
-        seed : int
-            Seed from which all others are spawned.
-        """
-        content = {"name": self.name, "entry": self.entry, "options": self.options, "needs": list(made_from)}
-        content |= {"place": place, "seed": seed}
-        if self.entry != "match":
-            own = {each.name for each in fields(Recipe)} - {"model", "dataset"}
-            chosen = {name: value for name, value in self.options.items() if name in own}
-            content["recipe"] = make_recipe(self.options["dataset"], self.options["model"], **chosen).digest()
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    def arguments(self, run_ids: Mapping[str, str]) -> dict[str, object]:
+        """Keywords of the call, without the place of the data; `run_ids` are those of `needs`, by their names."""
+        if self.entry == "match":
+            return self.options | {"runs": tuple(run_ids[name] for name in self.needs)}
+        return self.options | ({"scores": run_ids[self.needs[0]]} if self.needs else {})
 
     def command(self) -> str:
         """Words after `./run.sh`, without the place of the data; those of `needs` stand for run ids."""
+        arguments = self.arguments({name: f"<{name}>" for name in self.needs})
         words = {
-            key: ",".join(map(str, value)) if isinstance(value, tuple) else value for key, value in self.options.items()
+            key: ",".join(map(str, value)) if isinstance(value, tuple) else value for key, value in arguments.items()
         }
-        if self.entry == "match":
-            words["runs"] = ",".join(f"<{name}>" for name in self.needs)
-        elif self.entry == "ablate":
-            words["scores"] = f"<{self.needs[0]}>"
         return " ".join([f"-e {self.entry}", *(f"-P {key}={value}" for key, value in words.items())])
 
     @property
@@ -217,3 +197,60 @@ def paper_runs(scale: str) -> list[PaperRun]:
     if scale not in SCALES:
         raise ValueError(f"scale is {scale!r}, and must be one of {', '.join(SCALES)}")
     return [run for recipe in RECIPES for run in recipe(scale)]
+
+
+@dataclass(frozen=True)
+class PaperPlan:
+    """Runs behind the paper that will be made, and their cost.
+
+    Attributes
+    ----------
+    runs : list of PaperRun
+        Each after those that it needs.
+    left_out : int
+        Number of runs on ImageNet that are left out, for want of its images.
+    rates : mapping of float
+        Images that one trial trains on in a second, by model and resolution, where it was measured.
+    processors : int
+        Trials side by side.
+    """
+
+    runs: list[PaperRun]
+    left_out: int
+    rates: Mapping[tuple[str, int], float]
+    processors: int
+
+    def seconds(self, run: PaperRun) -> float | None:
+        """Time that a run takes from the beginning; None where no trial of the model was measured."""
+        if run.model_and_resolution is None:
+            return 0.0
+        rate = self.rates.get(run.model_and_resolution)
+        return None if rate is None else run.images() / (rate * self.processors)
+
+    def summary(self) -> str:
+        """Commands and their times, finished trials not counted."""
+        lines = [f"{len(self.runs)} runs; finished trials are taken over, and what follows is the time without any:"]
+        for run in self.runs:
+            seconds = self.seconds(run)
+            time = "no rate measured yet" if seconds is None else f"about {duration(seconds)}"
+            lines.append(f"  {run.name:<36} {time}\n      {run.command()}")
+        if self.left_out:
+            lines.append(f"{self.left_out} runs on ImageNet are left out; imagenet=FOLDER includes them")
+        known = [seconds for seconds in map(self.seconds, self.runs) if seconds is not None]
+        unknown = len(self.runs) - len(known)
+        more = f", and {unknown} runs whose rate is not known yet" if unknown else ""
+        lines.append(f"in all about {duration(sum(known))}{more}; re-scoring of stepwise comes on top")
+        return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """Time for a person.
+
+    Examples
+    --------
+    >>> [duration(seconds) for seconds in (40, 300, 7200, 200_000)]
+    ['1 min', '5 min', '2.0 h', '2.3 days']
+    """
+    if seconds < 5400:
+        return f"{max(round(seconds / 60), 1)} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

@@ -86,24 +86,6 @@ def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
-def batch_bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
-    """Cut `count` examples into batches; the tail is kept.
-
-    A last batch of a single example joins the one before it: batch normalization has no statistics of one.
-
-    Examples
-    --------
-    >>> batch_bounds(10, 4), batch_bounds(9, 4)
-    ([(0, 4), (4, 8), (8, 10)], [(0, 4), (4, 9)])
-    """
-    if batch_size < 2:
-        raise ValueError(f"batch_size is {batch_size}, and must be at least 2: batch statistics need two examples")
-    starts = list(range(0, count, batch_size))
-    if len(starts) > 1 and count - starts[-1] == 1:
-        starts.pop()
-    return list(zip(starts, [*starts[1:], count], strict=True))
-
-
 def _mix(x: np.ndarray) -> np.ndarray:
     """Finalizer of SplitMix64 (Steele, Lea & Flood 2014): every input bit reaches every output bit."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -1,73 +1,77 @@
-"""What every training entry point is given: model, data and recipe, checked and opened before a run begins."""
+"""Options of a training, checked and opened before a run begins: data, recipe and device."""
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import torch
 
 from easiness import tracking
 from easiness.architectures import build_model
-from easiness.commandline import caller_path, command
 from easiness.datasets import Dataset, open_dataset
 from easiness.datasets.kept import kept_rows, read_kept
 from easiness.loaders import choose_loader
 from easiness.recipes.recipe import LOADERS, Recipe, make_recipe
+from easiness.recipes.schedule import scored_updates
 from easiness.tracking import DataDescription
 from easiness.trials.distributed import joined
 from easiness.trials.engines import choose_engine, prepare_workers
 from easiness.trials.engines.torchrun import join_training
 from easiness.trials.precision import settle_precision
-from easiness.trials.training import scored_updates
 
 DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
-class Setup:
-    """Options of every entry point that trains. None takes the recipe's own value for that dataset.
+class TrainingOptions:
+    """Options that decide the numbers of a training. None takes the recipe's value for that dataset.
 
     Attributes
     ----------
     model : str
-        Of this package, of torchvision, or `package.module:function`.
+        Network of this package, of torchvision, or `package.module:function`.
     dataset : str
         cifar10, imagenet, folder or planted.
-    data : str or None
-        Archive or folder that holds it.
-    trials, epochs, schedule_epochs, batch_size, learning_rate, resolution, augmentation, shift, normalization
-        Fields of `Recipe`.
-    precision, score_at
-        Fields of `Recipe`.
-    limit, limit_val : int or None
+    data : path, optional
+        Archive or folder that holds the dataset.
+    epochs : int, optional
+        Passes over the training set.
+    schedule_epochs : int, optional
+        Length of the schedule that the milestones refer to; `epochs` unless a trial begins a longer training.
+    batch_size : int, optional
+        Examples per update; the last batch of an epoch may be smaller.
+    learning_rate : float, optional
+        SGD learning rate (plain momentum, no Nesterov).
+    resolution : int, optional
+        Height and width of the network's input in pixels.
+    augmentation : str, optional
+        `shift_flip`, `resized_crop_flip` or `none`.
+    shift : int, optional
+        Greatest translation of `shift_flip` in pixels.
+    normalization : str, optional
+        `image`: every view minus its mean, divided by its standard deviation (global contrast normalization);
+        `channel`: mean and standard deviation of each colour over the training set.
+    precision : str, optional
+        Precision of products and convolutions: `float32`, `bfloat16` or `auto`, which is bfloat16 on a GPU and float32
+        on a CPU; weights and losses are float32.
+    limit, limit_val : int, optional
         Size of a stratified subset of the training and of the validation set.
     seed : int
         Seed from which all others are spawned.
     threads : int
         Threads of one trial on the CPU.
-    engine : str
-        auto, processes, inline or ray.
-    address : str
-        Of a Ray cluster for engine=ray: auto finds the one that runs on this machine, local starts one for this run.
-    device : str
-        auto, cpu or cuda.
-    skip_bad : bool
-        Leave out files that are no images, instead of stopping.
-    keep : str or None
+    keep : path, optional
         List of the training examples to keep, .csv or .npy, as `ablate` writes it; the others are left out.
+    skip_bad : bool
+        Leave out files that cannot be read as images, instead of stopping.
     loader : str
         auto, ffcv (packed data), torchvision (any files) or resident (in memory).
-    verify : str
-        How to check packed data before they are used: quick (tables and a sample) or full.
-    score_pass : str
-        each: every trial scores as it goes; joint: one pass over the data scores all trials, for data slow to decode.
-    log_models : str
-        Of which trials to log the final network: last, all or none.
     """
 
     model: str = "alexnet"
     dataset: str = "planted"
-    data: str | None = None
-    trials: int | None = None
+    data: str | Path | None = None
     epochs: int | None = None
     schedule_epochs: int | None = None
     batch_size: int | None = None
@@ -77,19 +81,43 @@ class Setup:
     shift: int | None = None
     normalization: str | None = None
     precision: str | None = None
-    score_at: tuple[int, ...] = field(default=())
     limit: int | None = None
     limit_val: int | None = None
     seed: int = 0
     threads: int = 1
+    keep: str | Path | None = None
+    skip_bad: bool = False
+    loader: str = "auto"
+
+    def recipe(self, **chosen: object) -> Recipe:
+        """Recipe of these options, with more of its fields chosen; loader and precision are not settled yet."""
+        names = {field.name for field in fields(Recipe)} & {field.name for field in fields(self)}
+        own = {name: getattr(self, name) for name in names - {"model", "dataset", "loader"}}
+        return make_recipe(self.dataset, self.model, **own, **chosen)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options that change where and how trials run, never their numbers.
+
+    Attributes
+    ----------
+    device : str
+        auto, cpu or cuda.
+    engine : str
+        auto, processes, inline or ray.
+    address : str
+        Address of the Ray cluster for engine=ray: auto finds the one that runs on this machine, local starts one.
+    verify : str
+        Check of packed data before they are used: quick (tables and a sample) or full.
+    log_models : str
+        Trials whose final network is logged: last, all or none.
+    """
+
+    device: str = "auto"
     engine: str = "auto"
     address: str = "auto"
-    device: str = "auto"
-    skip_bad: bool = False
-    keep: str | None = None
-    loader: str = "auto"
     verify: str = "quick"
-    score_pass: str = "each"
     log_models: str = "last"
 
 
@@ -100,40 +128,42 @@ class TrainingSetup:
     Attributes
     ----------
     recipe : Recipe
-        How to train, and when to measure.
+        How to train, and when to measure; loader and precision are settled.
     train, val : Dataset
         Training and validation set.
     device : torch.device
         Where to train.
-    setup : Setup
+    training : TrainingOptions
         The options that it was made from.
+    run : RunOptions
+        Likewise.
     why_loader : str
-        Why the recipe's loader was taken.
+        Why the recipe's loader was chosen.
     """
 
     recipe: Recipe
     train: Dataset
     val: Dataset
     device: torch.device
-    setup: Setup
+    training: TrainingOptions
+    run: RunOptions
     why_loader: str
 
     @property
     def name(self) -> str:
-        """What the UI calls it."""
+        """Name in the UI."""
         return f"{self.recipe.model} on {self.recipe.dataset}"
 
-    def describe(self, trials: str | None = None) -> str:
-        """One line for a person: which data, how many, which trials (all, if not said), how trained."""
+    def describe(self, trials: str) -> str:
+        """One line: which data, how many, which trials, how trained."""
         recipe = self.recipe
-        trials = f"{recipe.trials} trials" if trials is None else trials
         return (
             f"{self.describe_data()}; {trials} of {recipe.epochs} epochs, batch {recipe.batch_size}, "
             f"learning rate {recipe.learning_rate:g}, on {self.device}"
         )
 
     def describe_data(self) -> str:
-        """One line for a person: which data, and how many."""
+        """One line: which data, and how many."""
         train = self.train
         skipped = f", {len(train.skipped)} bad files skipped" if train.skipped else ""
         return (
@@ -142,15 +172,19 @@ class TrainingSetup:
         )
 
 
-def prepare_training(setup: Setup, *, many: bool = False) -> TrainingSetup:
+def prepare_training(
+    training: TrainingOptions, run: RunOptions, *, trials: int | None = 1, score_at: tuple[int, ...] = ()
+) -> TrainingSetup:
     """Check the options, open the data, and try the model on an image of that size.
 
     Parameters
     ----------
-    setup : Setup
-        The options.
-    many : bool
-        Whether several trials will be run, so that their workers can start while the data are read.
+    training, run : TrainingOptions, RunOptions
+        What to train, and where.
+    trials : int, optional
+        Number of trials; the recipe's value for None.
+    score_at : tuple of int
+        Updates after which every training example is measured; empty: at the end of every epoch.
 
     Raises
     ------
@@ -159,47 +193,45 @@ def prepare_training(setup: Setup, *, many: bool = False) -> TrainingSetup:
     FileNotFoundError
         If the data are not there.
     """
-    names = {each.name for each in fields(Recipe)} & {each.name for each in fields(Setup)}
-    chosen = {name: getattr(setup, name) for name in names - {"model", "dataset", "loader"}}
-    recipe = make_recipe(setup.dataset, setup.model, **chosen)
+    recipe = training.recipe(trials=trials, score_at=score_at)
     # The machine that starts the trials of a cluster needs no GPU itself.
-    device = choose_device(setup.device, elsewhere=setup.engine == "ray")
-    if many and choose_engine(setup.engine, device, recipe.trials) == "processes":
-        prepare_workers()
-    root = None if setup.data is None else caller_path(setup.data)
-    common = {"seed": recipe.seed, "skip_bad": setup.skip_bad, "verify": setup.verify}
-    train = open_dataset(setup.dataset, root, split="train", limit=setup.limit, **common)
-    val = open_dataset(setup.dataset, root, split="val", limit=setup.limit_val, **common)
-    if setup.keep is not None:
-        path = caller_path(setup.keep)
+    device = choose_device(run.device, elsewhere=run.engine == "ray")
+    if choose_engine(run.engine, device, recipe.trials) == "processes":
+        prepare_workers()  # they start while the data are read
+    root = _absolute(training.data)
+    common = {"seed": recipe.seed, "skip_bad": training.skip_bad, "verify": run.verify}
+    train = open_dataset(training.dataset, root, split="train", limit=training.limit, **common)
+    val = open_dataset(training.dataset, root, split="val", limit=training.limit_val, **common)
+    if training.keep is not None:
+        path = _absolute(training.keep)
         train = train.subset(kept_rows(train, read_kept(path), path))
-    if setup.loader not in ("auto", *LOADERS):
-        raise ValueError(f"loader is {setup.loader!r}, and must be one of auto, {', '.join(LOADERS)}")
-    loader, why_loader = choose_loader(setup.loader, recipe, train, val)
+    if training.loader not in ("auto", *LOADERS):
+        raise ValueError(f"loader is {training.loader!r}, and must be one of auto, {', '.join(LOADERS)}")
+    loader, why_loader = choose_loader(training.loader, recipe, train, val)
     # What `auto` comes to decides the numbers, so it belongs to the names by which trials are known.
     recipe = replace(recipe, loader=loader, precision=settle_precision(recipe.precision, device))
     scored_updates(recipe, len(train))
     build_model(recipe.model, train.num_classes, image_size=recipe.resolution, seed=0)
-    return TrainingSetup(recipe, train, val, device, setup, why_loader)
+    return TrainingSetup(recipe, train, val, device, replace(training, data=root), run, why_loader)
 
 
-def log_training_setup(run_id: str, experiment: TrainingSetup) -> None:
+def log_training_setup(run_id: str, setup: TrainingSetup) -> None:
     """Log recipe and data of a run, and the fingerprint by which other runs find it."""
-    source = experiment.setup.data or "built in"
+    source = str(setup.training.data or "built in")
     descriptions = [
         DataDescription(data.name, data.split, source, data.fingerprint, len(data), data.num_classes)
-        for data in (experiment.train, experiment.val)
+        for data in (setup.train, setup.val)
     ]
-    settled = {"device": str(experiment.device), "verify": experiment.setup.verify}
-    tracking.log_settings(run_id, experiment.recipe.settings() | settled)
+    settled = {"device": str(setup.device), "verify": setup.run.verify}
+    tracking.log_settings(run_id, setup.recipe.settings() | settled)
     tracking.log_data(run_id, *descriptions)
     tracking.set_tags(
         run_id,
         {
-            "easiness.fingerprint": experiment.train.fingerprint,
-            "easiness.recipe_digest": experiment.recipe.digest(),
-            "easiness.model": experiment.recipe.model,
-            "easiness.dataset": experiment.recipe.dataset,
+            "easiness.fingerprint": setup.train.fingerprint,
+            "easiness.recipe_digest": setup.recipe.digest(),
+            "easiness.model": setup.recipe.model,
+            "easiness.dataset": setup.recipe.dataset,
         },
     )
 
@@ -228,12 +260,21 @@ def choose_device(name: str, *, elsewhere: bool = False) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def training_command(function: Callable[..., None]) -> None:
-    """Run an entry point that trains; under `torchrun` in the first process, while the others help it to train."""
-    with joined() as ranks:
-        if not ranks.is_main:
-            join_training(ranks)
-            return
-        command(function)
-        if ranks.size > 1:
-            ranks.broadcast(None)
+def under_torchrun(function: Callable[..., object]) -> Callable[..., object]:
+    """Run a training call in the first process that torchrun started; the others train along, and get None."""
+
+    @functools.wraps(function)
+    def call(*arguments: object, **options: object) -> object:
+        with joined() as ranks:
+            if not ranks.is_main:
+                return join_training(ranks)
+            result = function(*arguments, **options)
+            if ranks.size > 1:
+                ranks.broadcast(None)
+            return result
+
+    return call
+
+
+def _absolute(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path).expanduser().absolute()

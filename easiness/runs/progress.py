@@ -1,13 +1,47 @@
-"""What a person sees while trials run: bars in a terminal, lines in a log."""
+"""Progress of running trials: bars in a terminal, lines in a log, nothing where nobody asked."""
 
 import itertools
+import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from tqdm import tqdm
 
 from easiness.trials.trial import Progress
+
+LOG = logging.getLogger("easiness")
+
+
+class _Console(logging.Handler):
+    """Messages on standard error, above the bars where there are any."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = "warning: " if record.levelno >= logging.WARNING else ""
+        tqdm.write(prefix + record.getMessage(), file=sys.stderr)
+
+
+_CONSOLE = _Console()
+
+
+@contextmanager
+def speaking(verbose: bool) -> Iterator[None]:
+    """Show the messages of what runs inside; without `verbose`, warnings alone, as Python's logging does."""
+    if not verbose or _CONSOLE in LOG.handlers:
+        yield
+        return
+    level, propagate = LOG.level, LOG.propagate
+    LOG.addHandler(_CONSOLE)
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+    try:
+        yield
+    finally:
+        LOG.removeHandler(_CONSOLE)
+        LOG.setLevel(level)
+        LOG.propagate = propagate
 
 
 class TrialDisplay:
@@ -16,7 +50,7 @@ class TrialDisplay:
     Parameters
     ----------
     images : dict of str to int
-        By the names of the trials that will run: images that each trains on or measures.
+        Images that each trial trains on or measures, by its name.
     epochs : dict of str to int
         Epochs of each.
     """
@@ -24,7 +58,7 @@ class TrialDisplay:
     def __init__(self, images: dict[str, int], epochs: dict[str, int]) -> None:
         self._images, self._epochs = images, epochs
         self._all = sum(images.values())
-        self._terminal = sys.stderr.isatty()
+        self._terminal = LOG.isEnabledFor(logging.INFO) and sys.stderr.isatty()
         self._bars: dict[str, tqdm] = {}
         self._lines: dict[str, int] = {}
         self._done, self._resumed, self._started = 0, 0, time.monotonic()
@@ -44,7 +78,7 @@ class TrialDisplay:
             self._lines[name] = next(line for line in itertools.count(1) if line not in self._lines.values())
             self._bars[name] = self._bar(name, self._images[name], self._lines[name])
             if progress.images and progress.resumed:
-                self.say(f"{name}  goes on from its checkpoint")
+                LOG.info("%s  resumes at its checkpoint", name)
         for bar in (self._bars[name], self._total):
             bar.update(progress.images)
         self._done += progress.images
@@ -58,13 +92,6 @@ class TrialDisplay:
             self._bars.pop(name).close()
             del self._lines[name]
 
-    def say(self, line: str) -> None:
-        """Print a line above the bars, or into the log."""
-        if self._terminal:
-            tqdm.write(line, file=sys.stderr)
-        else:
-            print(line, file=sys.stderr, flush=True)
-
     def _epoch(self, name: str, metrics: dict[str, float]) -> None:
         news = (
             f"train loss {metrics['train_loss']:.3f}  val accuracy {metrics['val_accuracy']:.3f}  "
@@ -75,9 +102,8 @@ class TrialDisplay:
         if self._terminal:
             self._bars[name].set_postfix_str(news)
             return
-        worked = self._done - self._resumed
-        rate = worked / (time.monotonic() - self._started)
-        self.say(f"{epoch}  {news}  {_minutes((self._all - self._done) / rate)} left")
+        rate = (self._done - self._resumed) / (time.monotonic() - self._started)
+        LOG.info("%s  %s  %s left", epoch, news, _minutes((self._all - self._done) / rate))
 
     def _bar(self, name: str, total: int, line: int) -> tqdm:
         return tqdm(

@@ -1,41 +1,43 @@
-"""Trials on the tracking server: a run for each, its epochs while it runs, its results when it ends."""
+"""Log of trials on the tracking server: a run for each, its epochs while it trains, its results when it ends."""
 
 import json
+import logging
 import shutil
-import sys
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from easiness import tracking
 from easiness.recipes.randomness import trial_seeds
 from easiness.recipes.recipe import Recipe
 from easiness.tracking import TrackingError
 from easiness.trials.evaluation import MEASURES
-from easiness.trials.trial import Progress, TrialTask, load_model
+from easiness.trials.trial import Progress, TrialTask, example_batch, load_model
+from easiness.trials.trial_folder import read_measure
+
+LOG = logging.getLogger("easiness")
 
 # Everything that is not on the tracking server yet; git ignores it.
 WORK = Path(".easiness")
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
-    """A trial that is wanted.
+class Trial:
+    """Description of a trial that is wanted.
 
     Attributes
     ----------
     recipe : Recipe
         How to train and when to measure.
-    trial : int
+    number : int
         Number of the trial, from 0.
     rows : numpy.ndarray or None
         Rows of the training set to train on, ascending; None = all.
     name : str
-        What its run is called, unlike any other of one call; "trial 3" if nothing is given.
+        Name of its run, unlike any other of one call; "trial 3" if nothing is given.
     kind : str
         The tag `easiness.kind` of its run.
     tags : dict of str
@@ -43,42 +45,85 @@ class Job:
     """
 
     recipe: Recipe
-    trial: int
+    number: int
     rows: np.ndarray | None = None
     name: str = ""
     kind: str = "trial"
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or f"trial {self.trial}")
+        object.__setattr__(self, "name", self.name or f"trial {self.number}")
 
 
-@dataclass(frozen=True)
-class WaitingJob:
-    """A job that is not on the server: its digest, and the fingerprint of what it trains on."""
+@dataclass(eq=False)
+class TrialRecord:
+    """Record of where a trial is: in a folder of this machine until its run on the server holds it.
 
-    job: Job
+    Attributes
+    ----------
+    trial : Trial
+        What is wanted.
+    digest : str
+        Name by which it is known: recipe, number and data.
+    fingerprint : str
+        Fingerprint of the training examples.
+    run_id : str
+        Run that holds the finished trial; empty while there is none.
+    updates : tuple of int
+        Scored moments T.
+    arrays : dict of numpy.ndarray
+        (T, N) of the measures that were asked for, where the trial was finished on this machine.
+    """
+
+    trial: Trial
     digest: str
     fingerprint: str
+    updates: tuple[int, ...]
+    run_id: str = ""
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
-        """Where the trial works, and its results wait."""
-        return WORK / "trials" / self.digest[:16]
+        """Folder in which the trial works, and its results wait."""
+        return WORK.absolute() / "trials" / self.digest[:16]
+
+    def measure(self, name: str) -> np.ndarray:
+        """(T, N) float32 of a measure; fetched from the server where the trial was not finished here."""
+        if name not in self.arrays:
+            self.arrays[name] = tracking.read_trials([self.run_id], name, self.updates, self.fingerprint)[:, 0]
+        return self.arrays[name]
 
 
 class TrialLog:
-    """Runs of trials below one run. A server that goes away delays them, and loses nothing: results wait on disk."""
+    """Runs of trials below one run. A server that goes away delays them, and loses nothing: results wait on disk.
+
+    Parameters
+    ----------
+    parent_id : str
+        Run that the trials' runs become children of.
+    records : sequence of TrialRecord
+        Trials that will be run; each gets its run id when it is uploaded.
+    with_model : collection of str
+        Names of the trials whose final network is logged.
+    as_children : bool
+        False logs a single trial on the parent run itself.
+    measures : sequence of str
+        Measures to keep in memory when a trial's folder is uploaded and removed.
+    """
 
     def __init__(
-        self, parent_id: str, jobs: dict[str, WaitingJob], with_model: Collection[str], as_children: bool
+        self,
+        parent_id: str,
+        records: Sequence[TrialRecord],
+        with_model: Collection[str],
+        as_children: bool,
+        measures: Sequence[str],
     ) -> None:
-        self._parent_id, self._jobs, self._with_model = parent_id, jobs, with_model
-        self._as_children = as_children
+        self._parent_id, self._with_model, self._as_children = parent_id, with_model, as_children
+        self._records, self._measures = {record.trial.name: record for record in records}, measures
         self._open: dict[str, str] = {}
         self._waiting: list[TrialTask] = []
         self._quiet_until = 0.0
-        self.run_ids: dict[str, str] = {}
 
     def __enter__(self) -> "TrialLog":
         return self
@@ -103,7 +148,7 @@ class TrialLog:
                 tracking.log_epochs(run_id, [progress.metrics])
         except TrackingError as error:
             self._quiet_until = time.monotonic() + 60
-            print(f"warning: {error}; training goes on, results wait on disk", file=sys.stderr)
+            LOG.warning("%s; training goes on, results wait on disk", error)
 
     def finished(self, task: TrialTask) -> None:
         """Upload a finished trial, or keep it for later."""
@@ -132,27 +177,28 @@ class TrialLog:
 
     def _child(self, name: str) -> str:
         if name not in self._open:
-            waiting = self._jobs[name]
-            job = waiting.job
+            record = self._records[name]
             tags = {
-                **job.tags,
-                "easiness.trial": str(job.trial),
-                "easiness.trial_digest": waiting.digest,
-                "easiness.fingerprint": waiting.fingerprint,
+                **record.trial.tags,
+                "easiness.trial": str(record.trial.number),
+                "easiness.trial_digest": record.digest,
+                "easiness.fingerprint": record.fingerprint,
             }
             if self._as_children:
-                self._open[name] = tracking.start_child(self._parent_id, job.kind, name, tags)
+                self._open[name] = tracking.start_child(self._parent_id, record.trial.kind, name, tags)
             else:
-                tracking.set_tags(self._parent_id, tags | {"easiness.kind": job.kind})
+                tracking.set_tags(self._parent_id, tags | {"easiness.kind": record.trial.kind})
                 self._open[name] = self._parent_id
         return self._open[name]
 
     def _send(self, task: TrialTask) -> None:
-        run_id = self._child(task.name)
+        run_id, record = self._child(task.name), self._records[task.name]
         send_trial(run_id, task, with_model=task.name in self._with_model)
         if self._as_children:
             tracking.end_child(run_id, "FINISHED")
-        self.run_ids[self._jobs[task.name].digest] = run_id
+        if record.updates:
+            record.arrays = {name: read_measure(task.folder, name, record.updates) for name in self._measures}
+        record.run_id = run_id
         del self._open[task.name]
         shutil.rmtree(task.folder)
 
@@ -163,7 +209,7 @@ def send_trial(run_id: str, task: TrialTask, *, with_model: bool) -> None:
     Parameters
     ----------
     run_id : str
-        Of the trial.
+        Run of the trial.
     task : TrialTask
         Finished; its folder holds the results.
     with_model : bool
@@ -179,5 +225,4 @@ def send_trial(run_id: str, task: TrialTask, *, with_model: bool) -> None:
         if (task.folder / name).is_dir():  # a recipe may measure nothing but the validation set
             tracking.log_folder(run_id, task.folder / name, name)
     if with_model:
-        example = next(iter(task.val.open(torch.device("cpu")).score_batches())).images[:2].numpy()
-        tracking.log_model(run_id, load_model(task), example)
+        tracking.log_model(run_id, load_model(task), example_batch(task))

@@ -1,6 +1,6 @@
 """The only package that knows MLflow: what is logged where, how it is found again, how it is read back."""
 
-from easiness.tracking.artifacts import artifact_names, artifact_place, fetch
+from easiness.tracking.artifacts import artifact_names, artifact_place, fetch, whereabouts
 from easiness.tracking.contract import SCHEMA
 from easiness.tracking.lookup import (
     RunRecord,
@@ -16,11 +16,13 @@ from easiness.tracking.lookup import (
     runs_with_tag,
     ui_address,
 )
+from easiness.tracking.manifests import Manifest, ScoreManifest
 from easiness.tracking.reading import Scores, load_scores, read_trials, read_validation
 from easiness.tracking.server import TrackingError, how_to_open, public_address, server_address
 from easiness.tracking.writing import (
     DataDescription,
     close_cut_off,
+    code_versions,
     end_child,
     log_data,
     log_epochs,
@@ -37,7 +39,9 @@ from easiness.tracking.writing import (
 __all__ = [
     "SCHEMA",
     "DataDescription",
+    "Manifest",
     "RunRecord",
+    "ScoreManifest",
     "ScoreRun",
     "Scores",
     "TrackingError",
@@ -45,6 +49,7 @@ __all__ = [
     "artifact_place",
     "children_of",
     "close_cut_off",
+    "code_versions",
     "end_child",
     "experiment_of",
     "fetch",
@@ -72,4 +77,5 @@ __all__ = [
     "start_child",
     "tracked_run",
     "ui_address",
+    "whereabouts",
 ]

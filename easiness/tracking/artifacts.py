@@ -10,7 +10,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
 
-from easiness.tracking.server import TrackingError, client, server_errors
+from easiness.tracking.server import TrackingError, client, how_to_open, server_errors
 
 # Characters of a cause that are shown.
 _SHOWN = 200
@@ -71,6 +71,11 @@ def artifact_place(run_id: str) -> str:
     """Where the artifacts of a run are, for a person to open."""
     with server_errors():
         return client().get_run(run_id).info.artifact_uri
+
+
+def whereabouts(run_id: str) -> str:
+    """Three lines for a person: the id of a run, the place of its artifacts, and the command that opens the UI."""
+    return f"run id     {run_id}\nartifacts  {artifact_place(run_id)}\nopen       {how_to_open()}"
 
 
 def _place(run_id: str, path: str, tracking_uri: str | None) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from easiness.tracking.artifacts import fetch
-from easiness.tracking.contract import SCHEMA
+from easiness.tracking.manifests import ScoreManifest
 from easiness.tracking.server import client, get_run, server_errors
 
 
@@ -23,29 +23,35 @@ class Scores:
     ----------
     run_id : str
         Of the score run.
-    manifest : dict
-        Dataset, fingerprint, recipe, seeds, updates and the run ids of the trials.
+    manifest : ScoreManifest
+        Dataset, fingerprint, recipe, updates, the run ids of the trials.
     table : pandas.DataFrame
         One row per example: example_id, source, label, class_name, easiness (nats), easiness_std, rank, set.
-    trajectory : numpy.ndarray
+    trajectory_TN : numpy.ndarray
         (T, N) easiness at every scored moment.
     tracking_uri : str or None
         Server that holds the trials.
     """
 
     run_id: str
-    manifest: dict
+    manifest: ScoreManifest
     table: pd.DataFrame
-    trajectory: np.ndarray
+    trajectory_TN: np.ndarray
     tracking_uri: str | None = None
 
     @property
     def updates(self) -> np.ndarray:
         """(T,) int64: updates at the scored moments."""
-        return np.asarray(self.manifest["updates"], np.int64)
+        return np.asarray(self.manifest.updates, np.int64)
+
+    def summary(self) -> str:
+        """Where the run is."""
+        from easiness.tracking.artifacts import whereabouts
+
+        return whereabouts(self.run_id)
 
     @cached_property
-    def losses(self) -> np.ndarray:
+    def losses_TMN(self) -> np.ndarray:  # noqa: N802, its shape
         """(T, M, N) float32 cross-entropy in nats; lower = easier."""
         return self.measure("losses")
 
@@ -54,9 +60,10 @@ class Scores:
 
         With a folder `mapped`, the array lies in a file there and is only mapped into memory.
         """
-        run_ids = [trial["run_id"] for trial in self.manifest["trials"]]
-        fingerprint = self.manifest["fingerprint"]
-        return read_trials(run_ids, name, self.updates, fingerprint, self.tracking_uri, mapped=mapped)
+        manifest = self.manifest
+        return read_trials(
+            manifest.trial_runs, name, manifest.updates, manifest.fingerprint, self.tracking_uri, mapped=mapped
+        )
 
 
 def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:
@@ -88,11 +95,7 @@ def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:
         raise ValueError(f"run {run_id} is of kind {kind!r}, and scores are read from a run of kind 'score'")
     with tempfile.TemporaryDirectory() as place:
         folder = fetch(run_id, "scores", tracking_uri, folder=Path(place))
-        manifest = json.loads((folder / "manifest.json").read_text())
-        if manifest["schema"] != SCHEMA:
-            raise ValueError(
-                f"run {run_id} was written with schema {manifest['schema']}, and this version reads {SCHEMA}"
-            )
+        manifest = ScoreManifest.from_json((folder / "manifest.json").read_text(encoding="utf-8"), run_id)
         table = pd.read_parquet(folder / "easiness.parquet")
         return Scores(run_id, manifest, table, np.load(folder / "trajectory.npy"), tracking_uri)
 

@@ -217,18 +217,11 @@ def log_model(run_id: str, model: object, example_BCHW: np.ndarray) -> None:
 
 def make_manifest(run_id: str, content: dict[str, object]) -> dict[str, object]:
     """Complete the manifest of a score run with the contract's version and what made it."""
-    return {"schema": SCHEMA, "run_id": run_id, "polarity": "lower_is_easier", **content, "code": _code(run_id)}
+    return {"schema": SCHEMA, "run_id": run_id, "polarity": "lower_is_easier", **content, "code": code_versions(run_id)}
 
 
-def _provenance() -> dict[str, str]:
-    return {"easiness.schema": str(SCHEMA), "easiness.version": VERSION}
-
-
-def _host() -> dict[str, str]:
-    return {"easiness.host": HOST, "easiness.folder": str(Path.cwd()), "easiness.pid": str(os.getpid())}
-
-
-def _code(run_id: str) -> dict[str, str | None]:
+def code_versions(run_id: str) -> dict[str, str | None]:
+    """Versions of this package, its git commit and the libraries below it, for the manifest of a run."""
     with server_errors():
         tags = client().get_run(run_id).data.tags
     return {
@@ -237,6 +230,14 @@ def _code(run_id: str) -> dict[str, str | None]:
         "python": platform.python_version(),
         **{package: version(package) for package in ("torch", "torchvision", "numpy", "mlflow")},
     }
+
+
+def _provenance() -> dict[str, str]:
+    return {"easiness.schema": str(SCHEMA), "easiness.version": VERSION}
+
+
+def _host() -> dict[str, str]:
+    return {"easiness.host": HOST, "easiness.folder": str(Path.cwd()), "easiness.pid": str(os.getpid())}
 
 
 def _plain(value: object) -> str:

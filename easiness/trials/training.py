@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from easiness.loaders import Loader
-from easiness.recipes.randomness import TrialSeeds, batch_bounds, epoch_seed
+from easiness.recipes.randomness import TrialSeeds, epoch_seed
 from easiness.recipes.recipe import Recipe
+from easiness.recipes.schedule import batch_bounds, scored_updates, updates_per_epoch
 from easiness.trials.distributed import ALONE, Ranks
 from easiness.trials.precision import Steps, make_steps
 
@@ -61,31 +62,6 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
         weight_decay=recipe.weight_decay,
         fused=True,
     )
-
-
-def updates_per_epoch(count: int, batch_size: int) -> int:
-    """Updates that one pass over `count` examples takes."""
-    return len(batch_bounds(count, batch_size))
-
-
-def scored_updates(recipe: Recipe, count: int) -> tuple[int, ...]:
-    """Updates at which `count` training examples are measured, in ascending order.
-
-    Raises
-    ------
-    ValueError
-        If the recipe asks for an update that the training does not reach.
-    """
-    if recipe.score_at is None:
-        return ()
-    per_epoch = updates_per_epoch(count, recipe.batch_size)
-    total = recipe.epochs * per_epoch
-    beyond = [update for update in recipe.score_at if update > total]
-    if beyond:
-        raise ValueError(
-            f"score_at asks for update {beyond[0]}, and {recipe.epochs} epochs of {per_epoch} updates end at {total}"
-        )
-    return tuple(sorted(recipe.score_at)) or tuple(range(per_epoch, total + 1, per_epoch))
 
 
 def train(

@@ -19,16 +19,17 @@ from easiness.architectures import build_model
 from easiness.loaders import Batch, Loader, Staged
 from easiness.recipes.randomness import TrialSeeds, trial_seeds
 from easiness.recipes.recipe import Recipe
+from easiness.recipes.schedule import scored_updates
 from easiness.trials.cpu import use_cores
 from easiness.trials.distributed import ALONE, Ranks, normalize_together
 from easiness.trials.evaluation import ExampleMetrics, evaluate_examples, evaluate_networks, require_finite
 from easiness.trials.precision import Steps, captures, make_steps, settle_precision
-from easiness.trials.training import Checkpoint, DivergedError, make_optimizer, scored_updates, train
+from easiness.trials.training import Checkpoint, DivergedError, make_optimizer, train
 from easiness.trials.trial_folder import (
     is_done,
     is_trained,
     locked,
-    save_measurements,
+    save_example_metrics,
     save_tensors,
     waiting_updates,
     weights_file,
@@ -129,8 +130,9 @@ def run_trial(task: TrialTask, device: torch.device, report: Callable[[Progress]
                 _run(task, device, report, ranks)
         except FloatingPointError as error:
             raise DivergedError(f"{task.name}: {error}") from error
-    if not task.joint:
-        evaluate_jointly([task], device, report)
+        if not task.joint:
+            _evaluate_waiting([task], device, report)
+            _mark_done(task, device)
 
 
 def evaluate_jointly(tasks: Sequence[TrialTask], device: torch.device, report: Callable[[Progress], None]) -> None:
@@ -156,20 +158,30 @@ def evaluate_jointly(tasks: Sequence[TrialTask], device: torch.device, report: C
         for task in tasks:
             locks.enter_context(locked(task.folder))
         tasks = [task for task in tasks if not is_done(task.folder)]
-        updates = sorted(set().union(*(waiting_updates(task.folder) for task in tasks)))
-        if updates:
-            if device.type == "cpu":
-                use_cores(tasks[0].recipe.threads)
-            loader = tasks[0].train.open(device)
-            for update in updates:
-                waiting = [task for task in tasks if weights_file(task.folder, update).exists()]
-                _measure_moment(waiting, update, loader, device, report)
+        _evaluate_waiting(tasks, device, report)
         for task in tasks:
-            seeds = vars(trial_seeds(task.recipe.seed, task.trial))
-            write_json(task.folder / "done.json", {"trial": task.trial, "seeds": seeds, "device": str(device)})
+            _mark_done(task, device)
 
 
-def _measure_moment(
+def _mark_done(task: TrialTask, device: torch.device) -> None:
+    seeds = vars(trial_seeds(task.recipe.seed, task.trial))
+    write_json(task.folder / "done.json", {"trial": task.trial, "seeds": seeds, "device": str(device)})
+
+
+def _evaluate_waiting(tasks: Sequence[TrialTask], device: torch.device, report: Callable[[Progress], None]) -> None:
+    """Evaluate under the weights that joint trials kept; a trial that was cut off as a joint one may be another now."""
+    updates = sorted(set().union(*(waiting_updates(task.folder) for task in tasks)))
+    if not updates:
+        return
+    if device.type == "cpu":
+        use_cores(tasks[0].recipe.threads)
+    loader = tasks[0].train.open(device)
+    for update in updates:
+        waiting = [task for task in tasks if weights_file(task.folder, update).exists()]
+        _evaluate_checkpoint(waiting, update, loader, device, report)
+
+
+def _evaluate_checkpoint(
     tasks: Sequence[TrialTask],
     update: int,
     loader: Loader,
@@ -181,15 +193,15 @@ def _measure_moment(
         model = _fresh_model(task, loader.num_classes).to(device, memory_format=torch.channels_last)
         model.load_state_dict(torch.load(weights_file(task.folder, update), weights_only=True, map_location=device))
         models.append(model)
-    told = _Reporting(loader, [task.name for task in tasks], report)
+    reporting = _Reporting(loader, [task.name for task in tasks], report)
     precision = settle_precision(tasks[0].recipe.precision, device)
     logits = [make_steps(model, device, precision).logits for model in models]
-    for task, measurements in zip(tasks, evaluate_networks(models, told, logits=logits), strict=True):
+    for task, example_metrics in zip(tasks, evaluate_networks(models, reporting, logits=logits), strict=True):
         try:
-            require_finite(measurements)
+            require_finite(example_metrics)
         except FloatingPointError as error:
             raise DivergedError(f"{task.name}: {error} after update {update}; lower learning_rate") from error
-        save_measurements(task.folder, update, measurements)
+        save_example_metrics(task.folder, update, example_metrics)
         weights_file(task.folder, update).unlink()
 
 
@@ -200,6 +212,11 @@ def load_model(task: TrialTask) -> nn.Module:
     return model.eval()
 
 
+def example_batch(task: TrialTask) -> np.ndarray:
+    """(2, 3, H, W) float32 views of a trial's validation set, as its network sees them."""
+    return next(iter(task.val.open(torch.device("cpu")).score_batches())).images[:2].numpy()
+
+
 def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], None], ranks: Ranks) -> None:
     recipe, seeds = task.recipe, trial_seeds(task.recipe.seed, task.trial)
     if device.type == "cpu":
@@ -208,10 +225,10 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
     val_loader = _Reporting(task.val.open(device), [task.name], report)
     model, steps = _network(task, train_loader.num_classes, device, ranks)
     optimizer = make_optimizer(model, recipe)
-    checkpoint = task.folder / "checkpoint.pt"
+    resume_file = task.folder / "checkpoint.pt"
     metrics: list[dict[str, float]] = []
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True, map_location=device)
+    if resume_file.exists():
+        state = torch.load(resume_file, weights_only=True, map_location=device)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         metrics = state["metrics"]
@@ -220,32 +237,32 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
         images = len(metrics) * (train_loader.count + val_loader.count) + scored * train_loader.count
         report(Progress(task.name, images, resumed=True))
     scoring_seconds = metrics[-1].get("scoring_seconds", 0.0) if metrics else 0.0
-    moments = train(model, optimizer, train_loader, recipe, seeds, first_epoch=len(metrics), steps=steps, ranks=ranks)
-    for moment in moments:
+    options = {"first_epoch": len(metrics), "steps": steps, "ranks": ranks}
+    for checkpoint in train(model, optimizer, train_loader, recipe, seeds, **options):
         started = time.perf_counter()
-        if moment.scored and task.joint:
+        if checkpoint.scored and task.joint:
             if ranks.is_main:
-                save_tensors(weights_file(task.folder, moment.update), model.state_dict())
-        elif moment.scored:
-            measurements = _measure(model, train_loader, moment, steps, ranks)
+                save_tensors(weights_file(task.folder, checkpoint.update), model.state_dict())
+        elif checkpoint.scored:
+            example_metrics = _evaluate(model, train_loader, checkpoint, steps, ranks)
             if ranks.is_main:
-                save_measurements(task.folder, moment.update, measurements)
-        if moment.ends_epoch:
-            validation = _measure(model, val_loader, moment, steps, ranks)
+                save_example_metrics(task.folder, checkpoint.update, example_metrics)
+        if checkpoint.ends_epoch:
+            validation = _evaluate(model, val_loader, checkpoint, steps, ranks)
         scoring_seconds += time.perf_counter() - started
-        if moment.ends_epoch:
-            metrics.append(_epoch_metrics(moment, validation, metrics) | {"scoring_seconds": scoring_seconds})
+        if checkpoint.ends_epoch:
+            metrics.append(_epoch_metrics(checkpoint, validation, metrics) | {"scoring_seconds": scoring_seconds})
             report(Progress(task.name, 0, metrics[-1]))
-            if ranks.is_main and moment.epoch < recipe.epochs:
+            if ranks.is_main and checkpoint.epoch < recipe.epochs:
                 state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "metrics": metrics}
-                save_tensors(checkpoint, state)
+                save_tensors(resume_file, state)
     if not ranks.is_main:
         return
     save_tensors(task.folder / "model.pt", model.state_dict())
     (task.folder / "validation").mkdir(exist_ok=True)
     np.save(task.folder / "validation" / "correct.npy", validation.correct)
     write_json(task.folder / "validation" / "epochs.json", metrics)
-    checkpoint.unlink(missing_ok=True)
+    resume_file.unlink(missing_ok=True)
 
 
 class _Reporting:
@@ -256,25 +273,25 @@ class _Reporting:
         self.count, self.num_classes = loader.count, loader.num_classes
 
     def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
-        return self._told(self._loader.train_batches(epoch, seeds))
+        return self._reported(self._loader.train_batches(epoch, seeds))
 
     def score_batches(self) -> Iterator[Batch]:
-        return self._told(self._loader.score_batches())
+        return self._reported(self._loader.score_batches())
 
-    def _told(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def _reported(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
             yield batch
             for name in self._names:
                 self._report(Progress(name, len(batch.rows)))
 
 
-def _measure(model: nn.Module, loader: Loader, moment: Checkpoint, steps: Steps, ranks: Ranks) -> ExampleMetrics:
+def _evaluate(model: nn.Module, loader: Loader, checkpoint: Checkpoint, steps: Steps, ranks: Ranks) -> ExampleMetrics:
     try:
         return evaluate_examples(model, loader, logits=steps.logits, ranks=ranks)
     except FloatingPointError as error:
         raise DivergedError(
-            f"{error} after epoch {moment.epoch}, update {moment.update}, at learning rate {moment.learning_rate:g}; "
-            "lower learning_rate"
+            f"{error} after epoch {checkpoint.epoch}, update {checkpoint.update}, at learning rate "
+            f"{checkpoint.learning_rate:g}; lower learning_rate"
         ) from error
 
 
@@ -306,16 +323,16 @@ def _fresh_model(task: TrialTask, num_classes: int) -> nn.Module:
     return build_model(task.recipe.model, num_classes, image_size=task.recipe.resolution, seed=seeds.initialization)
 
 
-def _epoch_metrics(moment: Checkpoint, val: ExampleMetrics, earlier: list[dict[str, float]]) -> dict[str, float]:
+def _epoch_metrics(checkpoint: Checkpoint, val: ExampleMetrics, earlier: list[dict[str, float]]) -> dict[str, float]:
     before = earlier[-1]["training_seconds"] if earlier else 0.0
     return {
-        "epoch": moment.epoch,
-        "update": moment.update,
+        "epoch": checkpoint.epoch,
+        "update": checkpoint.update,
         "time": time.time_ns() // 1_000_000,
-        "train_loss": moment.train_loss,
+        "train_loss": checkpoint.train_loss,
         "val_loss": float(val.losses.mean(dtype=np.float64)),
         "val_accuracy": float(val.correct.mean(dtype=np.float64)),
-        "learning_rate": moment.learning_rate,
-        "images_per_second": moment.images / moment.seconds,
-        "training_seconds": before + moment.seconds,
+        "learning_rate": checkpoint.learning_rate,
+        "images_per_second": checkpoint.images / checkpoint.seconds,
+        "training_seconds": before + checkpoint.seconds,
     }

@@ -8,7 +8,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -81,12 +81,17 @@ def measure_file(measure: str, update: int) -> str:
     return f"{measure}/updates={update:06d}.npy"
 
 
-def save_measurements(folder: Path, update: int, measurements: ExampleMetrics) -> None:
+def save_example_metrics(folder: Path, update: int, metrics: ExampleMetrics) -> None:
     """Write every measure of one moment, (N,) each, under its `measure_file`."""
     for measure in MEASURES:
         target = folder / measure_file(measure, update)
         target.parent.mkdir(parents=True, exist_ok=True)
-        np.save(target, getattr(measurements, measure))
+        np.save(target, getattr(metrics, measure))
+
+
+def read_measure(folder: Path, measure: str, updates: Sequence[int]) -> np.ndarray:
+    """(T, N) float32 of one measure at T scored moments."""
+    return np.stack([np.load(folder / measure_file(measure, update)) for update in updates])
 
 
 def write_json(path: Path, content: object) -> None:

@@ -223,7 +223,7 @@ def test_bad_runs_are_refused_in_one_line(store, monkeypatch, capsys, tmp_path, 
 
 def test_runs_without_losses_are_refused(store, monkeypatch, capsys, tmp_path, dataset):
     ids, _ = two_runs(tmp_path, dataset)
-    trial = tracking.load_scores(ids[1]).manifest["trials"][2]["run_id"]
+    trial = tracking.load_scores(ids[1]).manifest.trials[2]["run_id"]
     losses = tracking.fetch(trial, "losses")
     (losses / "updates=000008.npy").unlink()
     assert f"trial run {trial} has no losses after 8 updates" in call_wrongly(monkeypatch, capsys)

@@ -112,7 +112,7 @@ def test_every_number_is_traced_to_its_inputs(made):
             address = path if path.startswith("runs:/") else f"runs:/{run['run_id']}/{path}"
             whose, name = address.removeprefix("runs:/").split("/", 1)
             assert hashlib.sha256(tracking.fetch(whose, name).read_bytes()).hexdigest() == digest
-    trials = tracking.load_scores(made.scores["ant"]).manifest["trials"]
+    trials = tracking.load_scores(made.scores["ant"]).manifest.trials
     assert set(manifest["runs"][0]["inputs"]) == {
         "scores/easiness.parquet", "scores/trajectory.npy", "scores/manifest.json", "preview/thumbnails.npz",
         *(f"runs:/{trial['run_id']}/predicted/updates=000008.npy" for trial in trials),
@@ -304,7 +304,7 @@ def test_a_damaged_artifact_leaves_the_rest_of_the_report(store, tmp_path, capsy
 def test_predictions_that_a_trial_has_lost_are_done_without(store, tmp_path):
     dataset = tiny_planted(50)
     ant, _ = (log_scores(tmp_path, dataset, name, seed) for seed, name in enumerate(("ant", "bee")))
-    trial = tracking.load_scores(ant).manifest["trials"][2]["run_id"]
+    trial = tracking.load_scores(ant).manifest.trials[2]["run_id"]
     shutil.rmtree(tracking.fetch(trial, "predicted"))
     call("--name=x")
     page = (tmp_path / "reports" / "x" / "index.html").read_text(encoding="utf-8")

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from easiness.architectures.torchvision_import import import_torchvision
 from easiness.recipes.randomness import (
-    batch_bounds,
     crop_boxes,
     epoch_order,
     epoch_seed,
@@ -150,26 +149,9 @@ def test_seeds_of_epochs_differ_and_torch_takes_all_of_their_bits():
     assert len(first) == 900
 
 
-@given(count=st.integers(1, 5000), batch_size=st.integers(2, 600))
-def test_batches_are_full_gapless_and_never_of_one(count, batch_size):
-    bounds = batch_bounds(count, batch_size)
-    sizes = [stop - start for start, stop in bounds]
-    assert [start for start, _ in bounds] == [0, *(stop for _, stop in bounds[:-1])]
-    assert bounds[-1][1] == count
-    assert all(size == batch_size for size in sizes[:-1])
-    assert (1 if count == 1 else 2) <= sizes[-1] <= batch_size + 1
-    # One more than asked only where the batch would be followed by a lone example.
-    assert (sizes[-1] == batch_size + 1) == (count > 1 and count % batch_size == 1)
-
-
 def test_width_of_the_ids_integers_does_not_matter():
     for kind in (np.uint8, np.int32, np.uint64):
         np.testing.assert_array_equal(uniforms(0, 0, np.arange(200, dtype=kind), 0), uniforms(0, 0, np.arange(200), 0))
-
-
-def test_batch_of_one_is_refused():
-    with pytest.raises(ValueError, match="batch_size is 1"):
-        batch_bounds(10, 1)
 
 
 def slow_crop(seed, epoch, example_id, height, width):

@@ -5,9 +5,8 @@ import json
 
 import pytest
 
+from easiness.recipes import recipe as recipes
 from easiness.recipes.recipe import RECIPES, Recipe, cifar10, folder, imagenet, make_recipe, planted, recipe_from
-from easiness.recipes.recipe import recipe as recipes
-from easiness.trials.training import scored_updates
 
 # One other valid value for every field.
 OTHER = {
@@ -208,9 +207,6 @@ def test_settings_read_back_are_the_recipe():
             recipe_from(wrong)
 
 
-def test_measuring_nothing_is_another_trial_and_has_no_moment():
-    recipe = make_recipe("cifar10", "resnet18")
-    without = dataclasses.replace(recipe, score_at=None)
-    assert without.digest() != recipe.digest()
-    assert scored_updates(without, 1000) == ()
-    assert scored_updates(recipe, 1000) == (8, 16, 24, 32, 40)
+def test_no_scoring_is_another_trial():
+    recipe = cifar10()
+    assert dataclasses.replace(recipe, score_at=None).digest() != recipe.digest()

@@ -3,14 +3,16 @@ import numpy as np
 import pytest
 import torch
 
-from easiness import tracked_trials as room
 from easiness import tracking
 from easiness.datasets import open_dataset
 from easiness.recipes.recipe import planted
-from easiness.runs.tracked_trials import WORK, tracked_trials
+from easiness.runs import tracked_trials as room
+from easiness.runs.tracked_trials import SharedData, TrialOptions, names_with_model, run_tracked_trials
+from easiness.runs.trial_log import WORK, Trial
 from easiness.tracking import TrackingError, read_trials
 from easiness.tracking.host import HOST
 from easiness.trials.trial import TrialTask
+from tests.tiny_data import tiny_setup
 
 CPU = torch.device("cpu")
 TINY = "tests.tiny_model:build"
@@ -26,26 +28,27 @@ def recipe():
     return planted(TINY, epochs=2)
 
 
-def run(recipe, data, numbers, **options):
-    with tracking.tracked_run("score", "s") as run_id:
-        options = {"device": CPU, "engine": "inline", "log_models": "none"} | options
-        return run_id, tracked_trials(recipe, *data, run_id=run_id, numbers=numbers, **options)
+def run(recipe, data, numbers, *, device=CPU, **options):
+    setup, wanted = tiny_setup(recipe, *data), [Trial(recipe, number) for number in numbers]
+    with tracking.tracked_run("score", "s") as run_id, SharedData(*data) as shared:
+        return run_id, run_tracked_trials(wanted, shared, run_id, device, setup.run, TrialOptions(**options))
 
 
-def losses(trials, data):
-    return read_trials([trial.run_id for trial in trials], "losses", (2, 4), data[0].fingerprint)
+def losses(records, data):
+    return read_trials([record.run_id for record in records], "losses", (2, 4), data[0].fingerprint)
 
 
 def children(parent):
     return mlflow.MlflowClient().search_runs(["0"], f"tags.mlflow.parentRunId = '{parent}'")
 
 
-def test_finished_trials_are_taken_and_only_the_rest_is_run(store, data, recipe, capsys):
+def test_finished_trials_are_taken_and_only_the_rest_is_run(store, data, recipe, caplog):
+    caplog.set_level("INFO", "easiness")
     first, two = run(recipe, data, [0, 1])
     second, three = run(recipe, data, [0, 1, 2])
     assert [trial.run_id for trial in three[:2]] == [trial.run_id for trial in two]
     assert (len(children(first)), len(children(second))) == (2, 1)
-    assert f"trial 0  found finished in run {two[0].run_id}" in capsys.readouterr().err
+    assert f"trial 0  found finished in run {two[0].run_id}" in caplog.text
     found = losses(three, data)
     assert found.shape == (2, 3, 64)
     assert len({found[1, m].tobytes() for m in range(3)}) == 3, "trials must be independent"
@@ -63,7 +66,7 @@ def test_another_recipe_or_other_data_are_other_trials(store, data, recipe):
 
 
 def test_a_trial_carries_what_the_contract_promises(store, data, recipe):
-    _, (trial,) = run(recipe, data, [3], log_models="last")
+    _, (trial,) = run(recipe, data, [3], with_model=["trial 3"])
     client = mlflow.MlflowClient()
     logged = client.get_run(trial.run_id)
     assert logged.info.status == "FINISHED"
@@ -111,7 +114,7 @@ def test_a_server_that_goes_away_loses_nothing(store, data, recipe, monkeypatch,
     assert np.isfinite(losses(trials, data)).all()
 
 
-def test_a_server_that_is_gone_while_training_is_only_a_warning(store, data, recipe, monkeypatch, capsys):
+def test_a_server_that_is_gone_while_training_is_only_a_warning(store, data, recipe, monkeypatch, caplog):
     real, calls = tracking.log_epochs, []
 
     def flaky(run_id, epochs):
@@ -122,7 +125,7 @@ def test_a_server_that_is_gone_while_training_is_only_a_warning(store, data, rec
 
     monkeypatch.setattr(tracking, "log_epochs", flaky)
     _, (trial,) = run(recipe, data, [0])
-    assert "training goes on, results wait on disk" in capsys.readouterr().err
+    assert "training goes on, results wait on disk" in caplog.text
     assert len(mlflow.MlflowClient().get_metric_history(trial.run_id, "val_loss")) == 2
 
 
@@ -145,9 +148,24 @@ def test_a_trial_that_another_process_is_running_is_not_run_twice(store, data, r
         run(recipe, data, [0])
 
 
-def test_unknown_choice_of_models(store, data, recipe):
+def test_networks_of_the_last_trial_of_all_or_of_none(recipe):
+    trials = [Trial(recipe, number) for number in range(3)]
+    assert names_with_model(trials, "last") == {"trial 2"}
+    assert names_with_model(trials, "all") == {"trial 0", "trial 1", "trial 2"}
+    assert names_with_model(trials, "none") == set()
     with pytest.raises(ValueError, match="log_models is 'some', and must be one of last, all, none"):
-        run(recipe, data, [0], log_models="some")
+        names_with_model(trials, "some")
+
+
+def test_arrays_of_a_trial_that_was_finished_here_are_not_fetched(store, data, recipe, monkeypatch):
+    _, trained = run(recipe, data, [0, 1], measures=("losses", "predicted"))
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "read_trials", None)
+        here = {name: [record.measure(name) for record in trained] for name in ("losses", "predicted")}
+    _, found = run(recipe, data, [0, 1], measures=("losses", "predicted"))
+    for name, arrays in here.items():
+        np.testing.assert_array_equal(arrays, [record.measure(name) for record in found])
+    assert here["losses"][0].shape == (2, 64)
 
 
 def test_left_behind_images_of_a_killed_process_are_removed(store, data, recipe):

@@ -16,6 +16,7 @@ import pytest
 
 from easiness import tracking
 from easiness.tracking import DataDescription, TrackingError, load_scores
+from tests.tiny_scores import score_manifest
 
 FINGERPRINT = "ab" * 32
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,8 +129,8 @@ def make_score_run(folder, fingerprints=(FINGERPRINT, FINGERPRINT), **manifest):
         scores.mkdir()
         pd.DataFrame({"example_id": np.arange(5)}).to_parquet(scores / "easiness.parquet")
         np.save(scores / "trajectory.npy", losses_TMN.mean(axis=1))
-        content = {"updates": [7, 14], "fingerprint": FINGERPRINT, "trials": trials, **manifest}
-        (scores / "manifest.json").write_text(json.dumps(tracking.make_manifest(run_id, content) | manifest))
+        content = {"updates": [7, 14], "fingerprint": FINGERPRINT, "trials": trials, "run_id": run_id, **manifest}
+        (scores / "manifest.json").write_text(json.dumps(score_manifest(**content)))
         tracking.log_folder(run_id, scores, "scores")
     return run_id, losses_TMN
 
@@ -137,19 +138,18 @@ def make_score_run(folder, fingerprints=(FINGERPRINT, FINGERPRINT), **manifest):
 def test_scores_come_back_to_the_bit(store, tmp_path):
     run_id, losses_TMN = make_score_run(tmp_path / "made")
     scores = load_scores(run_id)
-    assert scores.losses.dtype == np.float32
-    np.testing.assert_array_equal(scores.losses, losses_TMN)
+    assert scores.losses_TMN.dtype == np.float32
+    np.testing.assert_array_equal(scores.losses_TMN, losses_TMN)
     np.testing.assert_array_equal(scores.updates, [7, 14])
-    np.testing.assert_array_equal(scores.trajectory, losses_TMN.mean(axis=1))
-    assert scores.manifest["polarity"] == "lower_is_easier"
-    assert scores.manifest["code"]["torch"].startswith("2.")
-    np.testing.assert_array_equal(load_scores(run_id, store).losses, losses_TMN)
+    np.testing.assert_array_equal(scores.trajectory_TN, losses_TMN.mean(axis=1))
+    assert scores.manifest.polarity == "lower_is_easier"
+    np.testing.assert_array_equal(load_scores(run_id, store).losses_TMN, losses_TMN)
 
 
 def test_trials_of_other_data_are_refused(store, tmp_path):
     run_id, _ = make_score_run(tmp_path / "made", fingerprints=(FINGERPRINT, "cd" * 32))
     with pytest.raises(ValueError, match=r"cdcdcd.* cannot be combined"):
-        _ = load_scores(run_id).losses
+        _ = load_scores(run_id).losses_TMN
 
 
 def test_what_is_no_score_run_is_refused(store, tmp_path):
@@ -265,7 +265,7 @@ def test_names_that_a_server_does_not_list_are_not_called_none(monkeypatch):
 def test_stores_are_read_from_several_threads(store, tmp_path):
     run_id, losses_TMN = make_score_run(tmp_path / "made")
     read = []
-    threads = [threading.Thread(target=lambda: read.append(load_scores(run_id, store).losses)) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: read.append(load_scores(run_id, store).losses_TMN)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

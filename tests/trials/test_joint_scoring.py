@@ -10,13 +10,14 @@ import torch
 from easiness import tracking
 from easiness.datasets import open_dataset
 from easiness.recipes.recipe import planted
-from easiness.runs.tracked_trials import WORK, tracked_trials
+from easiness.runs.tracked_trials import SharedData, TrialOptions, run_tracked_trials
+from easiness.runs.trial_log import WORK, Trial
 from easiness.trials.engines import run_trials
 from easiness.trials.evaluation import MEASURES, evaluate_examples, evaluate_networks
 from easiness.trials.training import DivergedError
 from easiness.trials.trial import evaluate_jointly, run_trial
 from easiness.trials.trial_folder import is_done
-from tests.tiny_data import MODEL, tiny_task
+from tests.tiny_data import MODEL, tiny_setup, tiny_task
 from tests.tiny_model import build
 
 CPU = torch.device("cpu")
@@ -140,19 +141,24 @@ def test_measuring_together_restores_the_modes(tmp_path):
             np.testing.assert_array_equal(getattr(measurements, name), getattr(alone, name))
 
 
+def run_tracked(recipe, data, run_id, score_pass):
+    setup, wanted = tiny_setup(recipe, *data), [Trial(recipe, number) for number in range(2)]
+    with SharedData(*data) as shared:
+        options = TrialOptions(score_pass=score_pass)
+        return run_tracked_trials(wanted, shared, run_id, CPU, setup.run, options)
+
+
 def test_score_pass_on_the_tracking_server(store):
     data = open_dataset("planted", split="train", limit=64), open_dataset("planted", split="val", limit=32)
-    found = {}
-    for seed, score_pass in ((0, "each"), (0, "joint")):
+    run_ids, losses = {}, {}
+    for score_pass in ("each", "joint"):
         mlflow.set_experiment(score_pass)  # trials of another experiment are not taken over
         with tracking.tracked_run("score", score_pass) as run_id:
-            recipe = replace(planted(MODEL, epochs=1), seed=seed)
-            options = {"device": CPU, "engine": "inline", "log_models": "none", "score_pass": score_pass}
-            trials = tracked_trials(recipe, *data, run_id=run_id, numbers=[0, 1], **options)
-            ids = [trial.run_id for trial in trials]
-            found[score_pass] = ids, tracking.read_trials(ids, "losses", (2,), data[0].fingerprint)
-    assert set(found["each"][0]).isdisjoint(found["joint"][0])
-    np.testing.assert_array_equal(found["each"][1], found["joint"][1])
+            records = run_tracked(planted(MODEL, epochs=1), data, run_id, score_pass)
+            run_ids[score_pass] = [record.run_id for record in records]
+            losses[score_pass] = tracking.read_trials(run_ids[score_pass], "losses", (2,), data[0].fingerprint)
+    assert set(run_ids["each"]).isdisjoint(run_ids["joint"])
+    np.testing.assert_array_equal(losses["each"], losses["joint"])
     assert not list((WORK / "trials").iterdir())
 
 
@@ -162,4 +168,4 @@ def test_unknown_score_pass(store):
         tracking.tracked_run("score", "s") as run_id,
         pytest.raises(ValueError, match="score_pass is 'all', and must be one of each, joint"),
     ):
-        tracked_trials(planted(MODEL), *data, run_id=run_id, numbers=[0], device=CPU, score_pass="all")
+        run_tracked(planted(MODEL), data, run_id, "all")

@@ -14,7 +14,7 @@ from easiness.trials.trial_folder import (
     in_use,
     locked,
     measure_file,
-    save_measurements,
+    save_example_metrics,
     save_tensors,
     waiting_updates,
     weights_file,
@@ -24,7 +24,7 @@ from easiness.trials.trial_folder import (
 
 def test_measures_come_back_under_the_names_of_the_contract(tmp_path):
     measured = {measure: np.arange(5, dtype=np.float32) + place for place, measure in enumerate(MEASURES)}
-    save_measurements(tmp_path, 391, ExampleMetrics(**measured))
+    save_example_metrics(tmp_path, 391, ExampleMetrics(**measured))
     for measure, array in measured.items():
         assert np.array_equal(np.load(tmp_path / measure_file(measure, 391)), array)
     assert (tmp_path / "losses" / "updates=000391.npy").exists()

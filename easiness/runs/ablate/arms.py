@@ -7,23 +7,25 @@ are one training: `easy` and `stepwise` are the same thing until the first step 
 
 import dataclasses
 import itertools
+import logging
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
-import torch
 
 from easiness import tracking
 from easiness.analysis.removal import Step, Strategy, check_classes, draw_removed, removal_count, stepwise_plan
 from easiness.analysis.scores import easiness
 from easiness.datasets import Dataset
 from easiness.recipes.recipe import Recipe
-from easiness.runs.tracked_trials import SharedData, TrackedTrial, names_with_model, tracked_jobs
-from easiness.runs.trial_log import Job
-from easiness.trials.training import updates_per_epoch
+from easiness.recipes.schedule import updates_per_epoch
+from easiness.runs.options import TrainingSetup
+from easiness.runs.tracked_trials import SharedData, TrialOptions, names_with_model, run_tracked_trials
+from easiness.runs.trial_log import Trial
+
+LOG = logging.getLogger("easiness")
 
 STEPWISE = "stepwise"
 STEP = 0.1  # share of the original size that goes at a time
@@ -39,23 +41,24 @@ _DRAW, _RESCORE, _TRAIN = 1, 2, 3
 
 @dataclass(frozen=True)
 class Plan:
-    """What is removed.
+    """Examples that are removed, and trainings on the rest.
 
     Attributes
     ----------
     strategies : tuple of str
-        Of `STRATEGIES`.
+        easy, hard, random, stepwise: which examples go first; stepwise is easy, a tenth at a time, scored anew.
     ratios : tuple of float
-        Shares of the training set to remove, 0 <= ratio < 1. Nothing removed (0) is always measured, too.
+        Shares of the training set to remove; 0 is always measured, too.
     seeds : int
-        Repetitions of every arm.
-    weighting, balanced, allow_empty
-        As in `easiness.analysis.removal`: how easiness becomes a weight, whether every class loses the same share, and
-        whether a class may lose its last example.
+        Repetitions of every arm, each with its own initialization, order, augmentation and draw.
+    weighting : str
+        How easiness becomes a weight of the draw: inverse (1/e for easy, e for hard), rank or reflect (max - e).
+    balanced : bool
+        Every class loses the same share.
+    allow_empty : bool
+        Go on, with a warning, where a class loses its last example.
     equal_updates : bool
-        Train for as many epochs as come nearest to the updates that nothing removed takes, instead of equal epochs.
-    seed : int
-        Of the draws.
+        Train smaller sets for more epochs, until the updates are those of the whole set, or nearly.
     """
 
     strategies: tuple[str, ...] = STRATEGIES
@@ -65,7 +68,6 @@ class Plan:
     balanced: bool = False
     allow_empty: bool = False
     equal_updates: bool = False
-    seed: int = 0
 
     def check(self, count: int) -> None:
         """Refuse what cannot be done with `count` examples.
@@ -163,8 +165,8 @@ class FinishedArm:
     ----------
     arm : Arm
         What was trained on.
-    trial : TrackedTrial
-        Its run.
+    run_id : str
+        Run of its training.
     epochs : list of dict
         Metrics of every epoch.
     correct : numpy.ndarray
@@ -172,24 +174,13 @@ class FinishedArm:
     """
 
     arm: Arm
-    trial: TrackedTrial
+    run_id: str
     epochs: list[dict[str, float]]
     correct: np.ndarray
 
 
-def run_ablation(
-    plan: Plan,
-    recipe: Recipe,
-    train: Dataset,
-    val: Dataset,
-    easiness_N: np.ndarray,
-    scoring: Scoring,
-    *,
-    run_id: str,
-    device: torch.device,
-    engine: str = "auto",
-    address: str = "auto",
-    log_models: str = "none",
+def run_arms(
+    plan: Plan, setup: TrainingSetup, easiness_N: np.ndarray, scoring: Scoring, run_id: str
 ) -> list[FinishedArm]:
     """Train all arms; what is on the tracking server is taken from there, what was cut off goes on.
 
@@ -199,16 +190,14 @@ def run_ablation(
     ----------
     plan : Plan
         What is removed.
-    recipe : Recipe
-        How every arm is trained; trial number s of it belongs to seed s.
-    train, val : Dataset
-        Training and validation set.
+    setup : TrainingSetup
+        Data, and how every arm is trained; trial number s of its recipe belongs to seed s.
     easiness_N : numpy.ndarray
         (N,) mean loss in nats of the training examples; lower = easier.
     scoring : Scoring
-        Where it came from; used by `stepwise`.
-    run_id, device, engine, address, log_models
-        As in `tracked_trials`.
+        How these were scored; `stepwise` scores what is left in the same way.
+    run_id : str
+        Run that arms become children of.
 
     Returns
     -------
@@ -220,8 +209,9 @@ def run_ablation(
     ValueError
         A plan that cannot be carried out; a class left empty.
     DivergedError, TrackingError
-        As `tracked_trials`.
+        As `run_tracked_trials`.
     """
+    recipe, train = setup.recipe, setup.train
     plan.check(len(train))
     if STEPWISE in plan.strategies and scoring.recipe.trials < LEAST_TRIALS:
         raise ValueError(
@@ -231,45 +221,41 @@ def run_ablation(
     steps = stepwise_plan(plan.removing_ratios, len(train), STEP) if STEPWISE in plan.strategies else []
     levels = sorted({step.before for step in steps}) or [0]
     paths = {seed: (np.arange(len(train)), np.asarray(easiness_N)) for seed in range(plan.seeds)}
-    arms = _arms_at_once(plan, train, easiness_N)
+    arms = _arms_at_once(plan, recipe.seed, train, easiness_N)
     finished: list[FinishedArm] = []
-    with SharedData(train, val) as data:
+    with SharedData(train, setup.val) as data:
         for level, following in itertools.zip_longest(levels, levels[1:]):
-            left = _take_steps(plan, train, paths, [step for step in steps if step.before == level])
+            left = _take_steps(plan, recipe.seed, train, paths, [step for step in steps if step.before == level])
             arms += _arms_of_steps(plan, len(train), left)
             rescoring = {
-                seed: _scoring_jobs(scoring, rows, seed, len(train))
+                seed: _scoring_trials(scoring, rows, seed, len(train))
                 for (seed, after), rows in left.items()
                 if after == following
             }
             groups = _equal_arms(arms)
-            training = [_arm_job(plan, recipe, len(train), group) for group in groups]
-            jobs = [*itertools.chain(*rescoring.values()), *training]
+            training = [_arm_trial(plan, recipe, len(train), group) for group in groups]
+            log_models = setup.run.log_models
             with_model = names_with_model(training, log_models)
-            trials = tracked_jobs(
-                jobs,
-                data,
-                run_id=run_id,
-                device=device,
-                engine=engine,
-                address=address,
+            options = TrialOptions(
                 with_model=with_model if following is None or log_models == "all" else (),
+                # Of the re-scoring trials; arms measure no training example.
+                measures=("losses",),
             )
-            done = dict(zip(jobs, trials, strict=True))
-            for group, job in zip(groups, training, strict=True):
-                validation = tracking.read_validation(done[job].run_id)
-                finished += [FinishedArm(arm, done[job], *validation) for arm in group]
+            trials = [*itertools.chain(*rescoring.values()), *training]
+            records = run_tracked_trials(trials, data, run_id, setup.device, setup.run, options)
+            record_of = dict(zip(trials, records, strict=True))
+            for group, trial in zip(groups, training, strict=True):
+                validation = tracking.read_validation(record_of[trial].run_id)
+                finished += [FinishedArm(arm, record_of[trial].run_id, *validation) for arm in group]
             for seed, scored in rescoring.items():
-                updates, rows = scored[0].recipe.score_at, scored[0].rows
-                run_ids = [done[job].run_id for job in scored]
-                (losses_MN,) = tracking.read_trials(run_ids, "losses", updates, train.fingerprint_of(rows))
-                paths[seed] = rows, easiness(losses_MN)
+                losses_MN = np.stack([record_of[trial].measure("losses")[0] for trial in scored])
+                paths[seed] = scored[0].rows, easiness(losses_MN)
             arms = []
     order = {strategy: place for place, strategy in enumerate((NOTHING, *plan.strategies))}
-    return sorted(finished, key=lambda each: (order[each.arm.strategy], each.arm.ratio, each.arm.seed))
+    return sorted(finished, key=lambda done: (order[done.arm.strategy], done.arm.ratio, done.arm.seed))
 
 
-def _arms_at_once(plan: Plan, train: Dataset, easiness_N: np.ndarray) -> list[Arm]:
+def _arms_at_once(plan: Plan, draw_seed: int, train: Dataset, easiness_N: np.ndarray) -> list[Arm]:
     """Arms that need no further scoring: nothing removed, and every strategy but stepwise."""
     everything = np.arange(len(train))
     arms = [Arm(NOTHING, 0.0, seed, everything) for seed in range(plan.seeds)]
@@ -279,17 +265,17 @@ def _arms_at_once(plan: Plan, train: Dataset, easiness_N: np.ndarray) -> list[Ar
         for ratio in plan.removing_ratios:
             count = removal_count(ratio, len(train))
             for seed in range(plan.seeds):
-                kept = _left(plan, train, everything, easiness_N, strategy, seed, count)
+                kept = _left(plan, draw_seed, train, everything, easiness_N, strategy, seed, count)
                 arms.append(Arm(strategy, ratio, seed, kept))
     return arms
 
 
 def _take_steps(
-    plan: Plan, train: Dataset, paths: dict[int, tuple[np.ndarray, np.ndarray]], steps: Sequence[Step]
+    plan: Plan, draw_seed: int, train: Dataset, paths: dict[int, tuple[np.ndarray, np.ndarray]], steps: Sequence[Step]
 ) -> dict[tuple[int, int], np.ndarray]:
     """Rows that are left by seed and number of removed examples, after steps from where the paths are."""
     return {
-        (seed, step.after): _left(plan, train, rows, scores, "easy", seed, step.after - step.before)
+        (seed, step.after): _left(plan, draw_seed, train, rows, scores, "easy", seed, step.after - step.before)
         for seed, (rows, scores) in paths.items()
         for step in steps
     }
@@ -305,7 +291,14 @@ def _arms_of_steps(plan: Plan, count: int, left: dict[tuple[int, int], np.ndarra
 
 
 def _left(
-    plan: Plan, train: Dataset, rows_n: np.ndarray, easiness_n: np.ndarray, strategy: Strategy, seed: int, count: int
+    plan: Plan,
+    draw_seed: int,
+    train: Dataset,
+    rows_n: np.ndarray,
+    easiness_n: np.ndarray,
+    strategy: Strategy,
+    seed: int,
+    count: int,
 ) -> np.ndarray:
     """Rows that are left of `rows_n` after removing `count` of them."""
     gone = len(train) - len(rows_n)
@@ -314,7 +307,7 @@ def _left(
         count,
         strategy=strategy,
         weighting=plan.weighting,
-        seed=np.random.SeedSequence(plan.seed, spawn_key=(_DRAW, seed, gone)),
+        seed=np.random.SeedSequence(draw_seed, spawn_key=(_DRAW, seed, gone)),
         labels_N=train.labels[rows_n],
         balanced=plan.balanced,
     )
@@ -323,7 +316,7 @@ def _left(
     gone_rows = np.setdiff1d(everything, left, assume_unique=True)
     for name in check_classes(train.labels, gone_rows, train.class_names, plan.allow_empty):
         share = len(gone_rows) / len(train)
-        print(f"warning: after {100 * share:g} %, seed {seed}: class {name} has no example left", file=sys.stderr)
+        LOG.warning("after %g %%, seed %d: class %s has no example left", 100 * share, seed, name)
     return left
 
 
@@ -334,7 +327,7 @@ def _equal_arms(arms: Sequence[Arm]) -> list[list[Arm]]:
     return list(groups.values())
 
 
-def _arm_job(plan: Plan, recipe: Recipe, whole: int, group: Sequence[Arm]) -> Job:
+def _arm_trial(plan: Plan, recipe: Recipe, whole: int, group: Sequence[Arm]) -> Trial:
     """Build the one training of arms that keep the same examples."""
     arm = group[0]
     # Not the seeds of the networks that scored: an arm must not meet the luck that its examples were chosen by.
@@ -343,7 +336,7 @@ def _arm_job(plan: Plan, recipe: Recipe, whole: int, group: Sequence[Arm]) -> Jo
         longer = updates_per_epoch(whole, own.batch_size) / updates_per_epoch(len(arm.kept), own.batch_size)
         epochs, schedule_epochs = (max(round(longer * each), 1) for each in (own.epochs, own.schedule_epochs))
         own = dataclasses.replace(own, epochs=epochs, schedule_epochs=schedule_epochs)
-    return Job(
+    return Trial(
         own,
         arm.seed,
         arm.kept,
@@ -361,7 +354,7 @@ def _spawned(seed: int, *key: int) -> int:
     return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1)[0])
 
 
-def _scoring_jobs(scoring: Scoring, rows: np.ndarray, seed: int, whole: int) -> list[Job]:
+def _scoring_trials(scoring: Scoring, rows: np.ndarray, seed: int, whole: int) -> list[Trial]:
     recipe = scoring.of_rest(len(rows), seed)
     name = f"scoring after {(whole - len(rows)) / whole:.0%} stepwise, seed {seed}"
-    return [Job(recipe, trial, rows, f"{name}, trial {trial}") for trial in range(recipe.trials)]
+    return [Trial(recipe, trial, rows, f"{name}, trial {trial}") for trial in range(recipe.trials)]

@@ -8,9 +8,29 @@ import pandas as pd
 from easiness.analysis.intervals import paired_difference
 from easiness.analysis.removal import removed_shares
 from easiness.datasets import Dataset
-from easiness.runs.ablate.arms import NOTHING, FinishedArm
+from easiness.runs.ablate.arms import NOTHING, FinishedArm, Plan
+from easiness.runs.options import TrainingSetup
 
 KEYS = ("strategy", "ratio", "seed")
+
+
+def ablation_tables(
+    arms: Sequence[FinishedArm], setup: TrainingSetup, plan: Plan, easiness_N: np.ndarray
+) -> dict[str, pd.DataFrame]:
+    """All tables of an ablation, by the name of their file."""
+    train, val = setup.train, setup.val
+    accuracy = accuracy_table(arms, val)
+    class_names = np.asarray(val.class_names, object)[val.labels]
+    tables = {
+        "accuracy": accuracy,
+        "class_accuracy": group_accuracy_table(arms, class_names, "class_name"),
+        "removed": removed_table(arms, train, easiness_N, setup.recipe.seed),
+        "differences": differences_table(accuracy, plan.strategies),
+        "costs": costs_table(accuracy, plan.strategies),
+    }
+    if val.groups is not None:
+        tables["group_accuracy"] = group_accuracy_table(arms, val.groups, "group")
+    return tables
 
 
 def accuracy_table(finished: Sequence[FinishedArm], val: Dataset) -> pd.DataFrame:
@@ -36,7 +56,7 @@ def accuracy_table(finished: Sequence[FinishedArm], val: Dataset) -> pd.DataFram
                 "images": len(each.arm.kept),
                 "updates": each.epochs[-1]["update"],
                 "seconds": each.epochs[-1]["training_seconds"],
-                "run_id": each.trial.run_id,
+                "run_id": each.run_id,
             }
         )
     return pd.DataFrame(rows)

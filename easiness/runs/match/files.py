@@ -75,13 +75,13 @@ def matching_summary(results: MatchingResults, options: MatchOptions, scores: Se
     """Summarize a matching for programs: what `matching.json` holds."""
     manifest = scores[0].manifest
     runs = [
-        {"run_id": each.run_id, "model": model, "updates": updates, "trials": len(each.manifest["trials"])}
+        {"run_id": each.run_id, "model": model, "updates": updates, "trials": len(each.manifest.trials)}
         for each, (model, updates) in zip(scores, results.updates.items(), strict=True)
     ]
     return {
         "schema": SCHEMA,
         "kind": "match",
-        **{name: manifest[name] for name in ("dataset", "fingerprint", "class_names")},
+        **{name: getattr(manifest, name) for name in ("dataset", "fingerprint", "class_names")},
         "fraction": options.fraction,
         "seed": options.seed,
         "draws": options.draws,

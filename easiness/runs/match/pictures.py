@@ -14,6 +14,7 @@ from easiness.datasets import Dataset, open_dataset
 from easiness.figures import Figure
 from easiness.figures.lettering import file_name
 from easiness.loaders.resident import fit_images
+from easiness.tracking import ScoreManifest
 
 # The classes that the paper shows; elsewhere it is the first class.
 _SHEET_OF, _AVERAGES_OF = {"cifar10": "dog"}, {"cifar10": "horse"}
@@ -66,12 +67,12 @@ def shown_classes(dataset: str, class_names: tuple[str, ...], class_name: str | 
     return class_name, class_name
 
 
-def reopen_dataset(manifest: Mapping[str, object], example_ids_N: np.ndarray, root: Path | None) -> Dataset:
+def reopen_dataset(manifest: ScoreManifest, example_ids_N: np.ndarray, root: Path | None) -> Dataset:
     """Open the training set of a score run again, and make sure that it is the same.
 
     Parameters
     ----------
-    manifest : mapping
+    manifest : ScoreManifest
         Of the score run.
     example_ids_N : numpy.ndarray
         (N,) which rows of the whole dataset it scored, by a limit or by a list of what to keep.
@@ -85,14 +86,14 @@ def reopen_dataset(manifest: Mapping[str, object], example_ids_N: np.ndarray, ro
     ValueError
         If it cannot be read, or has another fingerprint.
     """
-    seed, skip_bad = manifest["recipe"]["seed"], bool(manifest["skipped"])
-    dataset = open_dataset(manifest["dataset"], root, split="train", seed=seed, skip_bad=skip_bad)
+    seed, skip_bad = manifest.recipe["seed"], bool(manifest.skipped)
+    dataset = open_dataset(manifest.dataset, root, split="train", seed=seed, skip_bad=skip_bad)
     if not np.array_equal(example_ids_N, dataset.example_ids):
         dataset = dataset.subset(example_ids_N)
-    if dataset.fingerprint != manifest["fingerprint"]:
+    if dataset.fingerprint != manifest.fingerprint:
         raise ValueError(
             f"the data at {root or 'their usual place'} have fingerprint {dataset.fingerprint[:12]}, and the scores "
-            f"are of {manifest['fingerprint'][:12]}"
+            f"are of {manifest.fingerprint[:12]}"
         )
     return dataset
 

@@ -41,17 +41,17 @@ def open_matched_runs(run_id: str, wanted: Sequence[str] = (), *, one_is_enough:
     if len(scores) < 2 and not one_is_enough:
         (only,) = scores
         raise ValueError(
-            f"matching needs at least two models, and there is one: {only.manifest['model']} (run {only.run_id}); "
+            f"matching needs at least two models, and there is one: {only.manifest.model} (run {only.run_id}); "
             "score another model on the same data, name runs with runs=ID,ID, or give outside scores with against=FILE"
         )
     refuse_differences(scores)
     refuse_shared_trials(scores)
-    return sorted(scores, key=lambda each: (each.manifest["model"], each.run_id))
+    return sorted(scores, key=lambda each: (each.manifest.model, each.run_id))
 
 
 def model_names(scores: Sequence[Scores]) -> list[str]:
     """What each run is called: its model, with the beginning of the run id where a model is there twice."""
-    models = [each.manifest["model"] for each in scores]
+    models = [each.manifest.model for each in scores]
     return [
         model if models.count(model) == 1 else f"{model} ({each.run_id[:8]})"
         for model, each in zip(models, scores, strict=True)
@@ -78,19 +78,19 @@ def scored_models(scores: Sequence[Scores], folder: Path) -> list[ScoredModel]:
 def log_matched_runs(run_id: str, scores: Sequence[Scores]) -> str:
     """Log on a run what it is made of, and name it; returns the name."""
     manifest = scores[0].manifest
-    title = f"match {', '.join(model_names(scores))} on {manifest['dataset']}"
+    title = f"match {', '.join(model_names(scores))} on {manifest.dataset}"
     data = DataDescription(
-        manifest["dataset"],
+        manifest.dataset,
         "train",
-        manifest["source"] or "built in",
-        manifest["fingerprint"],
-        manifest["examples"],
-        len(manifest["class_names"]),
+        manifest.source or "built in",
+        manifest.fingerprint,
+        manifest.examples,
+        len(manifest.class_names),
     )
     tags = {
         "mlflow.runName": title,
-        "easiness.fingerprint": manifest["fingerprint"],
-        "easiness.dataset": manifest["dataset"],
+        "easiness.fingerprint": manifest.fingerprint,
+        "easiness.dataset": manifest.dataset,
         "easiness.score_runs": ",".join(each.run_id for each in scores),
     }
     tracking.log_data(run_id, data)
@@ -100,14 +100,14 @@ def log_matched_runs(run_id: str, scores: Sequence[Scores]) -> str:
 
 def numbered_by(scores: Sequence[Scores]) -> str:
     """What the scored moments count: epochs, unless a recipe chose others."""
-    return "scored moment" if any(each.manifest["recipe"]["score_at"] for each in scores) else "epoch"
+    return "scored moment" if any(each.manifest.recipe["score_at"] for each in scores) else "epoch"
 
 
 def paper_models(scores: Sequence[Scores]) -> dict[str, str]:
     """Architecture behind each name on CIFAR-10, for which the paper prints numbers; empty on other data."""
-    if scores[0].manifest["dataset"] != "cifar10":
+    if scores[0].manifest.dataset != "cifar10":
         return {}
-    return {name: each.manifest["model"] for name, each in zip(model_names(scores), scores, strict=True)}
+    return {name: each.manifest.model for name, each in zip(model_names(scores), scores, strict=True)}
 
 
 def refuse_differences(scores: Sequence[Scores]) -> None:
@@ -121,10 +121,10 @@ def refuse_differences(scores: Sequence[Scores]) -> None:
     first = scores[0]
     for other in scores[1:]:
         pair = f"runs {_who(first)} and {_who(other)} cannot be matched"
-        if first.manifest["fingerprint"] != other.manifest["fingerprint"]:
+        if first.manifest.fingerprint != other.manifest.fingerprint:
             raise ValueError(f"{pair}, their data differ: {', '.join(_differences(first, other))}")
-        if first.manifest["polarity"] != other.manifest["polarity"]:
-            raise ValueError(f"{pair}: {first.manifest['polarity']} and {other.manifest['polarity']}")
+        if first.manifest.polarity != other.manifest.polarity:
+            raise ValueError(f"{pair}: {first.manifest.polarity} and {other.manifest.polarity}")
         for column in ("example_id", "label"):
             a, b = (each.table[column].to_numpy() for each in (first, other))
             if len(a) != len(b):
@@ -148,7 +148,7 @@ def refuse_shared_trials(scores: Sequence[Scores]) -> None:
     """
     owners: dict[str, Scores] = {}
     for each in scores:
-        for trial in each.manifest["trials"]:
+        for trial in each.manifest.trials:
             owner = owners.setdefault(trial["run_id"], each)
             if owner is not each:
                 raise ValueError(
@@ -175,20 +175,20 @@ def _latest_of_each_model(run_id: str) -> list[str]:
 
 
 def _who(scores: Scores) -> str:
-    return f"{scores.run_id} ({scores.manifest['model']})"
+    return f"{scores.run_id} ({scores.manifest.model})"
 
 
 def _differences(first: Scores, other: Scores) -> list[str]:
     """What a person can see of two fingerprints that differ."""
     told = {
-        "dataset": lambda manifest: manifest["dataset"],
-        "examples": lambda manifest: manifest["examples"],
-        "limit": lambda manifest: manifest["limit"],
-        "seed": lambda manifest: manifest["recipe"]["seed"],
-        "source": lambda manifest: manifest["source"],
-        "classes": lambda manifest: len(manifest["class_names"]),
-        "skipped files": lambda manifest: len(manifest["skipped"]),
-        "fingerprint": lambda manifest: manifest["fingerprint"][:12],
+        "dataset": lambda manifest: manifest.dataset,
+        "examples": lambda manifest: manifest.examples,
+        "limit": lambda manifest: manifest.limit,
+        "seed": lambda manifest: manifest.recipe["seed"],
+        "source": lambda manifest: manifest.source,
+        "classes": lambda manifest: len(manifest.class_names),
+        "skipped files": lambda manifest: len(manifest.skipped),
+        "fingerprint": lambda manifest: manifest.fingerprint[:12],
     }
     values = {name: (tell(first.manifest), tell(other.manifest)) for name, tell in told.items()}
     return [f"{name} {a} and {b}" for name, (a, b) in values.items() if a != b]

@@ -1,13 +1,119 @@
 """Scores in the formats of other programs: csv, cleanlab, FiftyOne, Dataset Cartography."""
 
 import json
+import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from easiness import tracking
+from easiness.runs.public import public
+from easiness.runs.score.reading import Scores, load_scores
+
+# File of each format.
+FORMATS = {
+    "csv": "easiness.csv",
+    "cleanlab": "label_quality.csv",
+    "fiftyone": "fields.json",
+    "cartography": "td_metrics.jsonl",
+}
+
 # What Dataset Cartography writes for an example that was never right.
 NEVER_LEARNT = 1000
+
+
+@dataclass(frozen=True)
+class Export:
+    """Scores written for another program.
+
+    Attributes
+    ----------
+    run_id : str
+        Run whose artifact the file is.
+    path : pathlib.Path or None
+        Where it was written, too.
+    """
+
+    run_id: str
+    path: Path | None
+
+    def summary(self) -> str:
+        """Where the file is."""
+        written = "" if self.path is None else f"written    {self.path}\n"
+        return written + tracking.whereabouts(self.run_id)
+
+
+@public
+def export(
+    run: str | None = None, to: str = "csv", out: str | Path | None = None, data: str | Path | None = None
+) -> Export:
+    """Write the scores of a run as csv, or as cleanlab, FiftyOne or Dataset Cartography read them.
+
+    Parameters
+    ----------
+    run : str
+        Id of a score run.
+    to : str
+        `csv` (the whole table; lower easiness = easier), `cleanlab` (label quality; higher = better), `fiftyone`
+        (fields by filepath) or `cartography` (jsonl of training dynamics).
+    out : path, optional
+        File to write; the export run's artifacts alone if not given.
+    data : path, optional
+        Folder of the images, for `fiftyone`; where they were when they were scored, if not given.
+    """
+    if run is None:
+        raise ValueError("run is not given; say which score run to export, with run=ID")
+    if to not in FORMATS:
+        raise ValueError(f"to is {to!r}, and must be one of {', '.join(FORMATS)}")
+    path = None if out is None else Path(out).expanduser().absolute()
+    with tracking.tracked_run("export", f"export {to}") as run_id:
+        text = exported_text(load_scores(run), to, data)
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, FORMATS[to]).write_text(text, encoding="utf-8")
+            tracking.log_folder(run_id, Path(folder))
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    return Export(run_id, path)
+
+
+def exported_text(scores: Scores, to: str, data: str | Path | None) -> str:
+    """Content of the file."""
+    table = scores.table
+    if to == "csv":
+        return table.to_csv(index=False)
+    if to == "cleanlab":
+        return cleanlab_table(table).to_csv(index=False)
+    if to == "fiftyone":
+        return json.dumps(fiftyone_fields(table, image_paths(scores, data)), indent=1) + "\n"
+    lines = cartography_lines(table["example_id"].tolist(), scores.losses_TMN, scores.measure("correct"))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def image_paths(scores: Scores, data: str | Path | None) -> list[str]:
+    """Absolute path of every image, for data that are files.
+
+    Raises
+    ------
+    ValueError
+        If the data are not files, or are not there.
+    """
+    manifest = scores.manifest
+    root = data or manifest.source
+    if manifest.dataset not in ("folder", "imagenet") or root is None:
+        raise ValueError(f"fiftyone knows images by their files, and {manifest.dataset} has none; use to=csv")
+    folder = Path(root).expanduser().absolute()
+    paths = [folder / source for source in scores.table["source"].tolist()]
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(paths)} images are not there, the first is {missing[0]}; say with data=PATH where "
+            "they are now"
+        )
+    return [str(path) for path in paths]
 
 
 def cleanlab_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -33,7 +139,7 @@ def cleanlab_table(table: pd.DataFrame) -> pd.DataFrame:
     >>> cleanlab_table(table)["label_quality"].tolist()
     [1.0]
     """
-    found = pd.DataFrame(
+    quality = pd.DataFrame(
         {
             "example_id": table["example_id"],
             "source": table["source"],
@@ -42,8 +148,8 @@ def cleanlab_table(table: pd.DataFrame) -> pd.DataFrame:
         }
     )
     if "predicted" in table:
-        found["predicted_label"] = table["predicted"]
-    return found
+        quality["predicted_label"] = table["predicted"]
+    return quality
 
 
 def fiftyone_fields(table: pd.DataFrame, paths: Sequence[str]) -> dict[str, object]:

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from easiness.analysis.scores import easiness, tie_keys
+from easiness.analysis.reliability import reliability
+from easiness.analysis.scores import easiness, roc_auc, tie_keys
 from easiness.analysis.sets import easiest, hardest
 from easiness.datasets import Dataset
 
@@ -64,6 +65,27 @@ def score_table(
     if dataset.groups is not None:
         columns["group"] = dataset.groups.astype(object)
     return pd.DataFrame(columns)
+
+
+def score_metrics(table: pd.DataFrame, losses_MN: np.ndarray) -> dict[str, float]:
+    """Numbers of a score run; areas under the ROC curve are there where the truth is known (`planted`).
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `score_table`.
+    losses_MN : numpy.ndarray
+        (M, N) cross-entropy in nats at the moment of the table.
+    """
+    metrics = {"easiness_mean": float(table["easiness"].mean()), "trials": len(losses_MN)}
+    if len(losses_MN) > 1:
+        metrics["reliability"] = reliability(losses_MN)
+    if "group" in table:
+        scores, groups = table["easiness"].to_numpy(), table["group"].to_numpy()
+        kinds = {"mislabelled": groups == "mislabelled", "minority_or_mislabelled": groups != "majority"}
+        # A list of kept examples may leave none of a kind.
+        metrics |= {f"auc_{name}": roc_auc(scores, rows) for name, rows in kinds.items() if 0 < rows.sum() < len(rows)}
+    return metrics
 
 
 def majority_vote(predicted_MN: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,20 +6,18 @@ import itertools
 import mlflow
 import numpy as np
 import pytest
-import torch
 
 from easiness import tracking
-from easiness.ablation import arms as room
 from easiness.analysis.removal import draw_removed
 from easiness.recipes.recipe import make_recipe
+from easiness.recipes.schedule import scored_updates, updates_per_epoch
 from easiness.runs import tracked_trials
-from easiness.runs.ablate.arms import NOTHING, Plan, Scoring, run_ablation
-from easiness.runs.tracked_trials import TrackedTrial
-from easiness.runs.tracked_trials import tracked_trials as run_trials_of
-from easiness.trials.training import scored_updates, updates_per_epoch
-from tests.tiny_data import tiny_dataset, tiny_recipe
+from easiness.runs.ablate import arms as room
+from easiness.runs.ablate.arms import NOTHING, Plan, Scoring, run_arms
+from easiness.runs.tracked_trials import SharedData, TrialOptions, run_tracked_trials
+from easiness.runs.trial_log import Trial
+from tests.tiny_data import tiny_dataset, tiny_recipe, tiny_setup
 
-CPU = torch.device("cpu")
 COUNT = 50
 
 
@@ -35,35 +33,32 @@ def val():
 
 @pytest.fixture
 def made_up(monkeypatch, train):
-    """Replaces training: every job is remembered by round, and rescoring calls row r easy if r is far from 0."""
+    """Replaces training: every trial is remembered by round, and rescoring calls row r easy if r is far from 0."""
     rounds = []
 
-    def tracked_jobs(jobs, data, **_):
-        rounds.append(list(jobs))
-        return [TrackedTrial(job.trial, str(len(rounds)) + job.name, "") for job in jobs]
-
-    def read_trials(run_ids, measure, updates, fingerprint):
-        scored = [job for job in rounds[-1] if any(job.name in run_id for run_id in run_ids)]
-        assert measure == "losses"
-        assert len(scored) == len(run_ids)
-        (rows,) = {job.rows.tobytes(): job.rows for job in scored}.values()
-        assert fingerprint == train.subset(rows).fingerprint
-        assert {job.recipe.score_at for job in scored} == {tuple(updates)}
-        return 1e-5 + (rows.max() - rows)[None, None].repeat(len(run_ids), 1).astype(float) ** 4
+    def run_made_up(trials, data, *_):
+        rounds.append(list(trials))
+        records = [data.record(trial) for trial in trials]
+        for record in records:
+            record.run_id = str(len(rounds)) + record.trial.name
+            if record.updates:
+                rows = record.trial.rows
+                assert record.updates == record.trial.recipe.score_at
+                assert record.fingerprint == train.subset(rows).fingerprint
+                record.arrays = {"losses": 1e-5 + (rows.max() - rows)[None].astype(float) ** 4}
+        return records
 
     epochs = [{"val_accuracy": 0.5, "update": 4, "training_seconds": 1.0}]
-    monkeypatch.setattr(room, "tracked_jobs", tracked_jobs)
-    monkeypatch.setattr(tracking, "read_trials", read_trials)
+    monkeypatch.setattr(room, "run_tracked_trials", run_made_up)
     monkeypatch.setattr(tracking, "read_validation", lambda run_id: (epochs, np.ones(9, np.float32)))
     return rounds
 
 
-def ablate(plan, train, val, *, recipe=None, trials=2, easiness_N=None, **options):
+def ablate(plan, train, val, *, recipe=None, trials=2, easiness_N=None, run_id="r"):
     recipe = recipe or tiny_recipe()
     scoring = Scoring(tiny_recipe(trials=trials), recipe.epochs * updates_per_epoch(len(train), 8), len(train))
     easiness_N = np.linspace(0.1, 3, len(train)) if easiness_N is None else easiness_N
-    options = {"run_id": "r", "device": CPU, "engine": "inline"} | options
-    return run_ablation(plan, recipe, train, val, easiness_N, scoring, **options)
+    return run_arms(plan, tiny_setup(recipe, train, val), easiness_N, scoring, run_id)
 
 
 def of(finished, strategy, ratio):
@@ -85,7 +80,8 @@ def test_every_arm_is_there_once_and_has_its_size(made_up, train, val):
 
 def test_one_shot_arms_are_the_draws_of_selection(made_up, train, val):
     easiness_N = np.random.default_rng(0).gamma(1.0, size=COUNT)
-    finished = ablate(Plan(ratios=(0.3,), seeds=2, weighting="rank", seed=5), train, val, easiness_N=easiness_N)
+    plan = Plan(ratios=(0.3,), seeds=2, weighting="rank")
+    finished = ablate(plan, train, val, recipe=tiny_recipe(seed=5), easiness_N=easiness_N)
     for strategy, seed in itertools.product(("easy", "hard", "random"), range(2)):
         source = np.random.SeedSequence(5, spawn_key=(1, seed, 0))
         removed = draw_removed(easiness_N, 15, strategy=strategy, weighting="rank", seed=source)
@@ -117,16 +113,18 @@ def test_the_path_goes_on_from_what_is_left_with_fresh_scores(made_up, train, va
 
 def test_steps_are_shared_and_nothing_is_trained_twice(made_up, train, val):
     finished = ablate(Plan(ratios=(0.1, 0.2, 0.25, 0.3), seeds=2), train, val, trials=3)
-    jobs = [job for jobs in made_up for job in jobs]
-    digests = [job.recipe.trial_digest(job.trial, (train.fingerprint_of(job.rows), "")) for job in jobs]
+    trials = [trial for trials in made_up for trial in trials]
+    digests = [trial.recipe.trial_digest(trial.number, (train.fingerprint_of(trial.rows), "")) for trial in trials]
     assert len(set(digests)) == len(digests)
-    scored = [job for job in jobs if job.kind == "trial"]
-    assert sorted(len(job.rows) for job in scored) == [40] * 6 + [45] * 6, "two levels, three trials, two seeds"
-    assert [len({job.kind for job in jobs}) for jobs in made_up] == [2, 2, 1], "arms and scoring share their rounds"
+    scored = [trial for trial in trials if trial.kind == "trial"]
+    assert sorted(len(trial.rows) for trial in scored) == [40] * 6 + [45] * 6, "two levels, three trials, two seeds"
+    assert [len({trial.kind for trial in trials}) for trials in made_up] == [2, 2, 1], (
+        "arms and scoring share their rounds"
+    )
     for seed in range(2):
         np.testing.assert_array_equal(of(finished, "easy", 0.1)[seed], of(finished, "stepwise", 0.1)[seed])
-    (shared,) = {each.trial.run_id for each in finished if each.arm.ratio == 0.1 and each.arm.seed == 0} & {
-        each.trial.run_id for each in finished if each.arm.strategy == "stepwise"
+    (shared,) = {each.run_id for each in finished if each.arm.ratio == 0.1 and each.arm.seed == 0} & {
+        each.run_id for each in finished if each.arm.strategy == "stepwise"
     }
     assert "easy 10 %, seed 0 = stepwise 10 %, seed 0" in shared
 
@@ -140,24 +138,24 @@ def test_a_ratio_more_leaves_the_others_as_they_were(made_up, train, val):
 
 def test_arms_measure_no_training_example_and_scoring_has_seeds_of_its_own(made_up, train, val):
     recipe = tiny_recipe(seed=4)
-    ablate(Plan(ratios=(0.2,), seeds=2, seed=4), train, val, recipe=recipe)
-    arms = [job for jobs in made_up for job in jobs if job.kind == "arm"]
-    scored = [job for jobs in made_up for job in jobs if job.kind == "trial"]
-    assert {job.recipe.score_at for job in arms} == {None}
-    assert {scored_updates(job.recipe, len(job.rows)) for job in arms} == {()}
-    assert {job.recipe.seed for job in arms}.isdisjoint({0, 4, *(job.recipe.seed for job in scored)})
-    assert len({job.recipe.seed for job in scored}) == 2
-    assert {job.trial for job in arms} == {0, 1}
+    ablate(Plan(ratios=(0.2,), seeds=2), train, val, recipe=recipe)
+    arms = [trial for trials in made_up for trial in trials if trial.kind == "arm"]
+    scored = [trial for trials in made_up for trial in trials if trial.kind == "trial"]
+    assert {trial.recipe.score_at for trial in arms} == {None}
+    assert {scored_updates(trial.recipe, len(trial.rows)) for trial in arms} == {()}
+    assert {trial.recipe.seed for trial in arms}.isdisjoint({0, 4, *(trial.recipe.seed for trial in scored)})
+    assert len({trial.recipe.seed for trial in scored}) == 2
+    assert {trial.number for trial in arms} == {0, 1}
 
 
 def test_equal_updates_are_nearly_equal(made_up, train, val):
     recipe = tiny_recipe(epochs=4, schedule_epochs=8)
     ablate(Plan(strategies=("easy",), ratios=(0.5, 0.8), seeds=1, equal_updates=True), train, val, recipe=recipe)
     whole = 4 * updates_per_epoch(COUNT, 8)
-    for job in made_up[0]:
-        per_epoch = updates_per_epoch(len(job.rows), 8)
-        assert abs(job.recipe.epochs * per_epoch - whole) <= per_epoch / 2
-        assert job.recipe.schedule_epochs / job.recipe.epochs == pytest.approx(2, abs=0.2)
+    for trial in made_up[0]:
+        per_epoch = updates_per_epoch(len(trial.rows), 8)
+        assert abs(trial.recipe.epochs * per_epoch - whole) <= per_epoch / 2
+        assert trial.recipe.schedule_epochs / trial.recipe.epochs == pytest.approx(2, abs=0.2)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +186,7 @@ def test_stepwise_wants_two_trials(made_up, train, val):
 
 
 @pytest.mark.parametrize("strategy", ["easy", "stepwise"])
-def test_a_class_left_empty_is_named(made_up, train, val, capsys, strategy):
+def test_a_class_left_empty_is_named(made_up, train, val, caplog, strategy):
     few = dataclasses.replace(train, labels=np.where(np.isin(np.arange(COUNT), [4, 30]), 1, 2 * (train.labels // 2)))
     easiness_N = np.where(few.labels == 1, 1e-6, 9.0)
     plan = Plan(strategies=(strategy,), ratios=(0.1,), seeds=1)
@@ -196,7 +194,7 @@ def test_a_class_left_empty_is_named(made_up, train, val, capsys, strategy):
         ablate(plan, few, val, easiness_N=easiness_N)
     assert made_up == []
     ablate(dataclasses.replace(plan, allow_empty=True), few, val, easiness_N=easiness_N)
-    assert "10 %, seed 0: class class 1 has no example left" in capsys.readouterr().err
+    assert "10 %, seed 0: class class 1 has no example left" in caplog.text
 
 
 @pytest.mark.parametrize(("moment", "count", "epochs", "update"), [(782, 45_000, 2, 704), (100, 25_000, 1, 50)])
@@ -243,10 +241,11 @@ def test_an_arm_is_the_training_on_its_subset_alone(store, train, val):
     arm = finished[-1]
     recipe = dataclasses.replace(tiny_recipe(epochs=2), score_at=None, seed=room._spawned(0, room._TRAIN, 0, 0))
     with tracking.tracked_run("score", "alone") as run_id:
-        subset = train.subset(arm.arm.kept)
-        (alone,) = run_trials_of(recipe, subset, val, run_id=run_id, numbers=[0], device=CPU, log_models="none")
-    assert alone.digest == arm.trial.digest
-    assert alone.run_id != arm.trial.run_id
+        setup = tiny_setup(recipe, train.subset(arm.arm.kept), val)
+        with SharedData(setup.train, val) as data:
+            (alone,) = run_tracked_trials([Trial(recipe, 0)], data, run_id, setup.device, setup.run, TrialOptions())
+    assert mlflow.get_run(arm.run_id).data.tags["easiness.trial_digest"] == alone.digest
+    assert alone.run_id != arm.run_id
     epochs, correct = tracking.read_validation(alone.run_id)
     np.testing.assert_array_equal(correct, arm.correct)
     assert [_timeless(epoch) for epoch in epochs] == [_timeless(epoch) for epoch in arm.epochs]
@@ -286,7 +285,7 @@ def test_cut_off_and_called_again_it_ends_the_same(store, train, val, monkeypatc
     monkeypatch.setattr(tracked_trials, "run_trials", real)
     resumed = really(train, val)
     again = really(train, val)
-    assert [vars(each.trial) for each in again] == [vars(each.trial) for each in resumed]
+    assert [each.run_id for each in again] == [each.run_id for each in resumed]
     assert [each.epochs for each in again] == [each.epochs for each in resumed], "seconds are stored with the arm"
     # What was cut off is not in the way of a whole run in another place.
     mlflow.MlflowClient().create_experiment("elsewhere")
@@ -294,4 +293,4 @@ def test_cut_off_and_called_again_it_ends_the_same(store, train, val, monkeypatc
     whole = really(train, val)
     mlflow.set_experiment("Default")
     assert results(whole) == results(resumed)
-    assert {each.trial.run_id for each in whole}.isdisjoint({each.trial.run_id for each in resumed})
+    assert {each.run_id for each in whole}.isdisjoint({each.run_id for each in resumed})

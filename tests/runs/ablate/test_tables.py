@@ -14,7 +14,6 @@ from easiness.runs.ablate.tables import (
     removed_table,
     sentences,
 )
-from easiness.runs.tracked_trials import TrackedTrial
 from tests.tiny_data import tiny_dataset
 
 
@@ -24,7 +23,7 @@ def finished(strategy, ratio, seed, correct, kept, earlier=0.0):
         {"val_accuracy": float(np.mean(correct)), "update": 10, "training_seconds": 3.25},
     ]
     arm = Arm(strategy, ratio, seed, np.asarray(kept))
-    return FinishedArm(arm, TrackedTrial(seed, f"{strategy}{ratio}{seed}", ""), epochs, np.asarray(correct, np.float32))
+    return FinishedArm(arm, f"{strategy}{ratio}{seed}", epochs, np.asarray(correct, np.float32))
 
 
 def test_accuracy_of_an_arm_is_told_by_class():

@@ -1,5 +1,7 @@
 """One class under the eyes of a model: which examples are shown, what their averages are, which data are refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,18 +17,16 @@ from easiness.runs.match.pictures import (
     reopen_dataset,
     shown_classes,
 )
+from easiness.tracking import ScoreManifest
 from tests.tiny_data import tiny_dataset
+from tests.tiny_scores import score_manifest
 
 LOOK = {"fraction": 0.2, "seed": 0, "resolution": 12}
 
 
-def manifest_of(dataset, **more):
-    return {
-        "dataset": dataset.name,
-        "recipe": {"seed": 0},
-        "skipped": list(dataset.skipped),
-        "fingerprint": dataset.fingerprint,
-    } | more
+def manifest_of(dataset):
+    told = {"dataset": dataset.name, "skipped": dataset.skipped, "fingerprint": dataset.fingerprint}
+    return ScoreManifest(**score_manifest(**told))
 
 
 def test_classes_of_the_paper_and_a_sensible_one_elsewhere():
@@ -128,7 +128,7 @@ def test_data_are_opened_again_only_if_they_are_the_same(tmp_path):
     with pytest.raises(OSError, match="here"):
         reopen_dataset(manifest, dataset.example_ids, tmp_path / "here")
     with pytest.raises(ValueError, match=f"and the scores are of {'0' * 12}"):
-        reopen_dataset(manifest | {"fingerprint": "0" * 64}, dataset.example_ids, tmp_path / "there")
+        reopen_dataset(replace(manifest, fingerprint="0" * 64), dataset.example_ids, tmp_path / "there")
 
 
 def test_a_part_of_the_data_is_found_by_its_example_ids(tmp_path):

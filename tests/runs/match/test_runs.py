@@ -1,6 +1,7 @@
 """Score runs brought together: in an order of their own, by names that tell them apart, their losses in files."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,8 +50,7 @@ def test_the_paper_stands_beside_cifar10_only(runs):
     with tracking.tracked_run("match", "m") as run_id:
         scores = open_matched_runs(run_id, list(runs)[:2])
     assert paper_models(scores) == {}
-    for each in scores:
-        each.manifest["dataset"] = "cifar10"
+    scores = [replace(each, manifest=replace(each.manifest, dataset="cifar10")) for each in scores]
     assert paper_models(scores) == {"net": "net", "wide_resnet_10_1": "wide_resnet_10_1"}
 
 
@@ -58,7 +58,7 @@ def test_a_second_scoring_of_the_same_trials_is_refused(store, tmp_path):
     dataset = tiny_dataset(30)
     losses_TMN = draw_losses(dataset, 0)
     first = log_score_run(tmp_path, dataset, losses_TMN)
-    trials = tracking.load_scores(first).manifest["trials"]
+    trials = tracking.load_scores(first).manifest.trials
     second = log_score_run(tmp_path, dataset, losses_TMN, trials=trials)
     said = re.escape(
         f"runs {first} (net) and {second} (net) cannot be matched: both were made of trial run {trials[0]['run_id']}"
@@ -71,5 +71,5 @@ def test_moments_are_epochs_unless_they_were_chosen(runs):
     with tracking.tracked_run("match", "m") as run_id:
         scores = open_matched_runs(run_id, list(runs))
     assert numbered_by(scores) == "epoch"
-    scores[1].manifest["recipe"]["score_at"] = [3, 8]
+    scores[1].manifest.recipe["score_at"] = [3, 8]
     assert numbered_by(scores) == "scored moment"

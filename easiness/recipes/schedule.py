@@ -1,0 +1,46 @@
+"""Schedule arithmetic: how an epoch is cut into batches, and after which updates examples are scored."""
+
+from easiness.recipes.recipe import Recipe
+
+
+def batch_bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
+    """Start and stop of every batch of `count` examples; the tail is kept.
+
+    A last batch of a single example joins the one before it: batch normalization has no statistics of one.
+
+    Examples
+    --------
+    >>> batch_bounds(10, 4), batch_bounds(9, 4)
+    ([(0, 4), (4, 8), (8, 10)], [(0, 4), (4, 9)])
+    """
+    if batch_size < 2:
+        raise ValueError(f"batch_size is {batch_size}, and must be at least 2: batch statistics need two examples")
+    starts = list(range(0, count, batch_size))
+    if len(starts) > 1 and count - starts[-1] == 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], count], strict=True))
+
+
+def updates_per_epoch(count: int, batch_size: int) -> int:
+    """Number of updates in one pass over `count` examples."""
+    return len(batch_bounds(count, batch_size))
+
+
+def scored_updates(recipe: Recipe, count: int) -> tuple[int, ...]:
+    """Updates after which `count` training examples are scored, ascending.
+
+    Raises
+    ------
+    ValueError
+        If `score_at` asks for an update beyond the end of the training.
+    """
+    if recipe.score_at is None:
+        return ()
+    per_epoch = updates_per_epoch(count, recipe.batch_size)
+    total = recipe.epochs * per_epoch
+    beyond = [update for update in recipe.score_at if update > total]
+    if beyond:
+        raise ValueError(
+            f"score_at asks for update {beyond[0]}, and {recipe.epochs} epochs of {per_epoch} updates end at {total}"
+        )
+    return tuple(sorted(recipe.score_at)) or tuple(range(per_epoch, total + 1, per_epoch))

@@ -1,0 +1,165 @@
+"""An ablate run: train on what is left after removing easy, hard or random examples, and say what those were worth."""
+
+import logging
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from easiness import tracking
+from easiness.datasets.kept import write_kept
+from easiness.recipes.recipe import recipe_from
+from easiness.runs.ablate.arms import FinishedArm, Plan, Scoring, run_arms
+from easiness.runs.ablate.figures import ablation_figures, write_figures
+from easiness.runs.ablate.reading import Ablation
+from easiness.runs.ablate.tables import ablation_tables, sentences
+from easiness.runs.options import (
+    RunOptions,
+    TrainingOptions,
+    TrainingSetup,
+    log_training_setup,
+    prepare_training,
+    under_torchrun,
+)
+from easiness.runs.public import public
+from easiness.runs.score.reading import Scores, load_scores
+from easiness.tracking.manifests import AblationManifest
+
+LOG = logging.getLogger("easiness")
+
+
+@public
+@under_torchrun
+def ablate(
+    training: TrainingOptions,
+    run: RunOptions,
+    plan: Plan,
+    scores: str | None = None,
+    score_moment: int | None = None,
+) -> Ablation:
+    """Train on what is left after removing easy, hard or random examples, and compare the accuracies.
+
+    Parameters
+    ----------
+    training : TrainingOptions
+        Model, data and recipe of the arms; stepwise scores what is left by the recipe of the score run.
+    run : RunOptions
+        Where and how arms run.
+    plan : Plan
+        What is removed.
+    scores : str, optional
+        Run id of the score run; the latest finished one of this model and data if not given.
+    score_moment : int, optional
+        Updates after which easiness is taken; the moment of the score run's own table if not given.
+
+    Returns
+    -------
+    Ablation
+        Accuracies, costs and what was really removed, as tables.
+    """
+    setup = prepare_training(training, run, trials=None)
+    plan.check(len(setup.train))
+    description = describe(setup, plan)
+    LOG.info(description)
+    with tracking.tracked_run("ablate", f"ablate {setup.name}") as run_id:
+        log_training_setup(run_id, setup)
+        scored = find_scores(run_id, scores, setup)
+        easiness_N, scoring = choose_moment(scored, score_moment)
+        tracking.set_tags(run_id, {"easiness.scores": scored.run_id})
+        LOG.info("easiness after %d updates, from score run %s", scoring.moment, scored.run_id)
+        arms = run_arms(plan, setup, easiness_N, scoring, run_id)
+        tables = ablation_tables(arms, setup, plan, easiness_N)
+        manifest = _manifest(setup, plan, scored.run_id, scoring, run_id, sentences(tables["costs"]))
+        with tempfile.TemporaryDirectory() as folder:
+            _write_artifacts(Path(folder), manifest, tables, arms, setup)
+            tracking.log_folder(run_id, Path(folder))
+        note = "\n".join(f"- {line}" for line in manifest.summary)
+        tracking.set_tags(run_id, {"mlflow.note.content": f"{description}\n\n{note}"})
+    return Ablation(run_id, manifest, tables)
+
+
+def describe(setup: TrainingSetup, plan: Plan) -> str:
+    """One line: which data, what is removed, how each arm is trained."""
+    recipe = setup.recipe
+    ratios = ", ".join(f"{100 * ratio:g}" for ratio in plan.removing_ratios)
+    length = f"as many updates as {recipe.epochs} epochs have" if plan.equal_updates else f"{recipe.epochs} epochs"
+    return (
+        f"{setup.describe_data()}; removing {ratios} % by {', '.join(plan.strategies)}, {plan.seeds} seeds each; "
+        f"every arm {length}, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}, on {setup.device}"
+    )
+
+
+def find_scores(run_id: str, scores: str | None, setup: TrainingSetup) -> Scores:
+    """Scores of the run that was asked for, or the latest of this model and data.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or they are of other data.
+    """
+    model, fingerprint = setup.recipe.model, setup.train.fingerprint
+    scores = scores or tracking.find_score_run(run_id, model, fingerprint)
+    if scores is None:
+        raise ValueError(
+            f"this experiment has no finished score run of {setup.name} with fingerprint {fingerprint[:12]}; run "
+            "score first, with the same model, dataset, limit, keep and seed, or give scores=RUN_ID"
+        )
+    found = load_scores(scores)
+    if found.manifest.fingerprint != fingerprint:
+        raise ValueError(
+            f"score run {scores} is of {found.manifest.examples} examples of {found.manifest.dataset} with "
+            f"fingerprint {found.manifest.fingerprint[:12]}, and this training set has {fingerprint[:12]}; take the "
+            "same dataset, limit, keep and seed"
+        )
+    return found
+
+
+def choose_moment(scores: Scores, moment: int | None) -> tuple[np.ndarray, Scoring]:
+    """Easiness after so many updates (lower = easier), and how it was scored."""
+    moment = scores.manifest.moment if moment is None else moment
+    updates = scores.manifest.updates
+    if moment not in updates:
+        raise ValueError(
+            f"score_moment is {moment}, and score run {scores.run_id} scored after {', '.join(map(str, updates))} "
+            "updates"
+        )
+    scoring = Scoring(recipe_from(scores.manifest.recipe), moment, len(scores.table))
+    return scores.trajectory_TN[updates.index(moment)], scoring
+
+
+def _manifest(
+    setup: TrainingSetup, plan: Plan, scores: str, scoring: Scoring, run_id: str, summary: list[str]
+) -> AblationManifest:
+    return AblationManifest(
+        run_id=run_id,
+        dataset=setup.train.name,
+        fingerprint=setup.train.fingerprint,
+        fingerprint_val=setup.val.fingerprint,
+        class_names=tuple(setup.train.class_names),
+        recipe=setup.recipe.settings(),
+        scores=scores,
+        scores_recipe=scoring.recipe.settings(),
+        moment=scoring.moment,
+        seed=setup.recipe.seed,
+        summary=tuple(summary),
+        code=tracking.code_versions(run_id),
+        **vars(plan) | {"ratios": tuple(plan.removing_ratios)},
+    )
+
+
+def _write_artifacts(
+    folder: Path,
+    manifest: AblationManifest,
+    tables: dict[str, pd.DataFrame],
+    arms: list[FinishedArm],
+    setup: TrainingSetup,
+) -> None:
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    (folder / AblationManifest.FILE).write_text(manifest.to_json(), encoding="utf-8")
+    for arm in (finished.arm for finished in arms):
+        name = f"{arm.strategy}-{arm.ratio:g}-{arm.seed}"
+        write_kept(folder / "kept", name, setup.train.example_ids[arm.kept])
+    shown = (tables[name] for name in ("accuracy", "removed", "differences"))
+    write_figures(folder / "figures", ablation_figures(*shown, manifest.strategies, setup.name))

@@ -1,0 +1,72 @@
+"""Public calls: the options of a run as keywords, and its messages where they are wanted."""
+
+import dataclasses
+import difflib
+import functools
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from easiness.runs.progress import speaking
+
+Result = TypeVar("Result")
+
+_VERBOSE = "verbose : bool\n    Show progress and messages on standard error."
+
+
+def public(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Make the fields of a function's dataclass parameters its own keywords, and add `verbose`.
+
+    Signature and docstring show every keyword, to people and to the command line alike. A list is taken for a tuple,
+    and a single value for a tuple of one.
+    """
+    parameters = inspect.signature(function).parameters
+    groups = {name: each.annotation for name, each in parameters.items() if dataclasses.is_dataclass(each.annotation)}
+    keywords: dict[str, inspect.Parameter] = {}
+    for name, parameter in parameters.items():
+        flat = inspect.signature(groups[name]).parameters.values() if name in groups else [parameter]
+        keywords |= {each.name: each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in flat}
+    keywords["verbose"] = inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=bool)
+
+    @functools.wraps(function)
+    def call(*, verbose: bool = False, **options: object) -> Result:
+        for name in options:
+            if name not in keywords:
+                near = difflib.get_close_matches(name, keywords, n=3)
+                hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(keywords)}"
+                raise TypeError(f"{function.__name__}() has no keyword {name!r}; {hint}")
+        values = {name: _as_tuple(value, keywords[name].annotation) for name, value in options.items()}
+        for group, kind in groups.items():
+            names = values.keys() & {field.name for field in dataclasses.fields(kind)}
+            values[group] = kind(**{name: values.pop(name) for name in names})
+        with speaking(verbose):
+            return function(**values)
+
+    call.__signature__ = inspect.Signature(
+        keywords.values(), return_annotation=inspect.signature(function).return_annotation
+    )
+    call.__doc__ = _with_keywords(function.__doc__ or "", groups)
+    return call
+
+
+def _as_tuple(value: object, annotation: object) -> object:
+    kinds = (annotation, *typing.get_args(annotation))
+    if value is None or isinstance(value, tuple) or not any(typing.get_origin(kind) is tuple for kind in kinds):
+        return value
+    return tuple(value) if hasattr(value, "__iter__") and not isinstance(value, str) else (value,)
+
+
+def _with_keywords(documentation: str, groups: Mapping[str, type]) -> str:
+    """Docstring with the attributes of dataclasses in the place of the parameters that hold them."""
+    text = inspect.cleandoc(documentation)
+    for name, kind in groups.items():
+        (attributes,) = re.findall(r"(?s)Attributes\n-+\n(.*?)(?:\n\n|$)", inspect.cleandoc(kind.__doc__))
+        text = re.sub(rf"(?m)^{name} : .*(?:\n    .*)+", lambda _, block=attributes: block, text)
+    if "Parameters\n" not in text:
+        return f"{text}\n\nParameters\n----------\n{_VERBOSE}"
+    head, mark, rest = text.partition("\n\nReturns\n")
+    if not mark:
+        head, mark, rest = text.partition("\n\nRaises\n")
+    return f"{head}\n{_VERBOSE}{mark}{rest}"

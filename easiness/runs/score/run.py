@@ -1,0 +1,158 @@
+"""A score run: M trials, each a child run, and their mean loss on the parent."""
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from easiness import tracking
+from easiness.analysis.scores import easiness
+from easiness.analysis.sets import set_size
+from easiness.recipes.schedule import scored_updates
+from easiness.runs.options import (
+    RunOptions,
+    TrainingOptions,
+    TrainingSetup,
+    log_training_setup,
+    prepare_training,
+    under_torchrun,
+)
+from easiness.runs.public import public
+from easiness.runs.score.preview import write_preview
+from easiness.runs.score.reading import Scores
+from easiness.runs.score.tables import score_metrics, score_table
+from easiness.runs.score.thumbnails import shown_rows, write_thumbnails
+from easiness.runs.tracked_trials import SharedData, TrialOptions, names_with_model, run_tracked_trials
+from easiness.runs.trial_log import Trial, TrialRecord
+from easiness.tracking.manifests import ScoreManifest
+
+LOG = logging.getLogger("easiness")
+
+
+@public
+@under_torchrun
+def score(
+    training: TrainingOptions,
+    run: RunOptions,
+    trials: int | None = None,
+    score_at: tuple[int, ...] = (),
+    score_pass: str = "each",
+    moment: int | None = None,
+    fraction: float = 0.1,
+    per_class: bool = False,
+) -> Scores:
+    """Score every training example of a dataset under one model; lower easiness = easier.
+
+    Parameters
+    ----------
+    training : TrainingOptions
+        Model, data and recipe.
+    run : RunOptions
+        Where and how trials run.
+    trials : int, optional
+        Number of independent trials M; does not change any one of them.
+    score_at : tuple of int
+        Updates after which every training example is measured; empty: at the end of every epoch.
+    score_pass : str
+        each: every trial scores as it goes; joint: one pass over the data scores all trials, for data slow to decode.
+    moment : int, optional
+        Updates after which easiness is taken for the table; the last scored moment if not given.
+    fraction : float
+        Share of the examples in the easy set, and in the hard set.
+    per_class : bool
+        Take that share of every class, instead of the whole.
+
+    Returns
+    -------
+    Scores
+        Table and arrays, as `load_scores` reads them.
+    """
+    setup = prepare_training(training, run, trials=trials, score_at=score_at)
+    recipe, train = setup.recipe, setup.train
+    updates = scored_updates(recipe, len(train))
+    moment = updates[-1] if moment is None else moment
+    if moment not in updates:
+        raise ValueError(f"moment is {moment}, and the scored moments are after {', '.join(map(str, updates))} updates")
+    set_size(fraction, len(train))
+    description = setup.describe(f"{recipe.trials} trials")
+    LOG.info(description)
+    with tracking.tracked_run("score", f"score {setup.name}") as run_id:
+        log_training_setup(run_id, setup)
+        records = _run_trials(setup, run_id, score_pass)
+        losses_TMN = np.stack([record.measure("losses") for record in records], axis=1)
+        table = score_table(
+            train,
+            losses_TMN[updates.index(moment)],
+            fraction=fraction,
+            per_class=per_class,
+            seed=recipe.seed,
+            predicted_MN=np.stack([record.measure("predicted")[-1] for record in records]),
+        )
+        trajectory_TN = np.stack([easiness(losses_MN) for losses_MN in losses_TMN])
+        manifest = _manifest(setup, records, run_id, moment=moment, fraction=fraction, per_class=per_class)
+        scores = Scores(run_id, manifest, table, trajectory_TN)
+        with tempfile.TemporaryDirectory() as folder:
+            _write_artifacts(Path(folder), scores, setup)
+            tracking.log_folder(run_id, Path(folder))
+        metrics = score_metrics(table, losses_TMN[updates.index(moment)])
+        tracking.log_metrics(run_id, metrics)
+        tracking.set_tags(run_id, {"mlflow.note.content": _note(description, metrics, moment)})
+    return scores
+
+
+def _run_trials(setup: TrainingSetup, run_id: str, score_pass: str) -> list[TrialRecord]:
+    trials = [Trial(setup.recipe, number) for number in range(setup.recipe.trials)]
+    options = TrialOptions(
+        with_model=names_with_model(trials, setup.run.log_models),
+        score_pass=score_pass,
+        measures=("losses", "predicted"),
+    )
+    with SharedData(setup.train, setup.val) as data:
+        return run_tracked_trials(trials, data, run_id, setup.device, setup.run, options)
+
+
+def _manifest(setup: TrainingSetup, records: Sequence[TrialRecord], run_id: str, **table: object) -> ScoreManifest:
+    recipe, train = setup.recipe, setup.train
+    return ScoreManifest(
+        run_id=run_id,
+        dataset=train.name,
+        fingerprint=train.fingerprint,
+        fingerprint_val=setup.val.fingerprint,
+        source=None if setup.training.data is None else str(setup.training.data),
+        limit=setup.training.limit,
+        examples=len(train),
+        skipped=tuple(train.skipped),
+        class_names=tuple(train.class_names),
+        model=recipe.model,
+        recipe=recipe.settings(),
+        recipe_digest=recipe.digest(),
+        updates=records[0].updates,
+        trials=tuple(
+            {"trial": record.trial.number, "run_id": record.run_id, "digest": record.digest} for record in records
+        ),
+        code=tracking.code_versions(run_id),
+        **table,
+    )
+
+
+def _write_artifacts(folder: Path, scores: Scores, setup: TrainingSetup) -> None:
+    preview = folder / "preview"
+    (folder / "scores").mkdir()
+    scores.table.to_parquet(folder / "scores" / "easiness.parquet", index=False)
+    np.save(folder / "scores" / "trajectory.npy", scores.trajectory_TN)
+    (folder / ScoreManifest.FILE).write_text(scores.manifest.to_json(), encoding="utf-8")
+    updates_T = np.asarray(scores.manifest.updates)
+    write_preview(preview, setup.train, scores.table, scores.trajectory_TN, updates_T, f"Easiness of {setup.name}")
+    shown = shown_rows(scores.table, scores.trajectory_TN[-1])
+    write_thumbnails(preview / "thumbnails.npz", setup.train, shown)
+
+
+def _note(description: str, metrics: dict[str, float], moment: int) -> str:
+    """Description that the UI shows on the run's first page."""
+    numbers = "\n".join(f"- {name}: {value:.4g}" for name, value in metrics.items())
+    return (
+        f"Easiness after {moment} updates: mean cross-entropy in nats over trials, **lower = easier**.\n\n"
+        f"{description}\n\n{numbers}\n\nArtifacts: `preview/index.html`, `scores/easiness.parquet`."
+    )

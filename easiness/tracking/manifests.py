@@ -1,0 +1,132 @@
+"""Typed manifests: the json in which a run says what it is made of. The README describes the fields."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from easiness.tracking.contract import SCHEMA
+
+
+def to_json(value: object) -> str:
+    """Json of nested data: arrays as lists, numbers that json does not know as null.
+
+    Examples
+    --------
+    >>> to_json({"a": np.array([1.0, np.nan])}).split()
+    ['{', '"a":', '[', '1.0,', 'null', ']', '}']
+    """
+    return json.dumps(_plain(value), indent=1, allow_nan=False) + "\n"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Fields that every manifest has; `FILE` is the artifact that holds it, its keys in the order of the fields."""
+
+    FILE: ClassVar[str]
+
+    schema: int = SCHEMA
+
+    def to_json(self) -> str:
+        """Text of the file."""
+        return to_json({field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+
+    @classmethod
+    def from_json(cls, text: str, run_id: str) -> Self:
+        """Read the text of the file; lists become tuples, but for those in nested data.
+
+        Raises
+        ------
+        ValueError
+            If it is not json, was written with another schema, or fields are missing or unknown.
+        """
+        where = f"{cls.FILE} of run {run_id}"
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"{where} is not json: {error}") from error
+        schema = content.get("schema") if isinstance(content, dict) else None
+        if schema != SCHEMA:
+            raise ValueError(f"{where} has schema {schema}, and this version reads {SCHEMA}; make the run again")
+        names = [field.name for field in dataclasses.fields(cls)]
+        missing = [name for name in names if name not in content]
+        unknown = [name for name in content if name not in names]
+        if missing or unknown:
+            wrong = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has unknown {', '.join(unknown)}"] * bool(
+                unknown
+            )
+            raise ValueError(f"{where} {' and '.join(wrong)}; make the run again with this version")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreManifest(Manifest):
+    """What the arrays of a score run are, and where each came from.
+
+    Attributes
+    ----------
+    dataset, fingerprint, fingerprint_val : str
+        Training set, its fingerprint and that of the validation set.
+    source, limit
+        Place and number of the examples as they were asked for; None for the default.
+    order : str
+        What a row of the arrays is.
+    examples : int
+        N.
+    skipped, class_names : tuple of str
+        Files that could not be read; K names.
+    recipe, recipe_digest
+        `Recipe.settings()` and its digest.
+    updates : tuple of int
+        T scored moments.
+    moment : int
+        Updates after which the table was made.
+    fraction, per_class
+        Share of the examples in the easy and in the hard set, and whether of every class.
+    trials : tuple of dict
+        trial, run_id and digest of each of M trials.
+    code : dict
+        Versions that made it, from `code_versions`.
+    """
+
+    FILE: ClassVar[str] = "scores/manifest.json"
+
+    run_id: str
+    polarity: str = "lower_is_easier"
+    dataset: str
+    fingerprint: str
+    fingerprint_val: str
+    source: str | None
+    limit: int | None
+    order: str = "row i of every array is row i of the table; example_id is the row in the whole dataset"
+    examples: int
+    skipped: tuple[str, ...]
+    class_names: tuple[str, ...]
+    model: str
+    recipe: dict
+    recipe_digest: str
+    updates: tuple[int, ...]
+    moment: int
+    fraction: float
+    per_class: bool
+    trials: tuple[dict, ...]
+    code: dict
+
+    @property
+    def trial_runs(self) -> list[str]:
+        """Run ids of the M trials."""
+        return [trial["run_id"] for trial in self.trials]
