@@ -14,29 +14,24 @@ from pathlib import Path
 
 import fire
 
-# Exit status of a failed entry point; fire and argparse use the same for wrong words.
+# Exit status of a failed entry point; fire and argparse use the same for wrong arguments.
 FAILURE = 2
 
-# What stands for a value that was not given.
+# Words for a value that is not given.
 _NOTHING = ("", "auto", "None")
 
 
 def command(function: Callable[..., object]) -> None:
-    """Run a public call with the words of the command line, and print the summary of what it returns.
+    """Call a function with the options of the command line, and print the `summary()` of its result unless it is None.
 
-    Every parameter of `function` is an option `--name=value`, read as its annotation says: `int`, `float`, `str`,
-    `bool`, `Path`, a `tuple` of numbers or words separated by commas, or one of these `| None`, where `auto` and
-    nothing stand for None (for a tuple: for an empty one). A parameter `verbose` is not an option: it is always true.
+    Every parameter of `function` is an option `--name=value`, read by its annotation: `int`, `float`, `str`, `bool`,
+    `Path`, a `tuple` of numbers or words separated by commas, or one of these `| None`. `auto` and the empty value
+    stand for None or for an empty tuple. A parameter `verbose` is not an option: it is always true.
 
     An error ends the process with status 2 and one line on standard error; `--debug=true` adds the traceback.
-
-    Parameters
-    ----------
-    function : callable
-        Takes keywords with defaults; what it returns has a `summary()`, or is None.
     """
     debug = False
-    # What a scheduler or a container sends before it kills: runs are to be closed then, as for Ctrl-C.
+    # Schedulers and containers send SIGTERM before they kill: close runs then, as for Ctrl-C.
     before = signal.signal(signal.SIGTERM, _stop)
     try:
         words, options = _read_words(function.__doc__)
@@ -69,8 +64,8 @@ def _stop(*_: object) -> None:
 def _read_words(documentation: str | None) -> tuple[tuple[str, ...], dict[str, str]]:
     read: list[tuple[tuple[str, ...], dict[str, str]]] = []
 
-    # Fire calls a function before it complains of words that are left over, so it gets one that takes any word. It must
-    # not guess types either: of a folder `2019#1` it would leave 2019, of `a,b` a tuple.
+    # Fire calls a function before it rejects arguments that are left over, so it gets one that takes any argument. It
+    # must not guess types either: it would read a folder `2019#1` as 2019, and `a,b` as a tuple.
     def collect(*words: str, **options: str) -> None:
         read.append((words, options))
 
@@ -80,13 +75,7 @@ def _read_words(documentation: str | None) -> tuple[tuple[str, ...], dict[str, s
 
 
 def parse_options(function: Callable[..., object], options: dict[str, str]) -> dict[str, object]:
-    """Typed keyword arguments for a function, from words as they were typed.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name (with the near matches) or a value that is not of its type.
-    """
+    """Typed keyword arguments for a function; ValueError for an unknown name or a value of another type."""
     known = options_of(function)
     for name in options:
         if name not in known:
@@ -96,11 +85,12 @@ def parse_options(function: Callable[..., object], options: dict[str, str]) -> d
 
 def options_of(function: Callable[..., object]) -> dict[str, inspect.Parameter]:
     """Parameters that are options of the command line, by name."""
-    return {name: each for name, each in inspect.signature(function).parameters.items() if name != "verbose"}
+    parameters = inspect.signature(function).parameters
+    return {name: parameter for name, parameter in parameters.items() if name != "verbose"}
 
 
 def unknown(kind: str, name: object, known: tuple[str, ...]) -> str:
-    """Message for a name that does not exist, with the names that look like it.
+    """Message for an unknown name, with similar known names.
 
     Examples
     --------
@@ -115,7 +105,7 @@ def unknown(kind: str, name: object, known: tuple[str, ...]) -> str:
 
 
 def caller_path(text: str) -> Path:
-    """Absolute path of what a user typed in the folder of the command (`run.sh` changes into the checkout)."""
+    """Absolute path for a path typed in the caller's folder (`run.sh` changes into the checkout)."""
     return Path(os.environ.get("EASINESS_CALLED_FROM", "."), Path(text).expanduser()).absolute()
 
 

@@ -1,4 +1,4 @@
-"""The README's tables of entry points, made from MLproject and the docstrings: `python -m tests.parameter_tables`."""
+"""docs/parameters.md, made from MLproject and the docstrings: `python -m tests.parameter_tables`."""
 
 import importlib
 import inspect
@@ -8,8 +8,12 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
-BEGIN, END = "<!-- parameters: begin -->", "<!-- parameters: end -->"
+PAGE = ROOT / "docs" / "parameters.md"
+HEAD = """# Parameters
+
+`./run.sh -e NAME -P key=value …`, or `mlflow run . -e NAME -P key=value …`. Leave a parameter out (or say `auto`) for
+the recipe's default. From Python they are keywords of `easiness.NAME(…)`.
+"""
 DEBUG = "Show the traceback of an error."
 
 
@@ -30,8 +34,8 @@ def described(documentation):
     return texts
 
 
-def table():
-    """Markdown of all entry points: one paragraph and one folded table each."""
+def page():
+    """Markdown of all entry points: one paragraph and one table each."""
     project = yaml.safe_load((ROOT / "MLproject").read_text())
     parts = []
     for name, entry in project["entry_points"].items():
@@ -43,17 +47,10 @@ def table():
             for key, spec in entry["parameters"].items()
         ]
         parts.append(
-            f"**`{name}`** · {first}\n\n<details><summary>parameters</summary>\n\n"
-            "| parameter | default | what it is |\n|---|---|---|\n" + "\n".join(rows) + "\n\n</details>\n"
+            f"## {name}\n\n{first}\n\n| parameter | default | what it is |\n|---|---|---|\n" + "\n".join(rows) + "\n"
         )
-    return "\n".join(parts)
-
-
-def with_table(readme):
-    """README with the present tables between the two marks."""
-    before, rest = readme.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{table()}\n{END}{rest.split(END)[1]}"
+    return "\n".join([HEAD, *parts])
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text()))
+    PAGE.write_text(page())

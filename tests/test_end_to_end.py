@@ -177,7 +177,7 @@ def test_a_wrong_word_is_one_line_and_a_failed_run(checkout):
         command(model="alexnett"), cwd=checkout, env=environment(checkout), capture_output=True, text=True, timeout=300
     )
     assert done.returncode != 0
-    assert "error: model 'alexnett' is unknown, near are alexnet" in done.stderr
+    assert "error: unknown model 'alexnett'; did you mean alexnet" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     (failed,) = mlflow.MlflowClient(f"sqlite:///{checkout / 'mlflow.db'}").search_runs(["0"])
     assert failed.info.status == "FAILED"

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from easiness.commandline import options_of, parse_options
-from tests.parameter_tables import README, table, with_table
+from tests.parameter_tables import PAGE, page
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
@@ -66,6 +66,13 @@ def test_conda_and_pip_install_the_same():
     assert len(pip) == len(set(pip))
 
 
+def test_templates_are_installed_with_their_packages():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    folders = (ROOT / "easiness").rglob("templates")
+    packages = {".".join(folder.relative_to(ROOT).parent.parts) for folder in folders}
+    assert declared == {package: ["templates/*"] for package in packages}
+
+
 def test_every_dependency_has_a_bounded_range():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
@@ -73,11 +80,10 @@ def test_every_dependency_has_a_bounded_range():
         assert re.search(r">=[\d.]+,<[\d.]+$|==[\d.]+$", requirement), requirement
 
 
-def test_readme_tables_are_those_of_mlproject_and_docstrings():
-    readme = README.read_text()
-    assert with_table(readme) == readme, "run: python -m tests.parameter_tables"
+def test_page_of_parameters_is_that_of_mlproject_and_docstrings():
+    assert PAGE.read_text() == page(), "run: python -m tests.parameter_tables"
 
 
 def test_every_parameter_is_described():
-    missing = [line for line in table().splitlines() if line.startswith("| `") and line.endswith("|  |")]
+    missing = [line for line in page().splitlines() if line.startswith("| `") and line.endswith("|  |")]
     assert missing == []

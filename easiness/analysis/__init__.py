@@ -1,1 +1,1 @@
-"""Arrays of losses to scores, sets, rates, intervals and lists of removed examples; never torch."""
+"""Scores, sets, overlaps, intervals and removals from arrays of losses; never torch."""

@@ -1,8 +1,8 @@
-"""How diverse is a set of images? Its average image, and a number with an interval.
+"""Diversity of a set of images: its average image, and a number with an interval.
 
 The more a set's images differ, the more uniform their average looks. The number is the variance of each pixel
-over the images, averaged over pixels and channels. It and everything resampled from it follow from the
-products of each image with each other: thousands of resamples cost one pass over the pixels, in float64.
+over the images, averaged over pixels and channels. It and all its resamples follow from the products of each
+image with each other: thousands of resamples cost one pass over the pixels, in float64.
 """
 
 from typing import NamedTuple
@@ -35,7 +35,7 @@ class Diversity(NamedTuple):
 
 
 class OrderTest(NamedTuple):
-    """Verdict on the order hard > random > easy of diversity.
+    """Test of the order hard > random > easy of diversity.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class OrderTest(NamedTuple):
     p_hard, p_easy : float
         One-sided permutation p-values of the two differences.
     p : float
-        Of the whole order, the larger of the two: both must hold (an intersection–union test).
+        P-value of the whole order, the larger of the two: both must hold (an intersection–union test).
     """
 
     hard_minus_random: float
@@ -55,24 +55,9 @@ class OrderTest(NamedTuple):
 
 
 def diversity(images_BHWC: NDArray[np.uint8], draws: int = 2000, seed: int = 0) -> Diversity:
-    """Average a set of images and measure how much they differ.
+    """Average at least two uint8 images, and measure how much they differ.
 
-    Parameters
-    ----------
-    images_BHWC : (B, H, W, C) array of uint8
-        At least two images.
-    draws : int
-        Resamples of the images behind the interval.
-    seed : int
-
-    Returns
-    -------
-    Diversity
-
-    Raises
-    ------
-    ValueError
-        For fewer than two images, another dtype or shape, or no draws.
+    The interval is from `draws` resamples of the images.
 
     Examples
     --------
@@ -89,8 +74,8 @@ def diversity(images_BHWC: NDArray[np.uint8], draws: int = 2000, seed: int = 0) 
     products_BB = _products(images_BHWC)
     counts_DB = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
     # A resample repeats images, which takes 1/B off its variance on average.
-    drawn_D = _variances(products_BB, counts_DB) * count / (count - 1)
-    low, high = np.percentile(drawn_D, [2.5, 97.5])
+    resampled_D = _variances(products_BB, counts_DB) * count / (count - 1)
+    low, high = np.percentile(resampled_D, [2.5, 97.5])
     variance = float(_variances(products_BB, np.ones((1, count)))[0])
     average_HWC = images_BHWC.mean(axis=0, dtype=np.float64)
     return Diversity(average_HWC, variance, float(low), float(high), count)
@@ -105,24 +90,8 @@ def order_test(
 ) -> OrderTest:
     """Test by permutation whether hard images are more diverse than random ones, and these than easy ones.
 
-    The images of two sets are shuffled between the two. Images that stand in both sets make the test cautious.
-
-    Parameters
-    ----------
-    easy_BHWC, random_BHWC, hard_BHWC : (B, H, W, C) arrays of uint8
-        At least two images each, of one size; the numbers may differ.
-    permutations : int
-        The smallest possible p-value is 1 / (permutations + 1).
-    seed : int
-
-    Returns
-    -------
-    OrderTest
-
-    Raises
-    ------
-    ValueError
-        As `diversity`, or for images of different sizes.
+    At least two uint8 images each, of one size; the numbers may differ. The images of two sets are shuffled between
+    the two; images that are in both sets make the test cautious. No p-value is below 1 / (permutations + 1).
 
     Examples
     --------
@@ -178,5 +147,6 @@ def _variances(products_BB: NDArray[np.float64], counts_DB: NDArray) -> NDArray[
 
 def _check_images(images_BHWC: NDArray) -> None:
     if images_BHWC.dtype != np.uint8 or images_BHWC.ndim != 4 or len(images_BHWC) < 2 or images_BHWC.size == 0:
-        given = f"{images_BHWC.dtype} of shape {images_BHWC.shape}"
-        raise ValueError(f"needs at least two images (B, H, W, C) of uint8, got {given}")
+        raise ValueError(
+            f"needs at least two images (B, H, W, C) of uint8, got {images_BHWC.dtype} of shape {images_BHWC.shape}"
+        )

@@ -1,15 +1,13 @@
-"""Is one arm better than another? Paired differences over a handful of seeds, with a bootstrap that fits so few."""
+"""Paired differences of two arms over a handful of seeds, with Student's t interval."""
 
 import math
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import scipy
+from numpy.typing import ArrayLike
 
 CONFIDENCE = 0.95
-DRAWS = 2000
-SIMULATED = 4000
 
 
 @dataclass(frozen=True)
@@ -22,39 +20,17 @@ class Difference:
     pairs: int
 
 
-def paired_difference(a_S: ArrayLike, b_S: ArrayLike, seed: int = 0) -> Difference:
-    """Mean over seeds of a - b, with a calibrated bootstrap interval.
+def paired_difference(a_S: ArrayLike, b_S: ArrayLike) -> Difference:
+    """Mean over seeds of a - b, with Student's t interval; both arms in the same order of seeds.
 
-    The percentile bootstrap resamples the S differences. Of few seeds it promises too much: of three, it never
-    leaves the range that they span, which holds the true mean in 75 % of cases, not 95. So its ends are moved
-    away from the mean by the factor with which, for normal differences and this S, it does cover 95 %
-    (a simulation with the same resamples). The factor tends to 1 as S grows.
-
-    Parameters
-    ----------
-    a_S, b_S : (S,) array
-        Finite values of the two arms, in the same order of seeds.
-    seed : int
-        Of the resamples and of the simulation.
-
-    Returns
-    -------
-    Difference
-
-    Raises
-    ------
-    ValueError
-        If the two are not as long as each other, or not finite.
-
-    Notes
-    -----
-    Calibration of bootstrap intervals: Loh, "Calibrating confidence coefficients", 1987.
+    It holds the true mean of normal differences in 95 % of cases, however few the seeds. A bootstrap would not: of
+    three seeds it never leaves the range that their differences span, which holds the mean in 75 %.
 
     Examples
     --------
     >>> difference = paired_difference([0.72, 0.70, 0.74], [0.70, 0.69, 0.71])
-    >>> round(difference.mean, 3), difference.low < 0.01, difference.high > 0.03
-    (0.02, True, True)
+    >>> round(difference.mean, 3), round(difference.low, 3), round(difference.high, 3)
+    (0.02, -0.005, 0.045)
     """
     a_S, b_S = (np.asarray(values, dtype=np.float64) for values in (a_S, b_S))
     if a_S.ndim != 1 or a_S.shape != b_S.shape or not len(a_S):
@@ -65,24 +41,5 @@ def paired_difference(a_S: ArrayLike, b_S: ArrayLike, seed: int = 0) -> Differen
     mean, pairs = float(difference_S.mean()), len(difference_S)
     if pairs == 1:
         return Difference(mean, math.nan, math.nan, 1)
-    weights_DS, factor = _resamples(pairs, seed)
-    ((low, high),) = _percentiles(difference_S[None], weights_DS)
-    return Difference(mean, mean - factor * (mean - float(low)), mean + factor * (float(high) - mean), pairs)
-
-
-def _percentiles(values_RS: NDArray, weights_DS: NDArray) -> NDArray[np.float64]:
-    tail = (1 - CONFIDENCE) / 2
-    return np.quantile(values_RS @ weights_DS.T, [tail, 1 - tail], axis=1).T
-
-
-@cache
-def _resamples(pairs: int, seed: int) -> tuple[NDArray[np.float64], float]:
-    """Weights of the resamples, and the factor that fits them: for normal differences whose true mean is 0."""
-    rng = np.random.default_rng(seed)
-    weights_DS = rng.multinomial(pairs, np.full(pairs, 1 / pairs), size=DRAWS) / pairs
-    values_RS = rng.normal(size=(SIMULATED, pairs))
-    mean_R = values_RS.mean(axis=1)
-    low_R, high_R = _percentiles(values_RS, weights_DS).T
-    # To reach 0, this end must be moved by so much.
-    needed_R = np.where(mean_R > 0, mean_R / (mean_R - low_R), -mean_R / (high_R - mean_R))
-    return weights_DS, float(np.quantile(needed_R, CONFIDENCE))
+    reach = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, pairs - 1) * scipy.stats.sem(difference_S))
+    return Difference(mean, mean - reach, mean + reach, pairs)

@@ -1,4 +1,4 @@
-"""Which examples to remove, and what was really removed.
+"""Examples to remove by their easiness, and what a removal really took.
 
 A removal is a weighted draw without replacement. The strategy says which end goes first, the weighting how
 strongly. With e an example's easiness (lower = easier) and ranks from 1 = easiest, the weights are
@@ -24,9 +24,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from easiness.analysis.scores import DECILES, average_ranks, deciles
+from easiness.analysis.scores import DECILES, deciles
+from easiness.analysis.sets import check_labels, class_members, row_mask
 
 Strategy = Literal["easy", "hard", "random"]
 Weighting = Literal["inverse", "rank", "reflect"]
@@ -39,28 +41,10 @@ FLOOR = 2.0**-23
 def removal_weights(easiness_N: ArrayLike, strategy: Strategy, weighting: Weighting = "inverse") -> NDArray[np.float64]:
     """Weight with which each example is drawn for removal, by the table at the top of this module.
 
-    Equal easiness, equal weight: tied examples share the mean of their ranks. Where e or max(e) - e is below
-    `FLOOR` it counts as `FLOOR`, so that no weight is zero or infinite; under ``inverse`` easy and hard are
-    reciprocal. Strategy hard has nothing to reflect: under ``reflect`` it is as under ``inverse``.
-
-    Parameters
-    ----------
-    easiness_N : (N,) array
-        Mean loss in nats, or another score that is nowhere negative. Lower = easier.
-    strategy : {"easy", "hard", "random"}
-        Which examples are likely to go.
-    weighting : {"inverse", "rank", "reflect"}
-        How easiness becomes a weight.
-
-    Returns
-    -------
-    (N,) array of float64
-        Positive, finite, not normalized. Higher = sooner removed.
-
-    Raises
-    ------
-    ValueError
-        Unknown strategy or weighting; easiness that is empty, not one-dimensional, negative or not finite.
+    Positive, finite, not normalized; higher = sooner removed. Equal easiness, equal weight: tied examples share the
+    mean of their ranks. Where e or max(e) - e is below `FLOOR` it counts as `FLOOR`, so that no weight is zero or
+    infinite; under ``inverse`` easy and hard are reciprocal. Strategy hard has nothing to reflect: under ``reflect``
+    it is as under ``inverse``.
 
     Examples
     --------
@@ -78,7 +62,7 @@ def removal_weights(easiness_N: ArrayLike, strategy: Strategy, weighting: Weight
     if strategy == "random":
         return np.ones(len(easiness_N))
     if weighting == "rank":
-        rank_N = average_ranks(easiness_N)
+        rank_N = scipy.stats.rankdata(easiness_N)
         return rank_N if strategy == "hard" else len(easiness_N) + 1 - rank_N
     if strategy == "hard":
         return np.maximum(easiness_N, FLOOR)
@@ -100,16 +84,16 @@ def draw_removed(
     """Draw the examples to remove, without replacement, with `removal_weights`.
 
     One pass: the rows with the largest ``log(weight) + Gumbel noise`` have the distribution of one draw after
-    another, each with the weights of what is left (Yellott 1977). The noise hangs on the seed and N alone. So
+    another, each with the weights of what is left (Yellott 1977). The noise depends on the seed and N alone. So
     with one int seed all strategies share their luck, and, unless balanced, the smaller of two removals lies
     inside the larger.
 
     Parameters
     ----------
     easiness_N : (N,) array
-        Mean loss in nats. Lower = easier.
+        Mean loss in nats, or another score that is nowhere negative. Lower = easier.
     count : int
-        How many to remove, 0 … N - 1; see `removal_count`.
+        Number of examples to remove, 0 … N - 1; see `removal_count`.
     strategy, weighting
         As in `removal_weights`.
     seed : int, SeedSequence or Generator
@@ -124,11 +108,6 @@ def draw_removed(
     -------
     (count,) array of int64
         Rows to remove, ascending.
-
-    Raises
-    ------
-    ValueError
-        A count outside 0 … N - 1; balanced without labels, or labels that do not fit; as `removal_weights`.
 
     Examples
     --------
@@ -146,10 +125,10 @@ def draw_removed(
     if not balanced:
         return np.sort(_rows_of_largest(keys_N, count))
 
-    labels_N = _check_labels(labels_N, n)
-    sizes_K = np.unique(labels_N, return_counts=True)[1]
-    rows_by_class = np.split(np.argsort(labels_N, kind="stable"), np.cumsum(sizes_K)[:-1])
-    quotas_K = _class_quotas(sizes_K, count, rng)
+    if np.shape(labels_N) != (n,):
+        raise ValueError(f"labels {np.shape(labels_N)} and easiness {(n,)} must have the same shape")
+    rows_by_class = class_members(np.unique(labels_N, return_inverse=True)[1])
+    quotas_K = _class_quotas(np.array([len(rows) for rows in rows_by_class]), count, rng)
     removed = [rows[_rows_of_largest(keys_N[rows], quota)] for rows, quota in zip(rows_by_class, quotas_K, strict=True)]
     return np.sort(np.concatenate(removed))
 
@@ -158,11 +137,6 @@ def removal_count(ratio: float, n: int) -> int:
     """Count of examples that an ablation ratio removes: round(ratio × n), a half to the even side.
 
     The ratio is read to twelve decimals, so that 3 * 0.1 and 0.3 are one ratio.
-
-    Raises
-    ------
-    ValueError
-        A ratio below 0, not below 1 or not finite, or one that leaves none of these n examples.
 
     Examples
     --------
@@ -190,31 +164,17 @@ class Step:
 def stepwise_plan(ratios: Iterable[float], n: int, step: float = 0.1) -> list[Step]:
     """Plan the steps that reach every ratio exactly and share all that can be shared.
 
-    The path removes `step` of the *original* size at a time, through the counts of 1, 2, 3 … steps, and
-    is the same whatever is asked for. A ratio between two of these is a side branch: one smaller step
-    that begins on the path, at the last count below the ratio, and that nothing follows. So 0.25 adds one
-    step to a plan, from 0.2, and leaves 0.3 and all beyond as they were. Steps from one count share its
-    scoring.
-
-    Parameters
-    ----------
-    ratios : iterable of float
-        Shares of the original set to remove, in any order; 0 needs no step.
-    n : int
-        Size of the original set.
-    step : float
-        Share of the original set per step. Totals are rounded, not steps: those differ by at most 1.
+    The path removes `step` of the *original* size at a time, through the counts of 1, 2, 3 … steps, and is the same
+    whatever is asked for; totals are rounded, so steps differ by at most 1. A ratio between two of these is a side
+    branch: one smaller step that begins on the path, at the last count below the ratio, and that nothing follows.
+    So 0.25 adds one step to a plan, from 0.2, and leaves 0.3 and all beyond as they were. Steps from one count share
+    its scoring.
 
     Returns
     -------
     list of Step
-        Ascending in `after`, each count once; `before` is 0 or the `after` of an earlier step. A ratio is
-        reached by the step whose `after` is ``removal_count(ratio, n)``.
-
-    Raises
-    ------
-    ValueError
-        As `removal_count`; a step outside (0, 1) or of less than one example.
+        Ascending in `after`, each count once; `before` is 0 or the `after` of an earlier step. A ratio is reached by
+        the step whose `after` is ``removal_count(ratio, n)``; 0 needs no step.
 
     Examples
     --------
@@ -236,53 +196,22 @@ def stepwise_plan(ratios: Iterable[float], n: int, step: float = 0.1) -> list[St
     return [Step(before, after) for after, before in sorted(origins.items())]
 
 
-def stepwise_counts(ratio: float, n: int, step: float = 0.1) -> list[int]:
-    """Count to remove at each step until `ratio` is reached exactly; the last may be smaller.
-
-    The plan of a single ratio; parameters and errors as in `stepwise_plan`.
-
-    Examples
-    --------
-    >>> stepwise_counts(0.25, 50_000)
-    [5000, 5000, 2500]
-    """
-    return [taken.after - taken.before for taken in stepwise_plan([ratio], n, step)]
-
-
 def check_classes(
     labels_N: ArrayLike, removed: ArrayLike, class_names: Sequence[str], allow_empty: bool = False
 ) -> list[str]:
-    """Refuse a removal that takes the last example of a class.
+    """Refuse a removal that takes the last example of a class; with `allow_empty`, return the names of such classes.
 
-    Parameters
-    ----------
-    labels_N : (N,) array of int
-        Class of every example before the removal, as an index of class_names.
-    removed : (count,) array of int
-        Rows to remove.
-    class_names : sequence of str
-    allow_empty : bool
-        Return the names in place of the error.
-
-    Returns
-    -------
-    list of str
-        Classes that had examples and have none left.
-
-    Raises
-    ------
-    ValueError
-        A class is left empty: the message names it. Labels or rows out of range.
+    Labels are indices of `class_names`, before the removal; `removed` lists rows.
     """
-    labels_N = _check_labels(labels_N, np.size(labels_N), len(class_names))
-    gone_N = _removed_mask(removed, len(labels_N))
+    labels_N = check_labels(labels_N, len(class_names))
+    removed_N = _removed_mask(removed, len(labels_N))
     before_K = np.bincount(labels_N, minlength=len(class_names))
-    left_K = np.bincount(labels_N[~gone_N], minlength=len(class_names))
+    left_K = np.bincount(labels_N[~removed_N], minlength=len(class_names))
     emptied = [class_names[k] for k in np.flatnonzero((before_K > 0) & (left_K == 0))]
     if emptied and not allow_empty:
         shown = ", ".join(emptied[:8]) + (f" and {len(emptied) - 8} more" if len(emptied) > 8 else "")
         raise ValueError(
-            f"removing {gone_N.sum()} of {len(labels_N)} examples leaves none of {len(emptied)} of "
+            f"removing {removed_N.sum()} of {len(labels_N)} examples leaves none of {len(emptied)} of "
             f"{len(class_names)} classes: {shown}; remove fewer, use balanced=True or allow empty classes"
         )
     return emptied
@@ -306,36 +235,18 @@ class RemovedShares:
 def removed_shares(
     easiness_N: ArrayLike, labels_N: ArrayLike, removed: ArrayLike, *, num_classes: int, seed: int = 0
 ) -> RemovedShares:
-    """Share of each difficulty decile and of each class that a removal takes.
+    """Share of each difficulty decile and of each class that a removal took from the set with these scores.
 
-    Parameters
-    ----------
-    easiness_N : (N,) array
-        Easiness of the set that was drawn from. Lower = easier.
-    labels_N : (N,) array of int
-        Class of every example, 0 … K - 1.
-    removed : (count,) array of int
-        Rows that were removed.
-    num_classes : int
-        K.
-    seed : int
-        Breaks ties of easiness between deciles.
-
-    Returns
-    -------
-    RemovedShares
-
-    Raises
-    ------
-    ValueError
-        Easiness that is negative or not finite; labels or rows that do not fit it.
+    The seed breaks ties of easiness between deciles.
     """
     easiness_N = _check_easiness(easiness_N)
-    labels_N = _check_labels(labels_N, len(easiness_N), num_classes)
-    gone_N = _removed_mask(removed, len(easiness_N))
+    labels_N = check_labels(labels_N, num_classes)
+    if labels_N.shape != easiness_N.shape:
+        raise ValueError(f"labels {labels_N.shape} and easiness {easiness_N.shape} must have the same shape")
+    removed_N = _removed_mask(removed, len(easiness_N))
     return RemovedShares(
-        deciles=_share_by_group(deciles(easiness_N, seed), gone_N, DECILES),
-        classes=_share_by_group(labels_N, gone_N, num_classes),
+        deciles=_share_by_group(deciles(easiness_N, seed), removed_N, DECILES),
+        classes=_share_by_group(labels_N, removed_N, num_classes),
     )
 
 
@@ -353,10 +264,10 @@ def _class_quotas(sizes_K: NDArray, count: int, rng: np.random.Generator) -> NDA
     return quotas_K
 
 
-def _share_by_group(group_N: NDArray, gone_N: NDArray, groups: int) -> NDArray[np.float64]:
+def _share_by_group(group_N: NDArray, removed_N: NDArray, groups: int) -> NDArray[np.float64]:
     sizes = np.bincount(group_N, minlength=groups)
-    gone = np.bincount(group_N[gone_N], minlength=groups)
-    return np.divide(gone, sizes, out=np.full(groups, math.nan), where=sizes > 0)
+    removed = np.bincount(group_N[removed_N], minlength=groups)
+    return np.divide(removed, sizes, out=np.full(groups, math.nan), where=sizes > 0)
 
 
 def _check_easiness(easiness_N: ArrayLike) -> NDArray[np.float64]:
@@ -372,29 +283,5 @@ def _check_easiness(easiness_N: ArrayLike) -> NDArray[np.float64]:
     return easiness_N
 
 
-def _check_labels(labels_N: ArrayLike, n: int, num_classes: int | None = None) -> NDArray:
-    labels_N = np.asarray(labels_N)
-    if labels_N.shape != (n,):
-        raise ValueError(f"labels must be one class for each of {n} examples, got shape {labels_N.shape}")
-    if num_classes is not None and not (
-        labels_N.dtype.kind in "iu" and n and labels_N.min() >= 0 and labels_N.max() < num_classes
-    ):
-        found = f"{labels_N.dtype} {labels_N.min()} to {labels_N.max()}" if n else "none"
-        raise ValueError(f"labels must be integers from 0 to {num_classes - 1}, got {found}")
-    return labels_N if num_classes is None else labels_N.astype(np.int64)
-
-
 def _removed_mask(removed: ArrayLike, n: int) -> NDArray[np.bool_]:
-    removed, gone_N = np.asarray(removed), np.zeros(n, dtype=bool)
-    if not removed.size:
-        return gone_N
-    # A boolean mask or negative rows would index without complaint and mean something else.
-    if removed.ndim != 1 or removed.dtype.kind not in "iu" or removed.min() < 0 or removed.max() >= n:
-        raise ValueError(
-            f"removed must list rows from 0 to {n - 1}, got {removed.dtype} of shape {removed.shape}, "
-            f"{removed.min()} to {removed.max()}"
-        )
-    gone_N[removed] = True
-    if gone_N.sum() < removed.size:
-        raise ValueError(f"removed lists {removed.size - gone_N.sum()} rows twice; list every row once")
-    return gone_N
+    return row_mask(removed, n) if np.size(removed) else np.zeros(n, dtype=bool)

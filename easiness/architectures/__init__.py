@@ -1,10 +1,10 @@
-"""Networks by name: ours for small images, torchvision's, and a user's own.
+"""Networks by name: ours for small images, torchvision's, and a user's.
 
-``build_model`` is the door. Four kinds of name pass it:
+``build_model`` takes four kinds of name:
 
 - ``wide_resnet_{depth}_{width}``, ``densenet_bc_{depth}_{growth}``, ``resnext{depth}_{groups}x{width}d`` (and
   ``…d_{stem}`` for a stem of other than 64 channels), written for 32×32 but right for other sizes, in every depth
-  and width the papers' formulas allow;
+  and width that the papers' formulas allow;
 - torchvision's classification networks (``alexnet``, ``resnet50`` …; torchvision is imported only then);
 - ``package.module:function``, called as ``function(num_classes=K)``.
 
@@ -19,27 +19,29 @@ from torch import nn
 
 from easiness.architectures.custom import custom_model
 from easiness.architectures.densenet import DenseNetBC
-from easiness.architectures.resnext import ResNeXt, narrow_resnext
+from easiness.architectures.resnext import ResNeXt
 from easiness.architectures.sizes import check_image_size
 from easiness.architectures.vision import vision_model, vision_names
 from easiness.architectures.wide_resnet import WideResNet
 
 __all__ = ["build_model", "model_names"]
 
-# Numbers without leading zeros, so that a model has one name. ResNeXt of depth 50 and 101 is torchvision's.
+# No leading zeros, so that a model has one name. ResNeXt of depth 50 and 101 is torchvision's.
 _FAMILIES = {
     r"wide_resnet_([1-9]\d*)_([1-9]\d*)": WideResNet,
     r"densenet_bc_([1-9]\d*)_([1-9]\d*)": DenseNetBC,
     r"resnext(?!50_|101_)([1-9]\d*)_([1-9]\d*)x([1-9]\d*)d": ResNeXt,
-    r"resnext([1-9]\d*)_([1-9]\d*)x([1-9]\d*)d_([1-9]\d*)": narrow_resnext,
+    r"resnext([1-9]\d*)_([1-9]\d*)x([1-9]\d*)d_([1-9]\d*)": lambda depth, groups, width, stem, num_classes: ResNeXt(
+        depth, groups, width, num_classes, stem
+    ),
 }
 _PAPER_MODELS = ("wide_resnet_16_4", "densenet_bc_100_12", "resnext29_4x64d")
 
 
 def model_names() -> tuple[str, ...]:
-    """Return the names ``build_model`` knows: the paper's three, then torchvision's classification networks.
+    """Names for ``build_model``: the paper's three, then torchvision's classification networks.
 
-    Other depths and widths of the first three work as well, and so does ``package.module:function``.
+    Other depths and widths of the first three work, too, and so does ``package.module:function``.
     """
     return _PAPER_MODELS + vision_names()
 
@@ -49,28 +51,21 @@ def build_model(name: str, num_classes: int, *, image_size: int, seed: int) -> n
 
     Parameters
     ----------
-    name
-        One of ``model_names()``, a sibling of the first three in another depth and width, or
-        ``package.module:function``.
-    num_classes
+    name : str
+        One of ``model_names()``, one of the first three in another depth and width, or ``package.module:function``.
+    num_classes : int
         K, the number of logits, at least 2.
-    image_size
-        Height and width in pixels of the images that the model will see.
-    seed
-        In [0, 2³²). All initial weights are drawn from it by torch's CPU generator: the same seed gives the same
-        bits. The global generators are left as they were. (A user's function must not draw from any other.)
-
-    Returns
-    -------
-    torch.nn.Module
-        Maps float images (B, 3, image_size, image_size) to logits (B, K), also in train mode.
+    image_size : int
+        Height and width of the images in pixels.
+    seed : int
+        In [0, 2³²). All initial weights are drawn from it by torch's CPU generator, so the same seed gives the same
+        bits; a user's function must not draw from another generator. The global generators are not changed.
 
     Raises
     ------
     ValueError
-        In one line: the name is unknown (with the near matches) or its depth impossible, ``num_classes`` is
-        below 2, ``seed`` is out of range, the images are too small (with the smallest size that works), or a
-        user's function does not deliver a model.
+        In one line: unknown name (with near matches), impossible depth, ``num_classes`` below 2, ``seed`` out of range,
+        too small images (with the smallest size that works), or a user's function that does not return a model.
 
     Examples
     --------
@@ -82,12 +77,11 @@ def build_model(name: str, num_classes: int, *, image_size: int, seed: int) -> n
     ValueError: model 'alexnet' does not work on images of 32×32 pixels: the smallest size that does is 63×63
     """
     if num_classes < 2:
-        raise ValueError(f"num_classes={num_classes}: a classifier needs at least 2 classes")
+        raise ValueError(f"num_classes={num_classes}, and must be at least 2")
     if not 0 <= seed < 2**32:
-        # The generator drops higher bits without a word, and two trials would start from the same weights.
-        raise ValueError(f"seed={seed}: a seed for initial weights lies in [0, 2**32)")
-    # Weights are drawn on the CPU, so only its generator is seeded and restored. torch.manual_seed would also
-    # reseed every GPU.
+        # The generator silently drops higher bits, and two trials would start from the same weights.
+        raise ValueError(f"seed={seed}, and must be in [0, 2**32)")
+    # Weights are drawn on the CPU, so only its generator is seeded and restored; torch.manual_seed would reseed GPUs.
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(int(seed))
         model = _draw(name, num_classes, image_size)
@@ -105,6 +99,6 @@ def _draw(name: str, num_classes: int, image_size: int) -> nn.Module:
         return vision_model(name, num_classes, image_size)
     near = difflib.get_close_matches(name.lower(), model_names(), n=4)
     raise ValueError(
-        f"model {name!r} is unknown, {'near are ' + ', '.join(near) if near else 'no name is near'}; "
-        "torchvision's classification networks work by their names there, your own as package.module:function"
+        f"unknown model {name!r}; {'did you mean ' + ' or '.join(near) + '? ' if near else ''}"
+        "torchvision's classification networks have their torchvision names, yours is package.module:function"
     )

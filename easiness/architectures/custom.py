@@ -1,4 +1,4 @@
-"""A user's own network, by ``package.module:function``."""
+"""A user's network, by ``package.module:function``."""
 
 import importlib
 
@@ -6,20 +6,19 @@ from torch import nn
 
 
 def custom_model(name: str, num_classes: int) -> nn.Module:
-    """Import the function that ``name`` points at and return ``function(num_classes=num_classes)``.
+    """Import the function that ``name`` points to and return ``function(num_classes=num_classes)``.
 
     Raises
     ------
     ValueError
-        If the module cannot be imported, has no such attribute, or the call fails or returns something else
-        than a ``torch.nn.Module``.
+        If the import or the call fails, or the result is not a ``torch.nn.Module``.
     """
     module_name, _, attribute = name.partition(":")
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
         raise ValueError(
-            f"model {name!r}: cannot import {module_name!r} ({_in_short(error)}); is it on PYTHONPATH?"
+            f"model {name!r}: cannot import {module_name!r} ({_first_line(error)}); is it on PYTHONPATH?"
         ) from error
     function = getattr(module, attribute, None)
     if function is None:
@@ -27,11 +26,11 @@ def custom_model(name: str, num_classes: int) -> nn.Module:
     try:
         model = function(num_classes=num_classes)
     except Exception as error:
-        raise ValueError(f"model {name!r} fails with num_classes={num_classes} ({_in_short(error)})") from error
+        raise ValueError(f"model {name!r} fails with num_classes={num_classes} ({_first_line(error)})") from error
     if not isinstance(model, nn.Module):
         raise ValueError(f"model {name!r}: returns a {type(model).__name__}, not a torch.nn.Module")
     return model
 
 
-def _in_short(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0]

@@ -1,7 +1,6 @@
-"""Densely connected networks with bottlenecks and compression (DenseNet-BC) for small images.
+"""Densely connected networks with bottlenecks and compression (DenseNet-BC) for small images, without dropout.
 
-Source: Huang et al., "Densely Connected Convolutional Networks", CVPR 2017 (arXiv 1608.06993), sections 3
-and 4.2, without dropout.
+Source: Huang et al., "Densely Connected Convolutional Networks", CVPR 2017 (arXiv 1608.06993), sections 3 and 4.2.
 """
 
 import torch
@@ -13,7 +12,7 @@ from easiness.architectures.initialisation import he_initialise
 
 
 class DenseLayer(nn.Module):
-    """A 1×1 bottleneck of 4 × ``growth`` channels and a 3×3 convolution; its output joins its input."""
+    """A 1×1 bottleneck of 4 × ``growth`` channels and a 3×3 convolution; input and output are concatenated."""
 
     def __init__(self, channels_in: int, growth: int) -> None:
         super().__init__()
@@ -29,7 +28,7 @@ class DenseLayer(nn.Module):
 
 
 class Transition(nn.Module):
-    """Halve the channels (the paper's compression of 0.5, rounded down) and both sides of the maps."""
+    """Half the channels (the paper's compression of 0.5, rounded down) and half the height and width."""
 
     def __init__(self, channels_in: int) -> None:
         super().__init__()
@@ -44,22 +43,9 @@ class Transition(nn.Module):
 class DenseNetBC(nn.Module):
     """DenseNet-BC (L, k): three stages of dense layers, a transition before the second and before the third.
 
-    On 32×32 images the stages yield maps of 32×32, 16×16 and 8×8. DenseNet-BC (100, 12) has 769,162
-    parameters with ten classes.
-
-    Parameters
-    ----------
-    depth
-        L = 6n+4, for n dense layers (of two convolutions each) per stage; n = 16 gives 100.
-    growth
-        k, the channels that every dense layer adds, at least 1.
-    num_classes
-        Number of logits K.
-
-    Raises
-    ------
-    ValueError
-        If ``depth`` is not 6n+4 with n ≥ 1.
+    ``depth`` is L = 6n+4 for n dense layers (of two convolutions each) per stage; ``growth`` is k, the channels that
+    every dense layer adds. On 32×32 images the stages have maps of 32×32, 16×16 and 8×8. DenseNet-BC (100, 12) has
+    769,162 parameters with ten classes.
     """
 
     def __init__(self, depth: int, growth: int, num_classes: int) -> None:

@@ -1,24 +1,10 @@
-"""How many blocks a stage has in a network of a given depth."""
+"""Blocks per stage of a network of a given depth."""
 
 
 def blocks_per_stage(family: str, depth: int, *, layers: int, outside: int) -> int:
-    """Return n of ``depth = layers × n + outside``.
+    """N of ``depth = layers × n + outside``; a ValueError names the nearest possible depths.
 
-    Parameters
-    ----------
-    family
-        Name for the error message.
-    depth
-        Depth as the family's paper counts it (wide residual networks count shortcut convolutions, too).
-    layers
-        Layers that one more block in every stage adds to the depth.
-    outside
-        Layers outside the blocks.
-
-    Raises
-    ------
-    ValueError
-        If no n ≥ 1 gives this depth; says which depths are near and possible.
+    The depth is counted as in the family's paper (wide residual networks count shortcut convolutions, too).
 
     Examples
     --------

@@ -1,14 +1,13 @@
-"""The initial weights that the three papers share."""
+"""Initial weights, the same in the three papers."""
 
 from torch import nn
 
 
 def he_initialise(model: nn.Module) -> None:
-    """Draw all convolution weights of ``model`` in place from He's normal distribution; zero linear biases.
+    """Draw all convolution weights from He's normal distribution, in place, and set linear biases to zero.
 
-    The variance is 2 / fan_out, with fan_out = output channels × kernel area, as in the code that the authors
-    of wide residual networks, DenseNet and ResNeXt published. Linear weights keep torch's uniform default,
-    which is theirs, too. All numbers come from torch's default generator.
+    The variance is 2 / (output channels × kernel area), as in the code that the authors of wide residual networks,
+    DenseNet and ResNeXt published; like them, linear weights keep torch's uniform default.
 
     Source: He et al., "Delving Deep into Rectifiers", ICCV 2015.
     """

@@ -14,7 +14,7 @@ from easiness.architectures.initialisation import he_initialise
 class ResNeXtBlock(nn.Module):
     """1×1, grouped 3×3 and 1×1 convolution, each normalized, added to the shortcut before the last ReLU.
 
-    Where the shape changes, the shortcut is a normalized 1×1 convolution.
+    If the shape changes, the shortcut is a normalized 1×1 convolution.
     """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, groups: int, group_width: int) -> None:
@@ -39,29 +39,12 @@ class ResNeXtBlock(nn.Module):
 
 
 class ResNeXt(nn.Module):
-    """ResNeXt-depth, cardinality × width d: three stages that yield 4, 8 and 16 times as many channels as the stem.
+    """ResNeXt-depth, cardinality × width d: three stages with 4, 8 and 16 times as many channels as the stem.
 
-    The paper's stem has 64 channels, so that its stages yield 256, 512 and 1024. On 32×32
-    images the stages yield maps of 32×32, 16×16 and 8×8. Every stage doubles the groups' width.
-    ResNeXt-29, 8×64d has 34.4 million parameters, 16×64d 68.1 million (the paper's), 4×64d 17.6 million.
-
-    Parameters
-    ----------
-    depth
-        9n+2, for n blocks per stage; n = 3 gives 29.
-    cardinality
-        Number of groups of the 3×3 convolutions, at least 1.
-    width
-        Channels of a group in the first stage, at least 1.
-    num_classes
-        Number of logits K.
-    stem
-        Channels before the first stage, at least 1; fewer than the paper's make a small sibling.
-
-    Raises
-    ------
-    ValueError
-        If ``depth`` is not 9n+2 with n ≥ 1.
+    ``depth`` is 9n+2 for n blocks per stage; ``cardinality`` is the number of groups of the 3×3 convolutions, ``width``
+    the channels of a group in the first stage, doubled in every further stage. The paper's ``stem`` has 64 channels;
+    fewer make a small sibling. On 32×32 images the stages have maps of 32×32, 16×16 and 8×8. ResNeXt-29, 8×64d has
+    34.4 million parameters, 16×64d 68.1 million (the paper's), 4×64d 17.6 million.
     """
 
     def __init__(self, depth: int, cardinality: int, width: int, num_classes: int, stem: int = 64) -> None:
@@ -73,10 +56,9 @@ class ResNeXt(nn.Module):
         for factor, stride in ((1, 1), (2, 2), (4, 2)):
             stage = nn.Sequential()
             for number in range(blocks):
-                stage.append(
-                    ResNeXtBlock(channels, 4 * stem * factor, stride if number == 0 else 1, cardinality, width * factor)
-                )
-                channels = 4 * stem * factor
+                out, step = 4 * stem * factor, stride if number == 0 else 1
+                stage.append(ResNeXtBlock(channels, out, step, cardinality, width * factor))
+                channels = out
             self.stages.append(stage)
         self.classifier = nn.Linear(channels, num_classes)
         he_initialise(self)
@@ -84,8 +66,3 @@ class ResNeXt(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W) to logits (B, K)."""
         return self.classifier(self.stages(self.stem(images)).mean(dim=(2, 3)))
-
-
-def narrow_resnext(depth: int, cardinality: int, width: int, stem: int, num_classes: int) -> ResNeXt:
-    """ResNeXt with a stem of its own width, for a small machine."""
-    return ResNeXt(depth, cardinality, width, num_classes, stem)

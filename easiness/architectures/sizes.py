@@ -1,4 +1,4 @@
-"""Whether a model works on images of a size, and if not, from which size on it does."""
+"""Check that a model works on images of a size, and search for the smallest size that works."""
 
 import torch
 from torch import nn
@@ -8,16 +8,16 @@ LARGEST_TRIED = 1024
 
 
 def check_image_size(model: nn.Module, name: str, num_classes: int, image_size: int) -> None:
-    """Pass a batch of two blank images through ``model``, in train and eval mode; look at the logits.
+    """Pass two blank images through ``model``, in train and eval mode, and check the shape of the logits.
 
-    The pass computes shapes only (on torch's meta device), so it is cheap for a large model, too. A model that
-    reads values on its way (``.item()``) cannot be followed there and gets two real images instead. The
-    model's weights and running statistics stay as they are; it is left in train mode.
+    The pass computes shapes only (on torch's meta device), so it is cheap for large models, too. A model that reads
+    values (``.item()``) fails there and gets real images. Weights and running statistics do not change; the model is
+    left in train mode.
 
     Raises
     ------
     ValueError
-        If the pass fails (says the smallest size that works), or if it does not give logits (2, K).
+        If the pass fails (with the smallest size that works), or does not give logits (2, K).
     """
     try:
         if image_size < 1:
@@ -30,7 +30,7 @@ def check_image_size(model: nn.Module, name: str, num_classes: int, image_size: 
         works_from = _smallest_size(model, image_size)
         if works_from is None:
             reason = str(error).partition("\n")[0] or type(error).__name__
-            advice = f"and no larger size up to {LARGEST_TRIED} was found that does ({reason})"
+            advice = f"no larger size up to {LARGEST_TRIED} works, either ({reason})"
         else:
             advice = f"the smallest size that does is {works_from}×{works_from}"
         raise ValueError(
@@ -47,7 +47,7 @@ def check_image_size(model: nn.Module, name: str, num_classes: int, image_size: 
 
 
 def _outputs(model: nn.Module, image_size: int, device: str) -> dict[str, object]:
-    """Return what the model yields for two blank images in each mode; works on copies of its tensors."""
+    """Output for two blank images in each mode, computed with copies of the model's tensors."""
     tensors = [*model.named_parameters(), *model.named_buffers()]
     copies = {key: tensor.detach().to(device, copy=True) for key, tensor in tensors}
     images = torch.zeros(2, 3, image_size, image_size, device=device)
@@ -71,9 +71,9 @@ def _works(model: nn.Module, image_size: int) -> bool:
 
 
 def _smallest_size(model: nn.Module, fails: int) -> int | None:
-    """Return the smallest size that works, given one that fails; None if none is found.
+    """Smallest size that works, given one that fails; None if none is found.
 
-    Assumes that every size above a working one works, which holds for convolutional networks.
+    Assumes that every size above a working one works, which is true for convolutional networks.
     """
     fails = max(fails, 0)
     works = fails + 1

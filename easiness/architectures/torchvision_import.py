@@ -1,4 +1,4 @@
-"""Import torchvision, also where its compiled half does not fit the torch beside it."""
+"""Import of torchvision, also if its compiled operators do not fit the installed torch."""
 
 import importlib
 import importlib.util
@@ -7,28 +7,17 @@ from types import ModuleType
 
 import torch
 
-# torch forgets the operators of a Library object that is collected, so the object is kept here.
+# Keeps the Library objects alive: torch forgets the operators of a collected one.
 _SCHEMAS: list[torch.library.Library] = []
 
 
 def import_torchvision() -> ModuleType:
-    """Return the imported ``torchvision`` package.
+    """Import ``torchvision``.
 
-    Registries serve torchvision as a CUDA build. Under a CPU build of torch its compiled operators cannot be
-    loaded, and then the import itself fails (``operator torchvision::nms does not exist``), although models,
-    transforms and data sets need none of them. So the two schemas that the import looks up are declared.
-    Under a CUDA build of torch, or where the compiled operators load, nothing is touched.
-
-    Returns
-    -------
-    module
-        ``torchvision``. After a declaration, ``torchvision.ops.nms`` and the decoders of ``torchvision.io``
-        raise when they are called; everything else works.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If torchvision is not installed.
+    Registries serve torchvision as a CUDA build. With a CPU build of torch its compiled operators cannot be loaded, and
+    the import fails (``operator torchvision::nms does not exist``), although models, transforms and datasets do not
+    need them. So the two schemas that the import needs are declared; ``torchvision.ops.nms`` and the decoders of
+    ``torchvision.io`` then raise when called. With a CUDA build, or operators that load, nothing is declared.
     """
     if torch.version.cuda is None and not _operators_present():
         schemas = torch.library.Library("torchvision", "DEF")
@@ -39,16 +28,16 @@ def import_torchvision() -> ModuleType:
 
 
 def _operators_present() -> bool:
-    """Whether torch knows ``torchvision::nms``, once torchvision's own operators had their chance to load.
+    """Whether torch has ``torchvision::nms`` after an attempt to load torchvision's operators.
 
-    They are loaded here and not only by the import, because a schema that was declared before them would make
-    a fitting CPU build of torchvision fail as a second declaration of the same operator.
+    They are loaded before the import, because in a fitting CPU build of torchvision they would clash with a schema
+    declared before.
     """
     if hasattr(torch.ops.torchvision, "nms"):
         return True
     package = importlib.util.find_spec("torchvision")
     if package is None or package.origin is None:
-        return True  # nothing to repair: the import will say that torchvision is missing
+        return True  # the import will report that torchvision is missing
     for library in Path(package.origin).parent.glob("_C*"):
         try:
             torch.ops.load_library(str(library))

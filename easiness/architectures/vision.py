@@ -1,4 +1,4 @@
-"""Every classification network of torchvision, by its name there, without trained weights."""
+"""Classification networks of torchvision by name, without trained weights."""
 
 from torch import nn
 
@@ -6,7 +6,7 @@ from easiness.architectures.torchvision_import import import_torchvision
 
 
 def vision_names() -> tuple[str, ...]:
-    """Return the names of torchvision's classification networks, sorted."""
+    """Sorted names of torchvision's classification networks."""
     models = import_torchvision().models
     return tuple(models.list_models(module=models))
 
@@ -14,18 +14,12 @@ def vision_names() -> tuple[str, ...]:
 def vision_model(name: str, num_classes: int, image_size: int) -> nn.Module:
     """Build a torchvision network that maps images (B, 3, image_size, image_size) to logits (B, num_classes).
 
-    Two networks have auxiliary classifiers, which would make them return tuples in train mode; they are built
-    without. Transformers are laid out for one size of image, the given one.
-
-    Raises
-    ------
-    ValueError
-        If the network cuts images into tiles and ``image_size`` is no multiple of the tile; names the nearest
-        sizes that are.
+    Auxiliary classifiers are left out, because they return tuples in train mode. Transformers are built for the given
+    size of images; if it is not a multiple of their tile, a ValueError names the nearest sizes that are.
     """
     layout = {}
     if name in ("googlenet", "inception_v3"):
-        # The weights are drawn as torchvision would by default; left unsaid, that default warns.
+        # init_weights=True is torchvision's default, which warns if it is left out.
         layout = {"aux_logits": False, "init_weights": True}
     elif name.startswith("vit_"):
         _check_tiles(name, image_size, tile=int(name.rpartition("_")[2]))

@@ -13,7 +13,7 @@ from easiness.architectures.initialisation import he_initialise
 class WideBlock(nn.Module):
     """Two 3×3 convolutions, each after normalization and ReLU, added to the shortcut.
 
-    Where the shape changes, the shortcut is a 1×1 convolution of the activated input, as the authors code it.
+    If the shape changes, the shortcut is a 1×1 convolution of the activated input, as in the authors' code.
     """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
@@ -35,21 +35,8 @@ class WideBlock(nn.Module):
 class WideResNet(nn.Module):
     """WRN-depth-width: three stages of pre-activation blocks with 16, 32 and 64 × ``width`` channels.
 
-    On 32×32 images the stages yield maps of 32×32, 16×16 and 8×8. WRN 16-4 has 2.75 million parameters.
-
-    Parameters
-    ----------
-    depth
-        6n+4, for n blocks per stage; n = 2 gives 16.
-    width
-        Factor k on the channels of every stage, at least 1.
-    num_classes
-        Number of logits K.
-
-    Raises
-    ------
-    ValueError
-        If ``depth`` is not 6n+4 with n ≥ 1.
+    ``depth`` is 6n+4 for n blocks per stage. On 32×32 images the stages have maps of 32×32, 16×16 and 8×8. WRN 16-4 has
+    2.75 million parameters.
     """
 
     def __init__(self, depth: int, width: int, num_classes: int) -> None:

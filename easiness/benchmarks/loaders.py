@@ -1,10 +1,10 @@
-"""Time the loaders beside what a user would otherwise write: ImageFolder with Pillow and torchvision's transforms."""
+"""Loaders timed beside what a user would otherwise write: ImageFolder with Pillow and torchvision's transforms."""
 
 import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -23,15 +23,15 @@ from easiness.loaders.ffcv import why_no_ffcv
 from easiness.recipes.randomness import trial_seeds
 from easiness.recipes.recipe import make_recipe
 
-# What every other one is compared with.
+# All other loaders are compared with this one.
 BASELINE = "ImageFolder with Pillow"
 
-# Batches of floats without end; closing it ends its workers.
+# Endless batches of floats; closing it ends its workers.
 Batches = Generator[torch.Tensor, None, None]
 
 
 def bench_loaders(
-    folders: Sequence[str | Path],
+    folder: str | Path,
     *,
     resolution: int = 224,
     images: int = 1000,
@@ -42,13 +42,12 @@ def bench_loaders(
 ) -> pd.DataFrame:
     """Time training batches, cropped, mirrored, normalized and as floats on the CPU, of each loader in turn.
 
-    The loaders take turns, `repeats` times each, so that whatever else the machine does meets all of them. Compiling,
-    packing and starting workers are not in the time.
+    Compiling, packing and starting workers are not in the time.
 
     Parameters
     ----------
-    folders : sequence of path
-        Trees of one folder per class; of one with `train` in it, that.
+    folder : path
+        Tree of one folder per class, or with such a tree in `train`.
     resolution : int
         Side of the views in pixels.
     images : int
@@ -57,51 +56,46 @@ def bench_loaders(
         Turns of each loader.
     batch_size : int
     workers : int
-        Threads or, for ImageFolder, processes that decode.
+        Decoding threads (of ImageFolder: processes).
     max_side : int
         Longest side of the packed images; ImageFolder reads the files as they are.
 
     Returns
     -------
     pandas.DataFrame
-        One row per folder and loader: data, loader, ``images_per_second`` (median), its ``least`` and ``most`` over the
-        repeats, ``ratio`` to ImageFolder; ``images_per_cpu_second`` (median) and ``cpu_ratio``, which do not count the
-        time that other programs took.
-
-    Raises
-    ------
-    ValueError
-        If a folder has no classes, or a file in it is no image.
+        One row per loader: data (the folder's name), loader, ``images_per_second`` (median), its ``least`` and ``most``
+        over the repeats, ``ratio`` to ImageFolder; ``images_per_cpu_second`` (median) and ``cpu_ratio``, which do not
+        count the time that other programs took.
     """
+    folder = Path(folder)
+    with tempfile.TemporaryDirectory() as packed_folder:
+        passes = _passes(folder, Path(packed_folder), images, resolution, batch_size, workers, max_side)
+        try:
+            measured = _take_turns(passes, images, repeats)
+        finally:
+            for batches in passes.values():
+                batches.close()
+    base_wall, base_cpu = np.median(measured[BASELINE], axis=0)
     rows = []
-    for folder in map(Path, folders):
-        with tempfile.TemporaryDirectory() as place:
-            passes = _passes(folder, Path(place), images, resolution, batch_size, workers, max_side)
-            try:
-                measured = _take_turns(passes, images, repeats)
-            finally:
-                for batches in passes.values():
-                    batches.close()
-        base_wall, base_cpu = (float(np.median(times)) for times in zip(*measured[BASELINE], strict=True))
-        for name, times in measured.items():
-            wall, cpu = (np.array(each) for each in zip(*times, strict=True))
-            rows.append(
-                {
-                    "data": folder.name,
-                    "loader": name,
-                    "images_per_second": float(1 / np.median(wall)),
-                    "least": float(1 / wall.max()),
-                    "most": float(1 / wall.min()),
-                    "ratio": float(base_wall / np.median(wall)),
-                    "images_per_cpu_second": float(1 / np.median(cpu)),
-                    "cpu_ratio": float(base_cpu / np.median(cpu)),
-                }
-            )
+    for name, seconds in measured.items():
+        wall, cpu = np.median(seconds, axis=0)
+        rows.append(
+            {
+                "data": folder.name,
+                "loader": name,
+                "images_per_second": float(1 / wall),
+                "least": float(1 / np.max(seconds, axis=0)[0]),
+                "most": float(1 / np.min(seconds, axis=0)[0]),
+                "ratio": float(base_wall / wall),
+                "images_per_cpu_second": float(1 / cpu),
+                "cpu_ratio": float(base_cpu / cpu),
+            }
+        )
     return pd.DataFrame(rows)
 
 
 def _take_turns(passes: dict[str, Batches], images: int, repeats: int) -> dict[str, list[tuple[float, float]]]:
-    """Seconds and processor seconds per image, of every repeat of each."""
+    """Seconds and processor seconds per image in every repeat of every loader."""
     # ImageFolder, the last, comes first here: its workers are forked, and must be before there are threads.
     for batches in reversed(passes.values()):
         next(batches)
@@ -113,7 +107,7 @@ def _take_turns(passes: dict[str, Batches], images: int, repeats: int) -> dict[s
 
 
 def _time(batches: Batches, images: int) -> tuple[float, float]:
-    # What was decoded ahead while another one was timed is not to count.
+    # Batches decoded ahead while another loader was timed do not count.
     for _ in range(8):
         next(batches)
     seen, started, used = 0, time.perf_counter(), _cpu_seconds()
@@ -132,16 +126,16 @@ def _cpu_seconds() -> float:
 
 
 def _passes(
-    folder: Path, place: Path, images: int, resolution: int, batch_size: int, workers: int, max_side: int
+    folder: Path, packed_folder: Path, images: int, resolution: int, batch_size: int, workers: int, max_side: int
 ) -> dict[str, Batches]:
-    """Every loader on one folder, packed into `place` for FFCV."""
+    """Endless batches of every loader; for FFCV, the images are packed into `packed_folder`."""
     tree = folder / "train" if (folder / "train").is_dir() else folder
     files_of = files_by_class(tree)
     plain = dataset_of_folder("imagenet", "train", open_listed(tree, "train", files_of, skip_bad=False))
     passes = {}
     if not why_no_ffcv():
         for mode in ("jpg", "raw"):
-            target = place / f"{mode}.beton"
+            target = packed_folder / f"{mode}.beton"
             pack(tree, "train", files_of, target, PackOptions(max_side=max_side, mode=mode), workers=workers)
             packed = dataset_of_folder("imagenet", "train", open_beton(target, "quick"))
             passes[f"FFCV {mode}"] = _ours(packed, images, "ffcv", resolution, batch_size, workers)

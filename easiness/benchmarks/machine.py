@@ -1,4 +1,4 @@
-"""What this machine can do at all: matrix products, copies, decoded images."""
+"""Ceilings of this machine: matrix products, copies, decoded images."""
 
 import io
 from collections.abc import Callable
@@ -17,20 +17,10 @@ _PHOTOS = 20
 
 
 class MatrixProduct:
-    """A product of two square matrices: the ceiling of everything that multiplies. Call it to compute it once.
+    """A product of two square matrices: the ceiling of everything that multiplies. Call it to compute it once."""
 
-    Parameters
-    ----------
-    device : torch.device
-        Where to.
-    dtype : torch.dtype
-        Of the matrices.
-    size : int
-        Rows and columns; by default large enough for a core, or for a GPU.
-    """
-
-    def __init__(self, device: torch.device, dtype: torch.dtype = torch.float32, size: int = 0) -> None:
-        size = size or (1024 if device.type == "cpu" else 8192)
+    def __init__(self, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+        size = 1024 if device.type == "cpu" else 8192
         # Not zeros: a GPU draws less power for them, and clocks higher than it could in earnest.
         self._a, self._b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
         self._product = torch.empty_like(self._a)
@@ -51,8 +41,6 @@ def wait_for(device: torch.device) -> None:
 def count_flops(work: Callable[[], object]) -> int:
     """Floating point operations of matrix products and convolutions in a call; a multiplication and an addition are 2.
 
-    Examples
-    --------
     >>> a = torch.ones(3, 5)
     >>> count_flops(lambda: a @ a.T)
     90
@@ -63,16 +51,7 @@ def count_flops(work: Callable[[], object]) -> int:
 
 
 def bench_machine(device: torch.device, *, repeats: int = 5, threads: int = 1) -> dict[str, object]:
-    """Measure the machine's ceilings.
-
-    Parameters
-    ----------
-    device : torch.device
-        Of the matrix products and copies; images are decoded on the CPU.
-    repeats : int
-        Times that each is measured, in turns.
-    threads : int
-        On the CPU.
+    """Measure the ceilings of a device, in turns; images are decoded on the CPU.
 
     Returns
     -------

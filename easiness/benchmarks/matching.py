@@ -1,9 +1,10 @@
-"""Time the matching of ImageNet-sized scores, beside the naive way."""
+"""Matching of ImageNet-sized scores, timed beside one sort and intersection per draw."""
 
 import resource
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
@@ -17,17 +18,24 @@ from easiness.analysis.sets import set_size
 CLASSES = 1000
 
 
+@dataclass(frozen=True)
+class MatchingSize:
+    """Size of a matching: examples n, trials of each model, scored moments, models, bootstrap draws."""
+
+    n: int = 1_281_167
+    trials: int = 10
+    moments: int = 10
+    models: int = 4
+    draws: int = 200
+
+
 def bench_matching(
-    n: int = 1_281_167,
-    trials: int = 10,
-    moments: int = 10,
-    models: int = 4,
-    draws: int = 200,
+    size: MatchingSize | None = None,
     *,
     naive_draws: int = 3,
     threads: int = 2,
     seed: int = 0,
-    folder: str | None = None,
+    folder: str | Path | None = None,
 ) -> dict[str, float]:
     """Time the matching of all pairs of models at all moments, easy and hard, on drawn losses in mapped files.
 
@@ -36,48 +44,39 @@ def bench_matching(
     the median of these times the number of draws and moments, an extrapolation. The fast way does more: chance,
     ceilings and rank correlations are within its time.
 
-    Parameters
-    ----------
-    n, trials, moments, models, draws : int
-        Size of the task. One class for each thousand, if the examples suffice.
-    naive_draws : int
-        Draws of the naive way that are really timed, at each moment.
-    threads : int
-    seed : int
-    folder : str, optional
-        Where to put the files, 4 × n × trials × moments × models bytes, removed at the end. By default the system's
-        temporary folder.
+    The files take 4 × n × trials × moments × models bytes in `folder` (by default the system's temporary one) and are
+    removed at the end.
 
     Returns
     -------
     dict of float
         ``seconds`` in all and ``seconds_per_moment`` (median); ``naive_seconds_per_draw`` (median) and
         ``naive_seconds`` (extrapolated); ``ratio``; ``peak_gib``, the highest resident memory of this process so
-        far, mapped files and the naive way included; and the size of the task.
+        far, mapped files and the naive way included; and the size.
 
     Examples
     --------
-    >>> measured = bench_matching(n=2000, trials=2, moments=1, models=2, draws=4, naive_draws=1)
-    >>> measured["seconds"] > 0 and measured["ratio"] > 0
+    >>> measured = bench_matching(MatchingSize(n=2000, trials=2, moments=1, models=2, draws=4), naive_draws=1)
+    >>> measured["ratio"] == measured["naive_seconds"] / measured["seconds"]
     True
     """
+    size = size or MatchingSize()
     rng = np.random.default_rng(seed)
-    labels_N = np.arange(n) % min(CLASSES, n)
-    options = MatchOptions(scopes=("global",), draws=draws, seed=seed, threads=threads)
+    labels_N = np.arange(size.n) % min(CLASSES, size.n)
+    options = MatchOptions(scopes=("global",), draws=size.draws, seed=seed, threads=threads)
     seconds, naive_seconds = [], []
-    with tempfile.TemporaryDirectory(dir=folder) as place:
+    with tempfile.TemporaryDirectory(dir=folder) as losses_folder:
         # All files stay mapped, so that the peak counts what one call over all moments would hold.
-        losses_TAMN = _draw_losses(Path(place), n, trials, moments, models, rng)
-        for losses_AMN in losses_TAMN:
+        for losses_AMN in _draw_losses(Path(losses_folder), size, rng):
             scored = [ScoredModel(f"model {a}", (1,), [losses_MN]) for a, losses_MN in enumerate(losses_AMN)]
             start = time.perf_counter()
             match_pairs(scored, labels_N, options)
             seconds.append(time.perf_counter() - start)
             for _ in range(naive_draws):
                 start = time.perf_counter()
-                _match_naively(losses_AMN, set_size(options.fraction, n), rng)
+                _match_naively(losses_AMN, set_size(options.fraction, size.n), rng)
                 naive_seconds.append(time.perf_counter() - start)
-    naive = float(np.median(naive_seconds)) * draws * moments
+    naive = float(np.median(naive_seconds)) * size.draws * size.moments
     # Kibibytes, but bytes on macOS.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {
@@ -85,33 +84,27 @@ def bench_matching(
         "seconds_per_moment": float(np.median(seconds)),
         "naive_seconds_per_draw": float(np.median(naive_seconds)),
         "naive_seconds": naive,
-        "naive_draws_timed": naive_draws * moments,
+        "naive_draws_timed": naive_draws * size.moments,
         "ratio": naive / sum(seconds),
         "peak_gib": peak / 2**30,
-        "n": n,
-        "trials": trials,
-        "moments": moments,
-        "models": models,
-        "draws": draws,
+        **vars(size),
         "threads": threads,
     }
 
 
-def _draw_losses(
-    place: Path, n: int, trials: int, moments: int, models: int, rng: np.random.Generator
-) -> list[list[NDArray[np.float32]]]:
+def _draw_losses(folder: Path, size: MatchingSize, rng: np.random.Generator) -> list[list[NDArray[np.float32]]]:
     """Losses that models share in part, for each moment and model as a mapped file."""
-    common_N = rng.standard_normal(n, dtype=np.float32)
-    own_AN = rng.standard_normal((models, n), dtype=np.float32)
+    common_N = rng.standard_normal(size.n, dtype=np.float32)
+    model_AN = rng.standard_normal((size.models, size.n), dtype=np.float32)
     losses_TAMN = []
-    for moment in range(moments):
+    for moment in range(size.moments):
         losses_TAMN.append([])
-        for model in range(models):
-            path = place / f"{moment}-{model}.npy"
-            losses_MN = np.lib.format.open_memmap(path, "w+", dtype=np.float32, shape=(trials, n))
-            for trial in range(trials):
-                noise_N = rng.standard_normal(n, dtype=np.float32)
-                losses_MN[trial] = np.exp(0.7 * common_N + 0.5 * own_AN[model] + 0.5 * noise_N - moment / 10)
+        for model in range(size.models):
+            path = folder / f"{moment}-{model}.npy"
+            losses_MN = np.lib.format.open_memmap(path, "w+", dtype=np.float32, shape=(size.trials, size.n))
+            for trial in range(size.trials):
+                noise_N = rng.standard_normal(size.n, dtype=np.float32)
+                losses_MN[trial] = np.exp(0.7 * common_N + 0.5 * model_AN[model] + 0.5 * noise_N - moment / 10)
             losses_TAMN[-1].append(np.load(path, mmap_mode="r"))
     return losses_TAMN
 

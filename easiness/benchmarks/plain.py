@@ -1,8 +1,8 @@
-"""What a user would otherwise write: the plain loop of PyTorch, with the same output for every example.
+"""Plain PyTorch loops that a user would otherwise write, which give the same metrics of every example.
 
-Two of them. `score_with_loaders` is the usual one: a dataset of Pillow images, torchvision's transforms, a `DataLoader`
-for training and a second one for the scores. `score_resident` keeps the pixels in one tensor on the device and augments
-whole batches, but is otherwise as plain: eager, one trial after another, memory in torch's usual order of dimensions.
+`score_with_loaders` is the usual one: a dataset of Pillow images, torchvision's transforms, a `DataLoader` for training
+and a second one for the scores. `score_resident` keeps the pixels in one tensor on the device and augments whole
+batches, but is otherwise as plain. Both are eager, train one trial after another, and keep torch's usual memory format.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ from easiness.trials.training import make_optimizer
 
 
 class _PillowImages(Dataset):
-    """Pixels as torchvision's own CIFAR10 hands them out: an image each, and a transform."""
+    """Pillow images one by one, transformed, as torchvision's CIFAR10 gives them."""
 
     def __init__(self, pixels_NHWC: np.ndarray, labels_N: np.ndarray, transform: nn.Module) -> None:
         self._pixels, self._labels, self._transform = pixels_NHWC, labels_N, transform
@@ -40,27 +40,9 @@ class _NormalizeContrast(nn.Module):
 def score_with_loaders(
     recipe: Recipe, pixels_NHWC: np.ndarray, labels_N: np.ndarray, trials: int, device: torch.device, workers: int
 ) -> np.ndarray:
-    """Train and score with Pillow images, transforms and two loaders.
+    """Train and score with Pillow images, transforms and two loaders of `workers` processes.
 
-    Parameters
-    ----------
-    recipe : Recipe
-        Model, epochs, batch size and rate.
-    pixels_NHWC : numpy.ndarray
-        (N, H, W, 3) uint8.
-    labels_N : numpy.ndarray
-        (N,) int64.
-    trials : int
-        M, one after another.
-    device : torch.device
-        Where to train.
-    workers : int
-        Processes of each loader.
-
-    Returns
-    -------
-    numpy.ndarray
-        (M, 4, N) float32: losses, EL2N, margin, correct.
+    Pixels are uint8, labels int64; the result is (M, 5, N) float32: the rows of `logit_metrics` for each of M trials.
     """
     transforms = import_torchvision().transforms
     clean = [transforms.ToTensor(), _NormalizeContrast()]
@@ -70,7 +52,7 @@ def score_with_loaders(
     ]
     pinned = device.type == "cuda"
     common = {"batch_size": recipe.batch_size, "num_workers": workers, "pin_memory": pinned}
-    measured = []
+    metrics_MCN = []
     for trial in range(trials):
         network, optimizer = _network(recipe, int(labels_N.max()) + 1, trial, device)
         views = _PillowImages(pixels_NHWC, labels_N, transforms.Compose([*moved, *clean]))
@@ -79,8 +61,8 @@ def score_with_loaders(
             for images, labels in loader:
                 _step(network, optimizer, images.to(device, non_blocking=pinned), labels.to(device))
         plain = DataLoader(_PillowImages(pixels_NHWC, labels_N, transforms.Compose(clean)), **common)
-        measured.append(_score(network, ((images.to(device), labels.to(device)) for images, labels in plain)))
-    return np.stack(measured)
+        metrics_MCN.append(_score(network, ((images.to(device), labels.to(device)) for images, labels in plain)))
+    return np.stack(metrics_MCN)
 
 
 def score_resident(
@@ -90,19 +72,19 @@ def score_resident(
     pixels = torch.from_numpy(pixels_NHWC).to(device).permute(0, 3, 1, 2).contiguous()
     padded = nn.functional.pad(pixels.float(), (recipe.shift,) * 4, mode="reflect")
     labels = torch.from_numpy(labels_N).to(device)
-    measured = []
+    metrics_MCN = []
     for trial in range(trials):
         network, optimizer = _network(recipe, int(labels_N.max()) + 1, trial, device)
         for _ in range(recipe.epochs):
             for rows in torch.randperm(len(labels), device=device).split(recipe.batch_size):
                 _step(network, optimizer, normalize_images(_move(padded[rows], recipe)), labels[rows])
-        parts = (slice(start, start + recipe.batch_size) for start in range(0, len(labels), recipe.batch_size))
-        measured.append(_score(network, ((normalize_images(pixels[part]), labels[part]) for part in parts)))
-    return np.stack(measured)
+        batches = zip(pixels.split(recipe.batch_size), labels.split(recipe.batch_size), strict=True)
+        metrics_MCN.append(_score(network, ((normalize_images(images), targets) for images, targets in batches)))
+    return np.stack(metrics_MCN)
 
 
 def _move(padded_BCHW: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    """Cut every padded image at a place of its own, and mirror half of them."""
+    """Random crop of every padded image, and a mirror image of half of them."""
     count, side = len(padded_BCHW), torch.arange(recipe.resolution, device=padded_BCHW.device)
     top, left = torch.randint(0, 2 * recipe.shift + 1, (2, count, 1), device=padded_BCHW.device)
     batch = torch.arange(count, device=padded_BCHW.device)[:, None, None]

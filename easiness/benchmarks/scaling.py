@@ -1,4 +1,4 @@
-"""Time and memory of a scoring against the number of examples, of trials and of processes."""
+"""Time and memory of a scoring against the numbers of examples, trials and processes."""
 
 import multiprocessing
 import os
@@ -22,7 +22,7 @@ from easiness.recipes.recipe import Recipe
 
 
 def noise(count: int, resolution: int, num_classes: int) -> Dataset:
-    """A dataset of drawn pixels: the time that a network takes does not depend on what it sees."""
+    """Dataset of random pixels: the time that a network takes does not depend on what it sees."""
     rng = np.random.default_rng(0)
     return Dataset(
         "noise",
@@ -46,20 +46,8 @@ def bench_scaling(
 ) -> dict[str, object]:
     """Score noise of growing size: one trial on one process for each count; the least count for the rest.
 
-    Every measurement is a process of its own, so that its greatest memory is its own. They come in turns.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        How to train; its number of trials is not used.
-    counts : sequence of int
-        Numbers of examples N.
-    trials : sequence of int
-        Numbers of trials M, on one process.
-    processes : sequence of int
-        Numbers of worker processes, for as many trials as the largest of them.
-    repeats : int
-        Rounds, after one to warm up.
+    The series of `processes` trains as many trials as its largest number. Every measurement runs in a new process, so
+    that the greatest memory is that of this measurement alone. They take turns, after one measurement to warm up.
 
     Returns
     -------
@@ -89,8 +77,8 @@ def bench_scaling(
             "sizes": list(sizes),
             "seconds": seconds,
             "gib": memory,
-            "time_exponent": fit_exponent(sizes, [each["median"] for each in seconds]),
-            "memory_exponent": fit_exponent(sizes, [each["median"] for each in memory]),
+            "time_exponent": fit_exponent(sizes, [point["median"] for point in seconds]),
+            "memory_exponent": fit_exponent(sizes, [point["median"] for point in memory]),
         }
     return result
 
@@ -98,8 +86,6 @@ def bench_scaling(
 def fit_exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
     """Slope of a straight line through the logarithms, by least squares; NaN for a single size.
 
-    Examples
-    --------
     >>> round(fit_exponent([1, 2, 4], [3, 12, 48]), 6)
     2.0
     """
@@ -109,21 +95,21 @@ def fit_exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 
 def _measure(recipe: Recipe, count: int, trials: int, processes: int) -> tuple[float, float]:
-    """Seconds and GiB of one scoring, in a process of its own."""
+    """Seconds and GiB of one scoring, in a new process."""
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    child = context.Process(target=_run, args=(there, replace(recipe, trials=trials), count, processes))
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_run, args=(sender, replace(recipe, trials=trials), count, processes))
     child.start()
-    there.close()
+    sender.close()
     try:
-        return here.recv()
+        return receiver.recv()
     except EOFError:
         raise RuntimeError(f"the scoring of {count} examples in {trials} trials died; is the memory full?") from None
     finally:
         child.join()
 
 
-def _run(answer: Connection, recipe: Recipe, count: int, processes: int) -> None:
+def _run(sender: Connection, recipe: Recipe, count: int, processes: int) -> None:
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[: processes * recipe.threads])
     data = noise(count, recipe.resolution, 10)
@@ -132,16 +118,15 @@ def _run(answer: Connection, recipe: Recipe, count: int, processes: int) -> None
         score_untracked(recipe, data, torch.device("cpu"), "processes" if processes > 1 else "inline")
         seconds = time.perf_counter() - started
     # Kibibytes, but bytes on macOS.
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    answer.send((seconds, (own + sum(kib_by_worker.values())) / 2**20))
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+    sender.send((seconds, (kib + sum(kib_by_worker.values())) / 2**20))
 
 
 @contextmanager
 def _watched_workers() -> Iterator[dict[int, int]]:
-    """Look at the workers of this process all the while; the greatest resident memory of each so far, in KiB, by pid.
+    """Poll the greatest resident memory of each worker of this process, in KiB by pid (on Linux; elsewhere nothing).
 
-    The system adds up children alone, and workers are children of the server that forks them. Other systems than Linux
-    do not say, and none is counted there.
+    `getrusage` counts children alone, and workers are children of the server that forks them.
     """
     peaks: dict[int, int] = {}
     over = threading.Event()

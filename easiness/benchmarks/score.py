@@ -1,4 +1,4 @@
-"""Time a whole scoring, training included, beside the plain loops that a user would otherwise write."""
+"""A whole scoring, training included, timed beside the plain loops that a user would otherwise write."""
 
 import os
 import tempfile
@@ -16,35 +16,18 @@ from easiness.trials.engines import choose_engine, run_trials
 from easiness.trials.trial import TrialTask
 
 
-def bench_score(
-    recipe: Recipe,
-    train: Dataset,
-    device: torch.device,
-    *,
-    repeats: int = 5,
-) -> dict[str, object]:
+def bench_score(recipe: Recipe, train: Dataset, device: torch.device, *, repeats: int = 5) -> dict[str, object]:
     """Time `recipe.trials` trials with their scores, from images in memory to arrays of every example.
 
-    The contestants train the same network on the same images for the same epochs at the same batch size, and measure
-    the same four numbers of every example once, at the end. Ours starts its worker processes within the time, the plain
-    loop the workers of its loaders; all may use all cores. In turns, after one round to warm up.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        Of images that need no scaling.
-    train : Dataset
-        The examples, in memory.
-    device : torch.device
-        Where to train.
-    repeats : int
-        Rounds that count.
+    All three ways train the same network on the same images (which need no scaling) for the same epochs at the same
+    batch size, and evaluate every example once, at the end. This package starts its worker processes within the time,
+    the plain loop the workers of its loaders; all may use all cores.
 
     Returns
     -------
     dict
-        Summaries of `seconds` by contestant (`ours`, `plain loop`, `plain loop, resident`) and of `times_ours`, how
-        many times as long each takes, round by round; and the size of the task.
+        Summaries of `seconds` by way (`ours`, `plain loop`, `plain loop, resident`) and of `times_ours`, how many
+        times as long each takes, round by round; and the size of the task.
     """
     cores = len(os.sched_getaffinity(0))
     arguments = (recipe, train.images, train.labels, recipe.trials, device)
@@ -57,13 +40,13 @@ def bench_score(
 
         return run
 
-    contestants = {
+    tasks = {
         "ours": lambda: score_untracked(recipe, train, device, choose_engine("auto", device, recipe.trials)),
         "plain loop": with_all_cores(lambda: score_with_loaders(*arguments, workers=cores)),
         "plain loop, resident": with_all_cores(lambda: score_resident(*arguments)),
     }
     try:
-        seconds = interleave(contestants, repeats)
+        seconds = interleave(tasks, repeats)
     finally:
         torch.set_num_threads(before)
     return {
@@ -80,9 +63,9 @@ def bench_score(
 
 
 def score_untracked(recipe: Recipe, train: Dataset, device: torch.device, engine: str) -> None:
-    """Run all trials of a recipe without a tracking server; the validation set is two images, nothing to speak of."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    """Run all trials of a recipe without a tracking server; two images are the validation set and take no time."""
+    with tempfile.TemporaryDirectory() as trials_folder:
+        folder = Path(trials_folder)
         staged = stage_resident(train, train.subset(range(2)), recipe, folder if engine == "processes" else None)
         tasks = [TrialTask(recipe, trial, *staged, folder / str(trial)) for trial in range(recipe.trials)]
         run_trials(tasks, engine=engine, device=device, report=lambda _: None, finished=lambda _: None)

@@ -1,17 +1,21 @@
-"""Time a training step and a scoring step beside the machine's own matrix product."""
+"""Training step and scoring step of a trial, timed beside the machine's own matrix product."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import torch
-from torch import nn
 
 from easiness.architectures import build_model
 from easiness.benchmarks.machine import MatrixProduct, count_flops, wait_for
 from easiness.benchmarks.timing import interleave, summary
+from easiness.loaders import Batch
 from easiness.loaders.normalization import normalize_images
 from easiness.recipes.recipe import cifar10
 from easiness.trials.cpu import use_cores
-from easiness.trials.evaluation import logit_metrics
-from easiness.trials.training import make_optimizer
+from easiness.trials.evaluation import evaluate_networks
+from easiness.trials.precision import Steps, captures, make_steps, settle_precision
+from easiness.trials.training import make_optimizer, training_step
 
 
 def bench_step(
@@ -24,56 +28,49 @@ def bench_step(
     repeats: int = 5,
     threads: int = 1,
 ) -> dict[str, object]:
-    """Time one training step and one scoring step of this package, eagerly and in float32, on one batch of noise.
+    """Time the functions that a trial calls for a batch, as a trial calls them on this device, on normalized noise.
 
-    Parameters
-    ----------
-    model : str
-        A name that `build_model` knows.
-    device : torch.device, optional
-        Where to; the CPU without it.
-    batch_size, resolution, num_classes : int
-        Size of the task.
-    repeats : int
-        Times that each is measured, in turns with a matrix product.
-    threads : int
-        On the CPU.
+    On a GPU that is in bfloat16, compiled and recorded; on a CPU (the default) eagerly in float32, on `threads` cores.
 
     Returns
     -------
     dict
         For `train` and `score`: counted `gflop` of a step, summaries of `images_per_s`, `gflops` (10⁹ operations per
-        second) and `share_of_sgemm`, the last against the matrix product of the same round.
+        second) and `share_of_sgemm`, the last against the matrix product of the same round, in the step's precision.
     """
     device = device or torch.device("cpu")
     use_cores(threads)
+    precision = settle_precision("auto", device)
     network = build_model(model, num_classes, image_size=resolution, seed=0)
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(device, memory_format=torch.channels_last).train()
     optimizer = make_optimizer(network, cifar10(model))
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (batch_size, resolution, resolution, 3), np.uint8)
-    views = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
+    views = normalize_images(torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2))
     labels = torch.from_numpy(rng.integers(0, num_classes, batch_size)).to(device)
+    batch = Batch(views, labels, np.arange(batch_size))
+    loader = SimpleNamespace(count=batch_size, score_batches=lambda: iter([batch]))
 
-    def train() -> None:
-        network.train()
-        loss = nn.functional.cross_entropy(network(normalize_images(views)).float(), labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+    def train_on(steps: Steps) -> None:
+        training_step(network, optimizer, steps, batch)
         wait_for(device)
 
-    @torch.no_grad()
-    def score() -> None:
-        network.eval()
-        logit_metrics(network(normalize_images(views)).float(), labels)
-        wait_for(device)
+    def score_on(steps: Steps) -> None:
+        evaluate_networks([network], loader, logits=[steps.logits])
 
-    product = MatrixProduct(device)
-    seconds = interleave({"train": train, "sgemm": product, "score": score}, repeats)
+    eager = make_steps(network, device, precision)
+    steps = make_steps(network, device, precision, capture=True) if captures(device) else eager
+    tasks: dict[str, Callable[[Steps], None]] = {"train": train_on, "score": score_on}
+    product = MatrixProduct(device, torch.bfloat16 if precision == "bfloat16" else torch.float32)
+    # Captured steps are compiled in the first round and recorded in the second.
+    seconds = interleave(
+        {"train": lambda: train_on(steps), "sgemm": product, "score": lambda: score_on(steps)},
+        repeats,
+        warm_up=3 if captures(device) else 1,
+    )
     result: dict[str, object] = {"model": model, "device": str(device), "batch_size": batch_size, "threads": threads}
-    for name, step in (("train", train), ("score", score)):
-        flop = count_flops(step)
+    for name, task in tasks.items():
+        flop = count_flops(lambda task=task: task(eager))
         rates = [flop / taken / 1e9 for taken in seconds[name]]
         ceilings = [product.flops / taken / 1e9 for taken in seconds["sgemm"]]
         result[name] = {

@@ -1,4 +1,4 @@
-"""Images with labels, names of classes, sources and a fingerprint: one room for each kind of source, one door."""
+"""Labelled images with class names, sources and a fingerprint; one module per source, one function to open them."""
 
 from easiness.datasets.dataset import Dataset, dataset_of_folder, open_dataset, stratified_rows
 

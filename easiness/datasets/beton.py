@@ -1,11 +1,10 @@
-"""The layout of a .beton, FFCV's file of images (its version 2), written and read with numpy alone.
+"""Layout of a .beton, FFCV's file of images (its version 2), written and read with numpy.
 
-FFCV's own writer waits for ever when one of its processes raises, and leaves its shared memory behind when it is
-killed. Here one process writes page after page into a file that has no name until it is whole, and keeps a checksum of
-every page on the way.
+FFCV's writer waits for ever when one of its processes raises, and leaves its shared memory behind when killed. Here one
+process writes page after page into a file without a name, checksums every page, and names the file when it is whole.
 
-The file: a header, two field descriptors (an RGB image, an integer label), one record per example; then pages of image
-bytes, none of which crosses a page; at the end a table of where the bytes of each example lie.
+The file: a header; two field descriptors (an RGB image, an integer label); one record per example; pages of image
+bytes, where no image crosses a page; a table of the position and size of every image's bytes.
 """
 
 import hashlib
@@ -21,13 +20,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from easiness.datasets.image_files import decode_image
+from easiness.datasets.image_files import DIGEST_SIZE, decode_image
 
 VERSION = 2
 JPEG, RAW = 0, 1
 PAGE_SIZE = 8 * 2**20
-GREATEST_SIDE = 2**16 - 1  # sides are kept in 16 bits
-DIGEST_SIZE = 16
+GREATEST_SIDE = 2**16 - 1  # sides have 16 bits
 
 _HEADER = np.dtype(
     [
@@ -42,15 +40,15 @@ _HEADER = np.dtype(
 _FIELD = np.dtype([("type_id", "<u1"), ("name", "<u1", 16), ("arguments", "<u1", 1024)], align=True)
 _IMAGE = np.dtype([("mode", "<u1"), ("width", "<u2"), ("height", "<u2"), ("data_ptr", "<u8")])
 _EXAMPLE = np.dtype([("f0", _IMAGE), ("f1", "<i8")], align=True)
-_PLACE = np.dtype([("sample_id", "<u8"), ("ptr", "<u8"), ("size", "<u8")])
+_ALLOCATION = np.dtype([("sample_id", "<u8"), ("ptr", "<u8"), ("size", "<u8")])
 _INT_FIELD, _IMAGE_FIELD = 1, 2
 
-# What is known of each example without reading its image.
+# Position, size and mode of each image in memory.
 RECORD = np.dtype([("ptr", "<i8"), ("size", "<i8"), ("height", "<i4"), ("width", "<i4"), ("mode", "<i4")], align=True)
 
 
 class EncodedImage(NamedTuple):
-    """One image as it is stored: `mode` JPEG or RAW, sides in pixels, bytes."""
+    """Stored image: `mode` JPEG or RAW, sides in pixels, bytes."""
 
     mode: int
     height: int
@@ -59,7 +57,7 @@ class EncodedImage(NamedTuple):
 
 
 class WrittenBeton(NamedTuple):
-    """What a finished file can be checked by: its size in bytes and the BLAKE2b-128 (hex) of each page."""
+    """Checksums of a finished file: its size in bytes and the BLAKE2b-128 (hex) of each block."""
 
     size: int
     block_size: int
@@ -67,52 +65,47 @@ class WrittenBeton(NamedTuple):
 
 
 class BetonWriter:
-    """Writes one file; a context manager that leaves either the whole file or nothing, even when it is killed.
+    """Writer of one file: a context manager that leaves the whole file or nothing, even when killed.
 
     Parameters
     ----------
     path : pathlib.Path
-        Where the file appears, by `finish`; what was there is replaced.
+        Name that the file gets in `finish`; an existing file is replaced.
     capacity : int
-        Most examples that there will be.
+        Largest number of examples.
     page_size : int
         A power of two, at least the bytes of the largest image.
-
-    Raises
-    ------
-    OSError
-        If the disk is full, or the folder cannot be written to.
     """
 
     def __init__(self, path: Path, capacity: int, page_size: int = PAGE_SIZE) -> None:
         self._path, self._page_size = path, page_size
-        self._part = path.with_name(path.name + ".part")
+        self._temporary = path.with_name(path.name + ".part")
         self._examples = np.zeros(capacity, _EXAMPLE)
-        self._places = np.zeros(capacity, _PLACE)
+        self._allocations = np.zeros(capacity, _ALLOCATION)
         self._count = self._used = 0
         self._page = bytearray(page_size)
         head = _HEADER.itemsize + 2 * _FIELD.itemsize + self._examples.nbytes
         self._data_start = self._at = -(-head // page_size) * page_size
         self._blocks: list[str] = []
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._part.unlink(missing_ok=True)
+        self._temporary.unlink(missing_ok=True)
         nameless = _open_nameless(path.parent)
         self._nameless = nameless is not None
-        self._file = nameless or self._part.open("w+b")
+        self._file = nameless or self._temporary.open("w+b")
 
     def __enter__(self) -> "BetonWriter":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
-        self._part.unlink(missing_ok=True)
+        self._temporary.unlink(missing_ok=True)
 
     def __len__(self) -> int:
         return self._count
 
     @property
     def bytes_written(self) -> int:
-        """Bytes of images so far."""
+        """Bytes of images written so far."""
         return self._at - self._data_start + self._used
 
     def add(self, image: EncodedImage, label: int) -> None:
@@ -121,27 +114,27 @@ class BetonWriter:
         Raises
         ------
         ValueError
-            If the image does not fit into a page, or a side into 16 bits.
+            If the image does not fit in a page, or a side in 16 bits.
         """
         size = len(image.data)
         if size > self._page_size:
-            raise ValueError(f"an image of {size:,} bytes does not fit into a page of {self._page_size:,}")
+            raise ValueError(f"an image of {size:,} bytes does not fit in a page of {self._page_size:,}")
         if not 1 <= min(image.height, image.width) <= max(image.height, image.width) <= GREATEST_SIDE:
-            raise ValueError(f"an image of {image.width}×{image.height} pixels; sides go to {GREATEST_SIDE}")
+            raise ValueError(f"an image has {image.width}×{image.height} pixels; sides are from 1 to {GREATEST_SIDE}")
         if self._used + size > self._page_size:
             self._flush()
         start = self._at + self._used
         self._page[self._used : self._used + size] = image.data
         self._used += size
         self._examples[self._count] = ((image.mode, image.width, image.height, start), label)
-        self._places[self._count] = (self._count, start, size)
+        self._allocations[self._count] = (self._count, start, size)
         self._count += 1
 
     def finish(self) -> WrittenBeton:
-        """Write what is left, and give the file its name."""
+        """Write the rest, and give the file its name."""
         if self._used:
             self._flush()
-        table, table_start = self._places[: self._count].tobytes(), self._at
+        table, table_start = self._allocations[: self._count].tobytes(), self._at
         head = self._head(table_start)
         self._file.seek(table_start)
         self._file.write(table)
@@ -150,14 +143,11 @@ class BetonWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         if self._nameless:
-            # Through a file descriptor of a directory, Python follows the link; without one it would not.
-            os.link(f"/proc/self/fd/{self._file.fileno()}", self._part, src_dir_fd=self._file.fileno())
-        self._part.replace(self._path)
-        return WrittenBeton(
-            table_start + len(table),
-            self._page_size,
-            [*self._digests(head), *self._blocks, *self._digests(table)],
-        )
+            # Python follows the link only if it is given a file descriptor of a directory, too.
+            os.link(f"/proc/self/fd/{self._file.fileno()}", self._temporary, src_dir_fd=self._file.fileno())
+        self._temporary.replace(self._path)
+        blocks = [*self._digests(head), *self._blocks, *self._digests(table)]
+        return WrittenBeton(table_start + len(table), self._page_size, blocks)
 
     def _head(self, table_start: int) -> bytes:
         header = np.array([(VERSION, 2, self._page_size, self._count, table_start)], _HEADER)
@@ -182,12 +172,12 @@ class BetonWriter:
 
 
 def block_digest(block: bytes | memoryview) -> str:
-    """BLAKE2b-128 (hex) by which a part of the file is known."""
+    """BLAKE2b-128 (hex) of one block of a file."""
     return hashlib.blake2b(block, digest_size=DIGEST_SIZE).hexdigest()
 
 
 def _open_nameless(folder: Path) -> io.BufferedRandom | None:
-    """File that vanishes with its process until it is linked; None where the file system has no such thing."""
+    """File that vanishes with its process unless linked; None if the file system does not support it."""
     try:
         return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "w+b")
     except (AttributeError, OSError):
@@ -195,67 +185,60 @@ def _open_nameless(folder: Path) -> io.BufferedRandom | None:
 
 
 class BetonIndex(NamedTuple):
-    """What a .beton says of its N examples: `records` (N,) of `RECORD`, `labels` (N,) int64."""
+    """Index of a .beton: `records` (N,) of `RECORD`, `labels` (N,) int64."""
 
     records: np.ndarray
     labels: np.ndarray
 
 
 def read_index(path: Path) -> BetonIndex:
-    """Read all but the images.
+    """Read everything but the images.
 
     Raises
     ------
     ValueError
-        If it is no .beton with an image and a label, or its end is missing.
+        If the file is not a .beton with images and labels, or is damaged.
     """
     whole = path.stat().st_size
     with path.open("rb") as file:
         header = np.frombuffer(file.read(_HEADER.itemsize).ljust(_HEADER.itemsize, b"\0"), _HEADER)[0]
         if (header["version"], header["num_fields"]) != (VERSION, 2):
-            raise ValueError(f"{path} is no .beton of version {VERSION} with an image and a label; pack it again")
+            raise ValueError(f"{path} is not a .beton (version {VERSION}) with an image and a label; pack it again")
         fields = np.frombuffer(file.read(2 * _FIELD.itemsize), _FIELD)
         if [int(kind) for kind in fields["type_id"]] != [_IMAGE_FIELD, _INT_FIELD]:
-            raise ValueError(f"{path} holds other fields than an image and a label; pack it again")
+            raise ValueError(f"{path} has other fields than an image and a label; pack it again")
         count, table_start = int(header["num_samples"]), int(header["alloc_table_ptr"])
-        if table_start + count * _PLACE.itemsize > whole:
-            raise ValueError(f"{path} is cut off: its table of contents would end behind byte {whole:,}")
+        if table_start + count * _ALLOCATION.itemsize > whole:
+            raise ValueError(f"{path} is truncated at byte {whole:,}, before the end of its tables; pack it again")
         examples = np.fromfile(file, _EXAMPLE, count)
         file.seek(table_start)
-        places = np.fromfile(file, _PLACE, count)
+        allocations = np.fromfile(file, _ALLOCATION, count)
     records = np.empty(count, RECORD)
-    for name, column in (("mode", "mode"), ("height", "height"), ("width", "width"), ("ptr", "data_ptr")):
+    for name, column in {"mode": "mode", "height": "height", "width": "width", "ptr": "data_ptr"}.items():
         records[name] = examples["f0"][column]
-    # FFCV's own writer lists the places in the order in which its processes ended.
-    sizes_by_place = dict(zip(places["ptr"].tolist(), places["size"].tolist(), strict=True))
-    records["size"] = [sizes_by_place.get(ptr, -1) for ptr in records["ptr"].tolist()]
+    # FFCV's own writer lists the images in the order in which its processes finished.
+    size_at = dict(zip(allocations["ptr"].tolist(), allocations["size"].tolist(), strict=True))
+    records["size"] = [size_at.get(ptr, -1) for ptr in records["ptr"].tolist()]
     pixels = records["height"].astype(np.int64) * records["width"] * 3
     beyond = (records["size"] < 0) | (records["ptr"] + records["size"] > whole)
     if beyond.any():
-        raise ValueError(f"{path} is damaged: {beyond.sum():,} of {count:,} images lie outside of it; pack it again")
+        raise ValueError(f"{path} is damaged: {beyond.sum():,} of {count:,} images lie outside it; pack it again")
     unlike = (records["mode"] == RAW) & (records["size"] != pixels)
     if unlike.any():
-        raise ValueError(f"{path} is damaged: {unlike.sum():,} raw images have another size than their pixels")
+        raise ValueError(f"{path} is damaged: {unlike.sum():,} raw images have a wrong size; pack it again")
     return BetonIndex(records, examples["f1"].astype(np.int64))
 
 
 def manifest_path(beton: Path) -> Path:
-    """Where the manifest of a .beton is."""
+    """Path of a .beton's manifest."""
     return beton.with_suffix(".json")
 
 
 @dataclass(frozen=True, eq=False)
 class BetonImages(Sequence):
-    """Lazy sequence of the images in a .beton; item i is decoded when asked for, to (H_i, W_i, 3) uint8 RGB.
+    """Lazy sequence of images in a .beton, decoded on access to (H_i, W_i, 3) uint8 RGB.
 
-    Attributes
-    ----------
-    path : pathlib.Path
-        The file.
-    rows : numpy.ndarray
-        (N,) int64, which examples of the file.
-    records : numpy.ndarray
-        (N,) of `RECORD`, what is known of each.
+    `rows` (N,) int64 are their numbers in the file, `records` (N,) of `RECORD` their positions.
     """
 
     path: Path
@@ -286,22 +269,16 @@ class BetonImages(Sequence):
         return np.stack([self.records["height"], self.records["width"]], axis=1).astype(np.int64)
 
     def read_bytes(self, index: int) -> bytes:
-        """Bytes of one image as they are stored.
-
-        Raises
-        ------
-        ValueError
-            If the file was cut off since it was opened.
-        """
+        """Stored bytes of one image; a ValueError if the file was truncated after it was opened."""
         size, start = int(self.records["size"][index]), int(self.records["ptr"][index])
         with self.path.open("rb", buffering=0) as file:
             data = os.pread(file.fileno(), size, start)
         if len(data) < size:
-            raise ValueError(f"{self.name(index)} is no longer there: the file was cut off; pack it again")
+            raise ValueError(f"{self.name(index)} is missing: the file was truncated; pack it again")
         return data
 
     def name(self, index: int) -> str:
-        """What a message calls the image: its number, and where it came from if the manifest says so."""
+        """Number of the image and its source in the manifest, for messages."""
         row = int(self.rows[index])
         try:
             source = json.loads(manifest_path(self.path).read_text())["sources"][row]
@@ -310,5 +287,5 @@ class BetonImages(Sequence):
         return f"image {row} of {self.path} ({source})"
 
     def take(self, rows: np.ndarray) -> "BetonImages":
-        """Choose images by row, in the order of `rows`."""
+        """Images of some rows, in the order of `rows`."""
         return BetonImages(self.path, self.rows[rows], self.records[rows])

@@ -1,13 +1,12 @@
-"""CIFAR-10 as its authors published it, read with numpy and verified member by member.
+"""CIFAR-10 as its authors published it, read with numpy and verified file by file.
 
-Two archives exist, one of raw records and one of Python pickles; either is taken packed or unpacked, and
-both give the same examples in the same order. A member counts for what its digest says, not for the archive
-it came in: repacked archives are about, and their members are the same.
+Two archives exist, one of raw records and one of Python pickles; both give the same examples in the same order, packed
+or unpacked. Digests are those of the files inside, because repacked archives with the same files are common.
 
-Sources of the digests: the SHA-1 of the six binary batches are those that MXNet's CIFAR10 data set checks,
-the MD5 of the pickles those of torchvision, the MD5 of the archive to download that of the data's own page
-(https://www.cs.toronto.edu/~kriz/cifar.html). The SHA-1 of batches.meta.txt was taken from a repacked archive
-whose six batches pass; it is ten names and an empty line.
+Sources of the digests: the SHA-1 of the six binary batches are those that MXNet's CIFAR10 dataset checks, the MD5 of
+the pickles those of torchvision, the MD5 of the archive that of the dataset's page
+(https://www.cs.toronto.edu/~kriz/cifar.html). The SHA-1 of batches.meta.txt (ten names and an empty line) was taken
+from a repacked archive whose six batches pass.
 """
 
 import hashlib
@@ -38,7 +37,7 @@ TIMEOUT_SECONDS = 20
 BATCHES = {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "val": ("test_batch",)}
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORD_BYTES = 1 + 3 * 32 * 32  # a label, then the red, the green and the blue plane
-LARGEST_MEMBER = 2**26  # twice what any genuine member holds
+LARGEST_MEMBER = 2**26  # twice the size of the largest genuine file
 
 BINARY_SHA1 = {
     "data_batch_1.bin": "aadd24acce27caa71bf4b10992e9e7b2d74c2540",
@@ -58,7 +57,7 @@ PYTHON_MD5 = {
     "test_batch": "40351d587109b95175f43aff81a1287e",
     "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
 }
-# All that an array in a pickle calls; the batches were pickled by Python 2 under numpy's old module names.
+# Everything that a pickled array calls; the batches were pickled by Python 2, with numpy's module names of that time.
 PICKLED_ARRAYS = {
     ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
     ("numpy", "ndarray"): np.ndarray,
@@ -69,14 +68,8 @@ PICKLED_ARRAYS = {
 class Cifar10(NamedTuple):
     """One split of CIFAR-10 in its official order.
 
-    Attributes
-    ----------
-    images
-        (N, 32, 32, 3) uint8 RGB.
-    labels
-        (N,) int64, 0 to 9.
-    sources
-        (N,) str, batch and record within it: ``data_batch_1.bin#17``.
+    `images` is (N, 32, 32, 3) uint8 RGB, `labels` (N,) int64, 0 to 9, and `sources` (N,) str, the batch and the record
+    in it: ``data_batch_1.bin#17``.
     """
 
     images: np.ndarray
@@ -85,34 +78,34 @@ class Cifar10(NamedTuple):
 
 
 def read_cifar10(root: str | Path | None, split: str) -> Cifar10:
-    """Read one split; every member of the archive is verified, whichever split is wanted.
+    """Read one split and verify all files of the archive.
 
     Parameters
     ----------
     root
-        An archive, a folder that holds one, or the unpacked folder (or the one around it). None: what lies in
-        ``.easiness/data``, downloaded to there if nothing does.
+        An archive, the unpacked folder, or a folder that contains one of them. None: ``.easiness/data``, with a
+        download if nothing is there.
     split
         ``train`` (50,000 images) or ``val`` (the 10,000 test images).
 
     Raises
     ------
     FileNotFoundError
-        Nothing is there, or the download cannot be reached.
+        Nothing is there, or the download fails.
     ValueError
-        A member is missing, truncated or altered.
+        A file is missing, truncated or altered.
     """
-    place = _find(root)
-    members = _read_folder(place) if place.is_dir() else _read_archive(place)
+    path = _find(root)
+    members = _read_folder(path) if path.is_dir() else _read_archive(path)
     seen = set()
     records = {}
     for name, content in members:
         seen.add(name)
-        _verify(place, name, content)
+        _verify(path, name, content)
         batch = name.removesuffix(".bin")
         if batch in BATCHES[split]:
-            records[batch] = name, _records_from(place, name, content)
-    _require_all(place, seen)
+            records[batch] = name, _records_from(path, name, content)
+    _require_all(path, seen)
 
     labels = np.concatenate([records[batch][1][:, 0] for batch in BATCHES[split]]).astype(np.int64)
     images = np.empty((len(labels), 32, 32, 3), np.uint8)
@@ -126,14 +119,14 @@ def read_cifar10(root: str | Path | None, split: str) -> Cifar10:
 
 
 def download(url: str, path: Path, md5: str) -> Path:
-    """Fetch a file with a progress bar; it appears at `path` whole and verified, or not at all.
+    """Download a file; it appears at `path` when it is whole and verified.
 
     Raises
     ------
     FileNotFoundError
-        The address cannot be reached, or falls silent for 20 s.
+        The address cannot be reached, or does not answer for 20 s.
     ValueError
-        What came is shorter than announced, or has another MD5.
+        The file is shorter than announced, or has another MD5.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     digest = hashlib.md5(usedforsecurity=False)
@@ -153,13 +146,13 @@ def download(url: str, path: Path, md5: str) -> Path:
             raise ValueError(
                 f"{url} sent {received:,} bytes of {announced:,} with MD5 {digest.hexdigest()}, "
                 f"expected {md5}; nothing was kept: run again, put the file at {path} yourself, "
-                "or name it with -P data=PATH"
+                "or give it with -P data=PATH"
             )
         os.replace(temporary, path)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         raise FileNotFoundError(
-            f"{path} is not there and {url} cannot be fetched ({getattr(error, 'reason', error)}); "
-            f"get {path.name} elsewhere and put it at {path}, or name it with -P data=PATH"
+            f"{path} does not exist and {url} cannot be downloaded ({getattr(error, 'reason', error)}); "
+            f"get {path.name} elsewhere and put it at {path}, or give it with -P data=PATH"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -174,13 +167,13 @@ def _find(root: str | Path | None) -> Path:
     if root.is_file():
         return root
     if not root.exists():
-        raise FileNotFoundError(f"no {root}; give {ARCHIVES[0]} or its unpacked folder with -P data=PATH")
-    found = _look_in(root)
-    if found is None:
+        raise FileNotFoundError(f"{root} does not exist; give {ARCHIVES[0]} or its unpacked folder with -P data=PATH")
+    path = _look_in(root)
+    if path is None:
         raise FileNotFoundError(
-            f"{root} holds none of {', '.join(ARCHIVES + FOLDERS)}; fetch {ARCHIVES[0]} from {PAGE} into it"
+            f"{root} contains none of {', '.join(ARCHIVES + FOLDERS)}; download {ARCHIVES[0]} from {PAGE} into it"
         )
-    return found
+    return path
 
 
 def _look_in(root: Path) -> Path | None:
@@ -199,7 +192,7 @@ def _read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _read_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Known members, straight from the compressed stream; nothing is unpacked to the disk."""
+    """Known files, straight from the compressed stream; nothing is unpacked to the disk."""
     name = "its beginning"
     try:
         with tarfile.open(archive, "r|*") as tar:
@@ -209,60 +202,54 @@ def _read_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
                     yield name, tar.extractfile(entry).read(LARGEST_MEMBER)
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise ValueError(
-            f"{archive} ({archive.stat().st_size:,} bytes) is cut off, damaged or no tar.gz archive "
-            f"at {name} ({error}); fetch it again from {PAGE}"
+            f"{archive} ({archive.stat().st_size:,} bytes) is truncated, damaged or not a tar.gz archive "
+            f"at {name} ({error}); download it again from {PAGE}"
         ) from error
 
 
-def _verify(place: Path, name: str, content: bytes) -> None:
-    if name in BINARY_SHA1:
-        kind, expected, found = "SHA-1", BINARY_SHA1[name], hashlib.sha1(content).hexdigest()
-    else:
-        kind, expected, found = (
-            "MD5",
-            PYTHON_MD5[name],
-            hashlib.md5(content, usedforsecurity=False).hexdigest(),
-        )
-    if found != expected:
+def _verify(path: Path, name: str, content: bytes) -> None:
+    kind, expected = ("sha1", BINARY_SHA1[name]) if name in BINARY_SHA1 else ("md5", PYTHON_MD5[name])
+    digest = hashlib.new(kind, content, usedforsecurity=False).hexdigest()
+    if digest != expected:
         raise ValueError(
-            f"{name} in {place} is altered or cut off: {len(content):,} bytes with {kind} {found}, "
-            f"expected {expected}; fetch the archive again from {PAGE}"
+            f"{name} in {path} is altered or truncated: {len(content):,} bytes with {kind} {digest}, "
+            f"expected {expected}; download the archive again from {PAGE}"
         )
 
 
-def _require_all(place: Path, seen: set[str]) -> None:
+def _require_all(path: Path, seen: set[str]) -> None:
     table = PYTHON_MD5 if seen & PYTHON_MD5.keys() else BINARY_SHA1
     missing = sorted(table.keys() - seen)
     if missing:
-        raise ValueError(f"{place} lacks {', '.join(missing)} of CIFAR-10; fetch the archive again from {PAGE}")
+        raise ValueError(f"{path} lacks {', '.join(missing)} of CIFAR-10; download the archive again from {PAGE}")
 
 
-def _records_from(place: Path, name: str, content: bytes) -> np.ndarray:
+def _records_from(path: Path, name: str, content: bytes) -> np.ndarray:
     """(n, 3073) uint8 records of a verified batch of either kind."""
     if name in PYTHON_MD5:
-        content = _records_from_pickle(place, name, content)
-        # A pickle that holds the right examples gives the very bytes of the binary batch.
-        _verify(place, name + ".bin", content)
+        content = _records_from_pickle(path, name, content)
+        # A pickle with the right examples gives exactly the bytes of the binary batch.
+        _verify(path, name + ".bin", content)
     return np.frombuffer(content, np.uint8).reshape(-1, RECORD_BYTES)
 
 
-def _records_from_pickle(place: Path, name: str, content: bytes) -> bytes:
+def _records_from_pickle(path: Path, name: str, content: bytes) -> bytes:
     try:
         batch = _ArraysOnly(content).load()
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{name} in {place} was not unpickled: {error}") from error
+        raise ValueError(f"{name} in {path} was not unpickled: {error}") from error
     labels_N1 = np.array(batch[b"labels"], np.uint8)[:, None]
     return np.hstack([labels_N1, batch[b"data"]]).tobytes()
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Unpickler that can build numpy arrays and plain containers, and can call nothing else."""
+    """Unpickler that can build numpy arrays and plain containers, and call nothing else."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content), encoding="bytes")
 
     def find_class(self, module: str, name: str) -> Any:
-        """Look up one of the three allowed names, or refuse."""
+        """One of the three allowed names, or an error."""
         if (module, name) not in PICKLED_ARRAYS:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, and only arrays are allowed")
+            raise pickle.UnpicklingError(f"it calls {module}.{name}, and only arrays are allowed")
         return PICKLED_ARRAYS[module, name]

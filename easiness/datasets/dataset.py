@@ -1,7 +1,7 @@
-"""The door to data: one `Dataset` for every source, with a fingerprint, subsets and limits.
+"""Labelled images of any source: one `Dataset`, with a fingerprint, subsets and limits.
 
-Index i is example i, here and in every array computed later; `example_ids` remembers the row in the whole
-data set through any number of subsets.
+Index i is example i, here and in every array computed later; `example_ids` are the rows in the whole dataset, through
+any number of subsets.
 """
 
 import difflib
@@ -17,7 +17,7 @@ import numpy as np
 
 from easiness.datasets.beton import BetonImages
 from easiness.datasets.cifar10 import CLASS_NAMES, read_cifar10
-from easiness.datasets.image_files import ImageFiles
+from easiness.datasets.image_files import DIGEST_SIZE, ImageFiles
 from easiness.datasets.image_folder import ImageFolder, open_image_folder
 from easiness.datasets.imagenet import open_imagenet
 from easiness.datasets.planted import draw_planted
@@ -32,24 +32,24 @@ class Dataset:
 
     Attributes
     ----------
-    name, split
+    name, split : str
         ``cifar10``, ``imagenet``, ``folder`` or ``planted``; ``train`` or ``val``.
-    images
+    images : numpy.ndarray or sequence
         (N, H, W, 3) uint8 RGB, or a lazy sequence whose item i is (H_i, W_i, 3) uint8 RGB.
-    labels
+    labels : numpy.ndarray
         (N,) int64, 0 to K - 1.
-    class_names
+    class_names : tuple of str
         K names.
-    sources
-        (N,) str, where each example came from: ``data_batch_1.bin#17``, ``train/n01440764/x.JPEG``.
-    example_ids
-        (N,) int64, row in the unlimited data set.
-    digests
-        (N, 16) uint8, BLAKE2b-128 of each example's content: its pixels in an array, its stored bytes elsewhere.
-    groups
-        (N,) str, the known truth of ``planted`` (majority, minority, mislabelled); None elsewhere.
-    skipped
-        Bad files that were left out, each with the reason; the caller prints them.
+    sources : numpy.ndarray
+        (N,) str, the origin of each example: ``data_batch_1.bin#17``, ``train/n01440764/x.JPEG``.
+    example_ids : numpy.ndarray
+        (N,) int64, row in the whole dataset.
+    digests : numpy.ndarray
+        (N, 16) uint8, BLAKE2b-128 of each example's content: the pixels of an array, the stored bytes of a file.
+    groups : numpy.ndarray or None
+        (N,) str, the known truth of ``planted``: majority, minority or mislabelled.
+    skipped : tuple of str
+        Bad files that were left out, each with the reason.
     """
 
     name: str
@@ -86,15 +86,15 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) over class names and, in order, the id, label and content of every example.
+        """SHA-256 (hex) of the class names and of every example's id, label and content, in order.
 
-        Names and places of files are left out: a copy elsewhere is the same data.
+        Names and paths of files are left out: a copy elsewhere is the same data.
         """
         return self.fingerprint_of(np.arange(len(self)))
 
     def fingerprint_of(self, rows: np.ndarray) -> str:
-        """Fingerprint that `subset(rows)` has, without a copy of its images."""
-        records = np.empty(len(rows), [("example_id", "<i8"), ("label", "<i8"), ("digest", "u1", 16)])
+        """Fingerprint of `subset(rows)`, without a copy of its images."""
+        records = np.empty(len(rows), [("example_id", "<i8"), ("label", "<i8"), ("digest", "u1", DIGEST_SIZE)])
         for name, column in (("example_id", self.example_ids), ("label", self.labels), ("digest", self.digests)):
             records[name] = column[rows]
         digest = hashlib.sha256(json.dumps(self.class_names).encode())
@@ -102,12 +102,12 @@ class Dataset:
         return digest.hexdigest()
 
     def subset(self, rows: Sequence[int] | np.ndarray) -> "Dataset":
-        """Choose examples by row, in the order given; they keep their `example_ids`.
+        """Examples of some rows, in the given order; they keep their `example_ids`.
 
         Raises
         ------
         ValueError
-            A row is no integer in 0 to N - 1, or is there twice.
+            If a row is not an integer from 0 to N - 1, or is given twice.
         """
         rows = np.asarray(rows)
         if len(rows) == 0:
@@ -117,7 +117,7 @@ class Dataset:
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
             raise ValueError(f"rows from {rows.min()} to {rows.max()} are outside 0 to {len(self) - 1}")
         if len(np.unique(rows)) < len(rows):
-            raise ValueError(f"{len(rows) - len(np.unique(rows)):,} rows are there twice; give each once")
+            raise ValueError(f"{len(rows) - len(np.unique(rows)):,} rows are given twice; give each once")
         return replace(
             self,
             images=self.images[rows] if isinstance(self.images, np.ndarray) else self.images.take(rows),
@@ -140,34 +140,34 @@ def open_dataset(
     skip_bad: bool = False,
     verify: str = "quick",
 ) -> Dataset:
-    """Open one split of a data set.
+    """Open one split of a dataset.
 
     Parameters
     ----------
-    name
-        ``planted`` is drawn, ``cifar10`` read from its archives, ``folder`` from one folder per class, ``imagenet``
-        from what `prepare` made of such folders, or from the folders.
-    root
-        Where the data are; for ``cifar10`` None means ``.easiness/data``, with a download if need be.
-    split
+    name : str
+        ``planted`` (drawn), ``cifar10`` (its archives), ``folder`` (one folder per class) or ``imagenet`` (such
+        folders, or the .beton files that `prepare` makes from them).
+    root : str or pathlib.Path, optional
+        Path of the data; for ``cifar10`` None means ``.easiness/data``, with a download if needed.
+    split : str
         ``train`` or ``val``.
-    limit
-        Size of a stratified subset of the split; None for all, as is any limit of at least N.
-    seed
-        Of whatever is random: the drawing of ``planted``, the splitting of one tree, the subset.
-    val_fraction
+    limit : int, optional
+        Size of a stratified subset of the split; all examples by default.
+    seed : int
+        Seed of everything random: the drawing of ``planted``, the splitting of one tree, the subset.
+    val_fraction : float
         Share of ``val`` where one tree is split.
-    skip_bad
-        Leave out files that are no readable images; `Dataset.skipped` names them.
-    verify
-        How to check what `prepare` made: ``quick`` or ``full``, see `easiness.datasets.imagenet.verify_beton`.
+    skip_bad : bool
+        Leave out unreadable files; `Dataset.skipped` names them.
+    verify : str
+        Check of .beton files: ``quick`` or ``full``, see `easiness.datasets.imagenet.verify_beton`.
 
     Raises
     ------
     FileNotFoundError, NotADirectoryError
-        The data are not there.
+        The data do not exist.
     ValueError
-        An unknown name or split, a limit below one per class, data that are altered or unusable.
+        An unknown name or split, a limit below one per class, altered or unusable data.
 
     Examples
     --------
@@ -188,10 +188,10 @@ def open_dataset(
             raise ValueError(f"dataset={name} needs the folder of images; give it with -P data=PATH")
         options = {"seed": seed, "val_fraction": val_fraction, "skip_bad": skip_bad}
         if name == "folder":
-            found = open_image_folder(root, split, **options)
+            folder = open_image_folder(root, split, **options)
         else:
-            found = open_imagenet(root, split, **options, verify=verify)
-        dataset = dataset_of_folder(name, split, found)
+            folder = open_imagenet(root, split, **options, verify=verify)
+        dataset = dataset_of_folder(name, split, folder)
     else:
         dataset = _open_planted(root, split, seed)
     if limit is None:
@@ -201,28 +201,14 @@ def open_dataset(
 
 
 def stratified_rows(labels: np.ndarray, limit: int, *, seed: int) -> np.ndarray:
-    """Draw rows at random so that every class keeps its share.
+    """Draw rows at random so that every class keeps its share: (min(limit, N),) int64, ascending.
 
-    Shares are rounded by largest remainder; a class whose share is below one example gets one.
-
-    Parameters
-    ----------
-    labels
-        (N,) integers.
-    limit
-        How many rows; all of them from N on.
-    seed
-        Of the draw.
-
-    Returns
-    -------
-    numpy.ndarray
-        (min(limit, N),) int64, ascending.
+    Shares are rounded by largest remainder; a class with a share below one example gets one.
 
     Raises
     ------
     ValueError
-        `limit` is no whole number, or less than the number of classes.
+        If `limit` is not an integer, or less than the number of classes.
 
     Examples
     --------
@@ -234,9 +220,9 @@ def stratified_rows(labels: np.ndarray, limit: int, *, seed: int) -> np.ndarray:
     try:
         limit = operator.index(limit)
     except TypeError:
-        raise ValueError(f"limit={limit!r} is no whole number") from None
+        raise ValueError(f"limit is {limit!r}, and must be a whole number") from None
     if limit < max(len(classes), 1):
-        raise ValueError(f"limit={limit} is less than one example for each of {len(classes)} classes; raise it")
+        raise ValueError(f"limit is {limit}, and must be at least {max(len(classes), 1)}, one example per class")
     if limit >= len(labels):
         return np.arange(len(labels))
     rng = np.random.default_rng(seed)
@@ -248,10 +234,10 @@ def stratified_rows(labels: np.ndarray, limit: int, *, seed: int) -> np.ndarray:
 
 
 def _shares(counts_K: np.ndarray, limit: int) -> np.ndarray:
-    """Apportion `limit` among classes by largest remainder, in whole numbers, at least one each."""
+    """Number of examples of each class: `limit` apportioned by largest remainder, at least one each."""
     shares_K = np.ones_like(counts_K)
     free = np.ones(len(counts_K), bool)
-    # Lifting small classes to one leaves less for the others, which may bring another one below one.
+    # Raising small classes to one leaves less for the others, which may bring another class below one.
     while True:
         left, total = limit - np.count_nonzero(~free), counts_K[free].sum()
         small = free & (counts_K * left < total)
@@ -271,39 +257,23 @@ def _open_cifar10(root: str | Path | None, split: str) -> Dataset:
     )
 
 
-def dataset_of_folder(name: str, split: str, found: ImageFolder) -> Dataset:
-    """Make a data set of images that were found in a folder."""
-    return Dataset(
-        name,
-        split,
-        found.images,
-        found.labels,
-        found.class_names,
-        found.sources,
-        np.arange(len(found.labels)),
-        found.digests,
-        skipped=found.skipped,
-    )
+def dataset_of_folder(name: str, split: str, folder: ImageFolder) -> Dataset:
+    """Dataset of an opened image folder."""
+    images, labels, class_names, sources, digests, skipped = folder
+    ids = np.arange(len(labels))
+    return Dataset(name, split, images, labels, class_names, sources, ids, digests, skipped=skipped)
 
 
 def _open_planted(root: str | Path | None, split: str, seed: int) -> Dataset:
     if root is not None:
-        raise ValueError(f"dataset=planted is drawn and reads nothing from {root}; say dataset=folder or cifar10")
+        raise ValueError(f"dataset=planted is drawn and reads nothing from {root}; use dataset=folder or cifar10")
     drawn = draw_planted(split, seed=seed)
-    sources = np.array([f"planted/{split}#{i}" for i in range(len(drawn.labels))])
-    return Dataset(
-        "planted",
-        split,
-        drawn.images,
-        drawn.labels,
-        drawn.class_names,
-        sources,
-        np.arange(len(drawn.labels)),
-        _pixel_digests(drawn.images),
-        drawn.groups,
-    )
+    ids = np.arange(len(drawn.labels))
+    sources = np.array([f"planted/{split}#{i}" for i in ids])
+    digests = _pixel_digests(drawn.images)
+    return Dataset("planted", split, drawn.images, drawn.labels, drawn.class_names, sources, ids, digests, drawn.groups)
 
 
 def _pixel_digests(images: np.ndarray) -> np.ndarray:
-    digests = b"".join(hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images)
-    return np.frombuffer(digests, np.uint8).reshape(-1, 16)
+    digests = b"".join(hashlib.blake2b(image.tobytes(), digest_size=DIGEST_SIZE).digest() for image in images)
+    return np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_SIZE)

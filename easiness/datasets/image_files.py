@@ -1,9 +1,10 @@
-"""Pictures in files: decoded to RGB when asked for, and checked beforehand by really decoding them.
+"""Image files: checked once by decoding them, then decoded to RGB on access.
 
-Pictures keep their own size and are never all in memory. What Pillow cannot decode to the end is bad, which
-includes files that are cut off; damage inside a JPEG that its decoder conceals is not seen here.
+Images keep their size and are never all in memory. A file is bad if Pillow cannot decode it to the end, so a truncated
+one is; damage inside a JPEG that the decoder conceals is not found here.
 """
 
+import contextlib
 import functools
 import hashlib
 import operator
@@ -12,44 +13,24 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-# Pictures only: others of Pillow's formats call programs (EPS) or take almost any bytes for a picture (TGA).
+# Pillow's other formats run programs (EPS) or accept almost any bytes (TGA).
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 FILES_PER_TASK = 64
 FILES_WITHOUT_BAR = 4000
-
-# What brings a picture upright, by its EXIF orientation.
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-ORIENTATION = 0x0112
+DIGEST_SIZE = 16
 
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles(Sequence):
-    """Lazy sequence of pictures; item i is decoded when asked for, to (H_i, W_i, 3) uint8 RGB.
-
-    Attributes
-    ----------
-    paths
-        N paths.
-    sizes
-        (N, 2) int64, height and width in pixels, upright.
-    """
+    """Lazy sequence of N images, decoded on access to (H_i, W_i, 3) uint8 RGB; `sizes` is (N, 2), height and width."""
 
     paths: tuple[str, ...]
     sizes: np.ndarray
@@ -72,25 +53,23 @@ class ImageFiles(Sequence):
         return image
 
     def name(self, index: int) -> str:
-        """What a message calls the picture."""
+        """Path, for messages."""
         return self.paths[index]
 
     def take(self, rows: np.ndarray) -> "ImageFiles":
-        """Choose pictures by row, in the order of `rows`."""
+        """Images of some rows, in the order of `rows`."""
         return ImageFiles(tuple(self.paths[row] for row in rows), self.sizes[rows])
 
 
 def decode_image(file: str | Path | IO[bytes]) -> np.ndarray:
-    """Decode a picture to (H, W, 3) uint8 RGB, upright, on white where it is transparent.
-
-    Of an animation the first frame is taken, of 16 bits the upper 8.
+    """Decode an image to (H, W, 3) uint8 RGB: upright, first frame, upper 8 of 16 bits, white where transparent.
 
     Raises
     ------
     OSError
-        The file cannot be read, or its image data end early.
+        If the file cannot be read, or its image data end early.
     ValueError
-        It is no picture, is damaged, is far too large, or has pixels without an agreed range.
+        If it is not an image, is damaged, far too large, or has pixels without an agreed range.
     """
     try:
         with _pillow_warnings_off(), Image.open(file, formats=_formats()) as image:
@@ -104,25 +83,21 @@ def decode_image(file: str | Path | IO[bytes]) -> np.ndarray:
 
 
 class Checked(NamedTuple):
-    """A picture that decodes: (height, width), and the BLAKE2b-128 of its file."""
+    """A readable image: (height, width), and the BLAKE2b-128 of its file."""
 
     size: tuple[int, int]
     digest: bytes
 
 
 def check_files(paths: list[str]) -> list[Checked | str]:
-    """Size and digest of every picture, or in their place the reason why it is bad."""
+    """Size and digest of every image, or the reason why the file is bad."""
     tasks = [paths[i : i + FILES_PER_TASK] for i in range(0, len(paths), FILES_PER_TASK)]
+    no_bar = len(paths) < FILES_WITHOUT_BAR or None
     checks = []
     with (
         _pillow_warnings_off(),
         ThreadPoolExecutor(os.cpu_count()) as pool,
-        tqdm(
-            desc="checking images",
-            total=len(paths),
-            unit="file",
-            disable=len(paths) < FILES_WITHOUT_BAR or None,
-        ) as bar,
+        tqdm(desc="checking images", total=len(paths), unit="file", disable=no_bar) as bar,
     ):
         for done in pool.map(lambda task: [_check_file(path) for path in task], tasks):
             checks += done
@@ -131,9 +106,9 @@ def check_files(paths: list[str]) -> list[Checked | str]:
 
 
 def refusal(path: str) -> str:
-    """Reason why a file is not even to be opened; empty for most."""
+    """Reason not to open a file; empty for most."""
     if not os.path.isfile(path):
-        return "no regular file"  # a pipe would block, a link may lead nowhere
+        return "not a regular file"  # a pipe would block, a link may lead nowhere
     return "" if printable(path) == path else "its name is not UTF-8"
 
 
@@ -145,29 +120,30 @@ def _check_file(path: str) -> Checked | str:
         with open(path, "rb") as file:
             height, width, _ = decode_image(file).shape
             file.seek(0)
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_SIZE)).digest()
     except (OSError, ValueError) as error:
         return reason(error)
     return Checked((height, width), digest)
 
 
 def reason(error: Exception) -> str:
-    """Why a picture is bad, in one line."""
+    """Reason why an image is bad, in one line."""
     if isinstance(error, UnidentifiedImageError):
-        return "no known image format"
+        return "not a known image format"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split()) or type(error).__name__
 
 
 def printable(name: str) -> str:
-    r"""Write a file name so that it can be printed, with ``\udcff`` for bytes that are not UTF-8."""
+    r"""File name that can be printed, with ``\udcff`` for bytes that are not UTF-8."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _upright_rgb(image: Image.Image) -> np.ndarray:
-    upright = UPRIGHT.get(_orientation(image))
-    if upright is not None:
-        image = image.transpose(upright)
+    # Damaged metadata do not make a bad image, and Pillow raises almost anything on them. In place, the image is turned
+    # before its metadata are rewritten.
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
     if image.mode == "F":
         raise ValueError("floating-point pixels have no agreed range")
     if image.mode.startswith("I"):
@@ -181,14 +157,6 @@ def _upright_rgb(image: Image.Image) -> np.ndarray:
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _orientation(image: Image.Image) -> int | None:
-    try:
-        return image.getexif().get(ORIENTATION)
-    except Exception:
-        # Damaged metadata do not make a damaged picture; Pillow raises almost anything on them, too.
-        return None
-
-
 @functools.cache
 def _formats() -> list[str]:
     Image.init()
@@ -200,11 +168,11 @@ _quiet_callers = 0
 _quiet_filters = warnings.catch_warnings()
 
 
-@contextmanager
+@contextlib.contextmanager
 def _pillow_warnings_off() -> Iterator[None]:
-    """Keep Pillow's remarks on large or oddly tagged pictures from being printed or raised, in any thread.
+    """Ignore Pillow's warnings about large or oddly tagged images, in all threads.
 
-    Filters of warnings are one list per process: the first thread to come in sets it, the last restores it.
+    Warning filters are one list per process: the first thread to enter sets it, the last one restores it.
     """
     global _quiet_callers, _quiet_filters
     with _quiet_lock:

@@ -1,4 +1,4 @@
-"""Labelled images in one folder per class: what is a class, what belongs to it, and which split it is in."""
+"""Labelled images in one folder per class: classes, files and the split into train and val."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from easiness.datasets.beton import BetonImages
-from easiness.datasets.image_files import FORMATS, ImageFiles, check_files, printable
+from easiness.datasets.image_files import DIGEST_SIZE, FORMATS, ImageFiles, check_files, printable
 
 NAMED_AT_MOST = 5
 
@@ -18,17 +18,17 @@ class ImageFolder(NamedTuple):
 
     Attributes
     ----------
-    images
-        N pictures, in files of their own or in one.
-    labels
+    images : ImageFiles or BetonImages
+        N images.
+    labels : numpy.ndarray
         (N,) int64.
-    class_names
+    class_names : tuple of str
         K names.
-    sources
+    sources : numpy.ndarray
         (N,) str, path below the root, with forward slashes.
-    digests
-        (N, 16) uint8, BLAKE2b-128 of each file's bytes.
-    skipped
+    digests : numpy.ndarray
+        (N, 16) uint8, BLAKE2b-128 of each image's stored bytes.
+    skipped : tuple of str
         Bad files that were left out, each with the reason.
     """
 
@@ -43,98 +43,86 @@ class ImageFolder(NamedTuple):
 def open_image_folder(
     root: str | Path, split: str, *, seed: int = 0, val_fraction: float = 0.2, skip_bad: bool = False
 ) -> ImageFolder:
-    """Open ``root/train/<class>`` and ``root/val/<class>``, or split the one tree ``root/<class>`` by seed.
+    """Open one split of ``root/train/<class>`` and ``root/val/<class>``, or of the one tree ``root/<class>``.
 
-    Files anywhere below a class's folder belong to the class; hidden files and folders do not count, and
-    links to folders are followed for the class folders only.
+    Files anywhere below a class's folder belong to the class; hidden files and folders do not count. Links to folders
+    are followed for the class folders only.
 
     Parameters
     ----------
-    root
-        Folder.
-    split
-        ``train`` or ``val``.
+    root, split
+        Folder; ``train`` or ``val``.
     seed, val_fraction
-        For one tree: which files of each class, and what share of them, are the ``val`` split. At least one
-        file of a class goes to each side; the two splits are disjoint and together everything.
+        For one tree: the split of each class by seed, with this share in ``val`` and at least one file on each side.
     skip_bad
-        Leave out files that are no readable images instead of refusing the folder.
+        Leave out unreadable files instead of raising an error.
 
     Raises
     ------
     FileNotFoundError, NotADirectoryError
-        No such folder; a file in its place.
+        If there is no such folder.
     ValueError
-        Fewer than two classes, an empty class, unequal classes of train and val, bad files.
+        Fewer than two classes, an empty class, unequal classes of train and val, or bad files.
     """
     root = Path(root).expanduser()
     return open_listed(root, split, list_split(root, split, seed=seed, val_fraction=val_fraction), skip_bad=skip_bad)
 
 
-def open_listed(root: Path, split: str, files_of: dict[str, list[str]], *, skip_bad: bool) -> ImageFolder:
-    """Check the files of every class, and open them.
+def flat_listing(root: Path, files_of: dict[str, list[str]]) -> tuple[list[str], list[str], np.ndarray]:
+    """Paths, sources below `root` and (N,) int64 labels of the files of all classes."""
+    paths = [path for files in files_of.values() for path in files]
+    sources = [os.path.relpath(path, root).replace(os.sep, "/") for path in paths]
+    return paths, sources, np.repeat(np.arange(len(files_of)), [len(files) for files in files_of.values()])
 
-    Parameters
-    ----------
-    root
-        Folder that sources are told from.
-    split
-        What messages call it.
-    files_of
-        Class name to paths, classes in the order of their labels.
-    skip_bad
-        Leave out files that are no readable images instead of refusing the folder.
+
+def refuse_empty_classes(labels: np.ndarray, class_names: tuple[str, ...], where: str) -> None:
+    """Raise a ValueError if a class has no example left."""
+    for name, count in zip(class_names, np.bincount(labels, minlength=len(class_names)), strict=True):
+        if count == 0:
+            raise ValueError(f"class {printable(name)} of {where} has no readable image; add some or remove it")
+
+
+def open_listed(root: Path, split: str, files_of: dict[str, list[str]], *, skip_bad: bool) -> ImageFolder:
+    """Check and open the files of every class (name to paths, in the order of the labels), with sources below `root`.
 
     Raises
     ------
     ValueError
-        Bad files, or a class without a good one.
+        Bad files, or a class without a readable image.
     """
     class_names = tuple(files_of)
-    paths = [path for files in files_of.values() for path in files]
-    sources = [os.path.relpath(path, root).replace(os.sep, "/") for path in paths]
-    labels = np.repeat(np.arange(len(class_names), dtype=np.int64), [len(files) for files in files_of.values()])
-
+    paths, sources, labels = flat_listing(root, files_of)
     checks = check_files(paths)
-    bad = [
-        f"{printable(source)} ({check})"
-        for source, check in zip(sources, checks, strict=True)
-        if isinstance(check, str)
-    ]
+    bad = [f"{printable(sources[i])} ({check})" for i, check in enumerate(checks) if isinstance(check, str)]
     if bad and not skip_bad:
         more = f" and {len(bad) - NAMED_AT_MOST:,} more" * (len(bad) > NAMED_AT_MOST)
         raise ValueError(
-            f"{len(bad):,} of {len(paths):,} files in {root} ({split}) are no readable images: "
-            f"{', '.join(bad[:NAMED_AT_MOST])}{more}; mend or remove them, or skip them with skip_bad=true"
+            f"{len(bad):,} of {len(paths):,} files in {root} ({split}) are not readable images: "
+            f"{', '.join(bad[:NAMED_AT_MOST])}{more}; repair or remove them, or skip them with skip_bad=true"
         )
     good = [i for i, check in enumerate(checks) if not isinstance(check, str)]
-    labels = labels[good]
-    for name, count in zip(class_names, np.bincount(labels, minlength=len(class_names)), strict=True):
-        if count == 0:
-            raise ValueError(
-                f"class {printable(name)} of {root} ({split}) has no readable image; add some or remove it"
-            )
+    refuse_empty_classes(labels[good], class_names, f"{root} ({split})")
     return ImageFolder(
         images=ImageFiles(tuple(paths[i] for i in good), np.array([checks[i].size for i in good], np.int64)),
-        labels=labels,
+        labels=labels[good],
         class_names=class_names,
         sources=np.array([sources[i] for i in good]),
-        digests=np.frombuffer(b"".join(checks[i].digest for i in good), np.uint8).reshape(-1, 16),
+        digests=np.frombuffer(b"".join(checks[i].digest for i in good), np.uint8).reshape(-1, DIGEST_SIZE),
         skipped=tuple(bad),
     )
 
 
 def list_split(root: Path, split: str, *, seed: int, val_fraction: float) -> dict[str, list[str]]:
-    """Class name to sorted paths of its files, unopened; see `open_image_folder`."""
+    """Class name to the sorted paths of its files; see `open_image_folder`."""
     require_folder(root)
     trees = {name: root / name for name in ("train", "val")}
-    # A lone folder `train` full of files may be a class of locomotives; one of folders is half of a pair.
+    # A lone folder `train` with files may be a class of locomotives; one with folders is half of a pair.
     if not all(tree.exists() for tree in trees.values()) and not any(_folders(tree) for tree in trees.values()):
         return _split_by_seed(root, split, seed, val_fraction)
     for tree in trees.values():
         if not tree.exists():
             raise FileNotFoundError(
-                f"{root} has no folder {tree.name}; add it, or give one tree of classes to be split by seed"
+                f"{root} has no folder {tree.name}; add it, or give one tree of class folders, to be split by seed"
             )
         require_folder(tree)
     train, val = (set(_class_folders(tree)) for tree in trees.values())
@@ -153,7 +141,7 @@ def _some(names: set[str]) -> str:
 
 def _split_by_seed(root: Path, split: str, seed: int, val_fraction: float) -> dict[str, list[str]]:
     if not 0 < val_fraction < 1:
-        raise ValueError(f"val_fraction={val_fraction} is not between 0 and 1")
+        raise ValueError(f"val_fraction is {val_fraction}, and must be between 0 and 1")
     rng = np.random.default_rng(seed)
     chosen = {}
     for name, files in files_by_class(root).items():
@@ -206,8 +194,8 @@ def _visible(tree: Path) -> list[os.DirEntry]:
 
 
 def require_folder(path: Path) -> None:
-    """Refuse what is no folder."""
+    """Raise an error if a path is not a folder."""
     if not path.exists():
-        raise FileNotFoundError(f"no {path}; give the folder of images with -P data=PATH")
+        raise FileNotFoundError(f"{path} does not exist; give the folder of images with -P data=PATH")
     if not path.is_dir():
-        raise NotADirectoryError(f"{path} is a file; a folder with one folder per class is needed")
+        raise NotADirectoryError(f"{path} is a file; give a folder with one folder per class")

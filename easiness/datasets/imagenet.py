@@ -1,6 +1,7 @@
-"""ImageNet and data sets like it: two .beton files that `prepare` made, or folders of images as they were unpacked."""
+"""ImageNet and similar datasets: two .beton files made by `prepare`, or folders of images."""
 
 import dataclasses
+import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,20 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from easiness.datasets.beton import DIGEST_SIZE, BetonImages, block_digest, manifest_path, read_index
+from easiness.datasets.beton import BetonImages, block_digest, manifest_path, read_index
+from easiness.datasets.image_files import DIGEST_SIZE
 from easiness.datasets.image_folder import ImageFolder, files_by_class, list_split, open_listed, require_folder
 from easiness.datasets.validation_list import is_flat, list_flat
 
 SCHEMA = 1
 VERIFY = ("quick", "full")
 
-# Blocks that a quick check reads from the middle of a file, besides all that FFCV trusts blindly.
+# Blocks of images that a quick check reads, besides the tables, which FFCV trusts blindly.
 SAMPLED_BLOCKS = 16
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is known of a .beton, in a JSON file beside it; only a file that has one is finished.
+    """Description of a .beton, in a JSON file beside it; a file without one is not finished.
 
     Attributes
     ----------
@@ -30,17 +32,15 @@ class Manifest:
     examples : int
         N.
     fingerprint : str
-        Of the data set, see `Dataset.fingerprint`.
-    class_names : list of str
-        K.
-    sources : list of str
-        N paths below the folder that was packed, with forward slashes.
+        `Dataset.fingerprint`.
+    class_names, sources : list of str
+        K names; N paths below the packed folder, with forward slashes.
     digests : str
-        Hex, N times the BLAKE2b-128 of the stored bytes of an image.
+        Hex, N times the BLAKE2b-128 of an image's stored bytes.
     settings : dict
         How the images were packed.
     origin : str
-        By which `prepare` sees whether a file or a setting has changed since.
+        Digest of the packed files and settings, by which `prepare` notices a change.
     skipped : list of str
         Bad files that were left out, each with the reason.
     size, block_size : int
@@ -66,7 +66,7 @@ class Manifest:
     schema: int = SCHEMA
 
     def dump(self) -> str:
-        """As JSON."""
+        """Manifest as JSON."""
         return json.dumps(dataclasses.asdict(self), indent=0) + "\n"
 
     @property
@@ -76,33 +76,26 @@ class Manifest:
 
 
 def read_manifest(beton: Path) -> Manifest:
-    """Read what is known of a .beton.
+    """Read the manifest of a .beton.
 
     Raises
     ------
     ValueError
-        If there is no manifest, so that packing was cut off, or it is of another version.
+        If it is missing, because packing was interrupted, or damaged.
     """
     path = manifest_path(beton)
     if not path.is_file():
-        raise ValueError(f"{beton} has no {path.name} beside it: it was not packed to its end; run prepare again")
+        raise ValueError(f"{beton} has no {path.name} beside it, so packing was interrupted; run prepare again")
     try:
         return Manifest(**json.loads(path.read_text()))
     except (TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is damaged or of another version ({error}); run prepare again") from error
+        raise ValueError(f"{path} is damaged or has another layout ({error}); run prepare again") from error
 
 
 def verify_beton(beton: Path, manifest: Manifest, verify: str) -> None:
-    """Hold a file against the checksums of its manifest.
+    """Compare a file with the checksums of its manifest.
 
-    Parameters
-    ----------
-    beton : pathlib.Path
-        The file.
-    manifest : Manifest
-        Its manifest.
-    verify : str
-        ``full`` reads all blocks; ``quick`` its size, the blocks of its tables, and 16 spread over the rest.
+    ``full`` reads all blocks; ``quick`` its size, the blocks of its tables, and 16 of the rest.
 
     Raises
     ------
@@ -113,7 +106,7 @@ def verify_beton(beton: Path, manifest: Manifest, verify: str) -> None:
         raise ValueError(f"verify is {verify!r}, and must be one of {', '.join(VERIFY)}")
     size = beton.stat().st_size
     if size != manifest.size:
-        raise ValueError(f"{beton} has {size:,} bytes, and had {manifest.size:,} when it was packed; run prepare again")
+        raise ValueError(f"{beton} has {size:,} bytes, and had {manifest.size:,} when packed; run prepare again")
     count, block_size = len(manifest.blocks), manifest.block_size
     numbers = range(count)
     if verify == "quick" and count > SAMPLED_BLOCKS:
@@ -128,10 +121,10 @@ def verify_beton(beton: Path, manifest: Manifest, verify: str) -> None:
             return block_digest(file.read(block_size)) != manifest.blocks[number]
 
     with ThreadPoolExecutor() as pool:
-        bad = [number for number, differing in zip(numbers, pool.map(differs, numbers), strict=True) if differing]
+        bad = list(itertools.compress(numbers, pool.map(differs, numbers)))
     if bad:
         raise ValueError(
-            f"{beton} is damaged: {len(bad):,} of {len(numbers):,} blocks looked at differ from what was packed, "
+            f"{beton} is damaged: {len(bad):,} of {len(numbers):,} checked blocks differ from what was packed, "
             f"the first at byte {bad[0] * block_size:,}; run prepare again"
         )
 
@@ -139,14 +132,14 @@ def verify_beton(beton: Path, manifest: Manifest, verify: str) -> None:
 def open_imagenet(
     root: str | Path, split: str, *, seed: int, val_fraction: float, skip_bad: bool, verify: str
 ) -> ImageFolder:
-    """Open ``root/train.beton`` and ``root/val.beton``, or else ``root/train`` and ``root/val`` with images.
+    """Open one split: ``root/train.beton`` or ``root/val.beton``, or else the images in these folders.
 
     Raises
     ------
     FileNotFoundError, NotADirectoryError
-        There is nothing of the kind.
+        If there is neither.
     ValueError
-        The file is damaged, or was not packed to its end; bad files, unequal classes.
+        If the .beton is damaged or not finished; bad files, unequal classes.
     """
     root = Path(root).expanduser()
     require_folder(root)
@@ -155,7 +148,7 @@ def open_imagenet(
         return open_beton(beton, verify)
     others = sorted(path.name for path in root.glob("*.beton"))
     if others:
-        raise FileNotFoundError(f"{root} has {', '.join(others)} and no {beton.name}; run prepare again")
+        raise FileNotFoundError(f"{root} has {', '.join(others)} but no {beton.name}; run prepare again")
     files_of = list_imagenet(root, split, seed=seed, val_fraction=val_fraction)
     return open_listed(root, split, files_of, skip_bad=skip_bad)
 
@@ -163,7 +156,7 @@ def open_imagenet(
 def list_imagenet(
     root: Path, split: str, *, seed: int, val_fraction: float, val_labels: Path | None = None
 ) -> dict[str, list[str]]:
-    """Class name to sorted paths; as `list_split`, and for a flat validation folder with its list of classes."""
+    """Class name to sorted paths, as `list_split`; also for a flat validation folder with a list of classes."""
     train, val = root / "train", root / "val"
     if not (train.is_dir() and is_flat(val)):
         return list_split(root, split, seed=seed, val_fraction=val_fraction)
@@ -172,20 +165,14 @@ def list_imagenet(
 
 
 def open_beton(beton: Path, verify: str) -> ImageFolder:
-    """Open one .beton that `prepare` made.
-
-    Raises
-    ------
-    ValueError
-        It is damaged, or was not packed to its end.
-    """
+    """Open one .beton made by `prepare`, after a ``quick`` or ``full`` check; see `verify_beton`."""
     if not beton.exists():
-        raise FileNotFoundError(f"{manifest_path(beton)} is there and {beton.name} is not; run prepare again")
+        raise FileNotFoundError(f"{beton} is missing, and its manifest is there; run prepare again")
     manifest = read_manifest(beton)
     verify_beton(beton, manifest, verify)
     records, labels = read_index(beton)
     if not len(records) == len(manifest.sources) == len(manifest.digest_table) == manifest.examples:
-        raise ValueError(f"{beton} and its manifest differ in their number of examples; run prepare again")
+        raise ValueError(f"{beton} and its manifest have different numbers of examples; run prepare again")
     return ImageFolder(
         images=BetonImages(beton, np.arange(len(labels)), records),
         labels=labels,

@@ -1,4 +1,4 @@
-"""Lists of kept examples: what is left of a dataset, as csv for people and npy for programs."""
+"""Lists of kept examples: the ids that remain of a dataset, as csv for people and npy for programs."""
 
 import csv
 from pathlib import Path
@@ -11,7 +11,7 @@ COLUMN = "example_id"
 
 
 def write_kept(folder: Path, name: str, example_ids: np.ndarray) -> None:
-    """Write `name`.csv, one id a line below the heading example_id, and `name`.npy, (n,) int64."""
+    """Write `name`.csv, one id per line below the heading example_id, and `name`.npy, (n,) int64."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [COLUMN, *map(str, example_ids.tolist())]
     (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
@@ -19,33 +19,23 @@ def write_kept(folder: Path, name: str, example_ids: np.ndarray) -> None:
 
 
 def read_kept(path: Path) -> np.ndarray:
-    """Read example ids from a csv file with a column example_id, or a npy file of whole numbers.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Its ending says which; other columns of a csv are left alone.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n,) int64, in the order of the file.
+    """(n,) int64 example ids, from a csv file with a column example_id or an npy file of integers, in their order.
 
     Raises
     ------
     FileNotFoundError
-        If it is not there.
+        If the file does not exist.
     ValueError
-        If it is no such list, or an id is there twice.
+        If it is not such a list, is empty, or has an id twice.
     """
     if path.suffix == ".npy":
         ids = _read_npy(path)
     elif path.suffix == ".csv":
         ids = _read_csv(path)
     else:
-        raise ValueError(f"{path} is no list of kept examples; give a .csv or a .npy file")
+        raise ValueError(f"{path} is not a list of kept examples; give a .csv or .npy file")
     if not len(ids):
-        raise ValueError(f"{path} keeps no example")
+        raise ValueError(f"{path} lists no example")
     values, counts = np.unique(ids, return_counts=True)
     if (counts > 1).any():
         raise ValueError(f"{path} lists {int((counts > 1).sum())} ids twice, the first is {values[counts > 1][0]}")
@@ -53,18 +43,12 @@ def read_kept(path: Path) -> np.ndarray:
 
 
 def kept_rows(dataset: Dataset, example_ids: np.ndarray, source: Path) -> np.ndarray:
-    """Rows of a dataset that hold these ids, ascending.
-
-    Raises
-    ------
-    ValueError
-        If an id is not in the dataset.
-    """
+    """Rows of a dataset with these ids, ascending; a ValueError that names `source` if an id is not in the dataset."""
     absent = np.setdiff1d(example_ids, dataset.example_ids)
     if len(absent):
         raise ValueError(
-            f"{source} keeps {len(absent)} of {len(example_ids)} ids that this training set of {len(dataset)} does not "
-            f"hold, the first is {absent[0]}; take the dataset, limit and seed that it was made with"
+            f"{len(absent)} of {len(example_ids)} ids in {source} are not in this training set of {len(dataset)}, the "
+            f"first is {absent[0]}; use the dataset, limit and seed that the list was made with"
         )
     return np.flatnonzero(np.isin(dataset.example_ids, example_ids))
 
@@ -73,9 +57,9 @@ def _read_npy(path: Path) -> np.ndarray:
     try:
         ids = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is no npy file of numbers ({error})") from error
+        raise ValueError(f"{path} is not an npy file of numbers ({error})") from error
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
-        raise ValueError(f"{path} holds {ids.dtype} of shape {ids.shape}; give one whole number for each kept example")
+        raise ValueError(f"{path} contains {ids.dtype} of shape {ids.shape}; give one integer per kept example")
     return ids.astype(np.int64)
 
 
@@ -83,7 +67,7 @@ def _read_csv(path: Path) -> np.ndarray:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text ({error.reason})") from None
+        raise ValueError(f"{path} is not a text file ({error.reason})") from None
     rows = csv.DictReader(lines)
     if COLUMN not in (rows.fieldnames or ()):
         raise ValueError(f"{path} has no column {COLUMN}; its first line is {rows.fieldnames}")
@@ -92,5 +76,5 @@ def _read_csv(path: Path) -> np.ndarray:
         try:
             ids.append(int(row[COLUMN]))
         except (TypeError, ValueError):
-            raise ValueError(f"{path}, line {rows.line_num}: {row[COLUMN]!r} is no {COLUMN}") from None
+            raise ValueError(f"{path}, line {rows.line_num}: {row[COLUMN]!r} is not an {COLUMN}") from None
     return np.array(ids, np.int64)

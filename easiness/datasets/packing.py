@@ -1,4 +1,4 @@
-"""Images to one .beton: decoded, checked, turned to RGB and made smaller, once; then read many times."""
+"""Packing of image files into one .beton: decoded, checked, converted to RGB and made smaller, once."""
 
 import errno
 import hashlib
@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from easiness.datasets import dataset_of_folder
 from easiness.datasets.beton import (
-    DIGEST_SIZE,
     JPEG,
     PAGE_SIZE,
     RAW,
@@ -28,15 +27,15 @@ from easiness.datasets.beton import (
     manifest_path,
     read_index,
 )
-from easiness.datasets.image_files import decode_image, printable, reason, refusal
-from easiness.datasets.image_folder import ImageFolder
+from easiness.datasets.image_files import DIGEST_SIZE, decode_image, printable, reason, refusal
+from easiness.datasets.image_folder import ImageFolder, flat_listing, refuse_empty_classes
 from easiness.datasets.imagenet import Manifest, read_manifest, verify_beton
 from easiness.datasets.prefetch import map_ahead
 from easiness.recipes.randomness import uniforms
 
 MODES = ("jpg", "raw", "proportion")
 GREATEST_MAX_SIDE = 16384
-# Room for the largest raw image where sides are not limited: a page of FFCV holds it whole.
+# Page for raw images of unlimited size: an image must fit in one page.
 UNLIMITED_PAGE = 2**27
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -51,11 +50,11 @@ class PackOptions:
     max_side : int
         Longest side in pixels; larger images are scaled down by area. 0 keeps every size.
     quality : int
-        Of JPEG, 1 to 100.
+        JPEG quality, 1 to 100.
     mode : str
-        jpg; raw: pixels, larger and faster to read; proportion: some as jpg, the rest raw.
+        `jpg`; `raw`: pixels, larger and faster to read; `proportion`: some as jpg, the rest raw.
     proportion : float
-        Share of jpg in mode proportion.
+        Share of jpg in mode `proportion`.
     """
 
     max_side: int = 400
@@ -75,7 +74,7 @@ class PackOptions:
                 raise ValueError(f"{name} is {value}, and must be from {least} to {most}")
 
     def page_size(self) -> int:
-        """Bytes of a page, a power of two into which the largest image fits."""
+        """Bytes of a page: a power of two in which the largest image fits."""
         if self.mode == "jpg":
             return PAGE_SIZE
         if self.max_side == 0:
@@ -85,31 +84,21 @@ class PackOptions:
 
 @dataclass(frozen=True)
 class Packed:
-    """What packing one split came to.
-
-    Attributes
-    ----------
-    path : pathlib.Path
-        The .beton.
-    manifest : Manifest
-        What is in it.
-    seconds : float
-        Time that it took; 0 if the file was up to date.
-    """
+    """Path and manifest of a packed split, and the seconds that packing took (0 if it was up to date)."""
 
     path: Path
     manifest: Manifest
     seconds: float
 
     def describe(self) -> str:
-        """One line for a person."""
+        """Summary in one line."""
         manifest = self.manifest
-        what = f"{self.path}: {manifest.examples:,} images of {len(manifest.class_names):,} classes"
-        size = f"{manifest.size / 2**20:,.1f} MiB, fingerprint {manifest.fingerprint[:12]}"
         skipped = f", {len(manifest.skipped):,} bad files skipped" if manifest.skipped else ""
-        if not self.seconds:
-            return f"{what}, {size}{skipped}; up to date"
-        return f"{what}, {size}{skipped}; {manifest.examples / self.seconds:,.0f} images/s"
+        speed = f"{manifest.examples / self.seconds:,.0f} images/s" if self.seconds else "up to date"
+        return (
+            f"{self.path}: {manifest.examples:,} images of {len(manifest.class_names):,} classes, "
+            f"{manifest.size / 2**20:,.1f} MiB, fingerprint {manifest.fingerprint[:12]}{skipped}; {speed}"
+        )
 
 
 def pack(
@@ -123,14 +112,14 @@ def pack(
     skip_bad: bool = False,
     keep: np.ndarray | None = None,
 ) -> Packed:
-    """Pack the images of one split, or do nothing where that was done before.
+    """Pack the images of one split, or do nothing if that was done before.
 
-    Nothing under the name of `target` is ever half a file: it appears whole, and its manifest after it.
+    The .beton appears when it is whole, and its manifest after it.
 
     Parameters
     ----------
     root : pathlib.Path
-        Folder that sources are told from.
+        Folder below which the manifest names the sources.
     split : str
         ``train`` or ``val``.
     files_of : dict
@@ -140,21 +129,16 @@ def pack(
     options : PackOptions
         How images are stored.
     workers : int, optional
-        Threads that decode; one for each core if not given.
+        Threads that decode; one per core by default.
     skip_bad : bool
-        Leave out files that are no readable images, instead of stopping at the first.
+        Leave out unreadable files instead of stopping at the first.
     keep : numpy.ndarray, optional
-        Example ids of the images to pack, as all of them have them where they are packed without it; the packed ones
-        are numbered anew.
-
-    Returns
-    -------
-    Packed
+        Example ids of the images to pack, as they are without `keep`; the packed images are numbered anew.
 
     Raises
     ------
     ValueError
-        A file that is no readable image, a class without one, or an id that no image has.
+        An unreadable file, a class without an image, or an id without an image.
     OSError
         The disk is full, or a file cannot be read.
     """
@@ -166,19 +150,19 @@ def pack(
     if manifest is not None:
         return Packed(target, manifest, 0.0)
     started = time.perf_counter()
-    found, written = _write_images(
+    packed, written = _write_images(
         root, files_of, target, options, workers or len(os.sched_getaffinity(0)), skip_bad=skip_bad, keep=keep
     )
     manifest = Manifest(
         split=split,
-        examples=len(found.labels),
-        fingerprint=dataset_of_folder("imagenet", split, found).fingerprint,
-        class_names=list(found.class_names),
-        sources=found.sources.tolist(),
-        digests=found.digests.tobytes().hex(),
+        examples=len(packed.labels),
+        fingerprint=dataset_of_folder("imagenet", split, packed).fingerprint,
+        class_names=list(packed.class_names),
+        sources=packed.sources.tolist(),
+        digests=packed.digests.tobytes().hex(),
         settings=settings,
         origin=origin,
-        skipped=list(found.skipped),
+        skipped=list(packed.skipped),
         **written._asdict(),
     )
     verify_beton(target, manifest, "full")
@@ -196,9 +180,7 @@ def _write_images(
     skip_bad: bool,
     keep: np.ndarray | None,
 ) -> tuple[ImageFolder, WrittenBeton]:
-    paths = [path for files in files_of.values() for path in files]
-    sources = [os.path.relpath(path, root).replace(os.sep, "/") for path in paths]
-    labels = np.repeat(np.arange(len(files_of)), [len(files) for files in files_of.values()])
+    paths, sources, labels = flat_listing(root, files_of)
     digests, kept, skipped = [], [], []
     wanted, readable = None if keep is None else set(keep.tolist()), 0
     try:
@@ -212,8 +194,8 @@ def _write_images(
                     skipped.append(f"{printable(sources[row])} ({image})")
                     if not skip_bad:
                         raise ValueError(
-                            f"{skipped[0]} in {root} is no readable image; mend or remove it, or skip all such with "
-                            "skip_bad=true"
+                            f"{skipped[0]} in {root} is not a readable image; repair or remove it, or skip bad files "
+                            "with skip_bad=true"
                         )
                 else:
                     if wanted is None or readable in wanted:
@@ -225,11 +207,11 @@ def _write_images(
                 bar.update()
             if wanted is not None and (absent := sorted(wanted.difference(range(readable)))):
                 raise ValueError(
-                    f"{len(absent)} of {len(wanted)} ids to keep are of no image in {root}, whose {readable} have 0 to "
-                    f"{readable - 1}; the first is {absent[0]}. Take the source that the scored data were packed from"
+                    f"{len(absent)} of {len(wanted)} ids to keep are not in {root}, whose {readable} images have ids "
+                    f"0 to {readable - 1}; the first is {absent[0]}. Give the folder that was packed for scoring"
                 )
-            _refuse_empty_classes(np.bincount(labels[kept], minlength=len(files_of)), tuple(files_of), root)
-            # A manifest of what was there before must not meet the new file, should we be killed in between.
+            refuse_empty_classes(labels[kept], tuple(files_of), str(root))
+            # If the process is killed after the next step, the new file must not stand beside the old manifest.
             manifest_path(target).unlink(missing_ok=True)
             written = writer.finish()
     except OSError as error:
@@ -237,11 +219,11 @@ def _write_images(
             raise
         raise OSError(
             error.errno,
-            f"no room for {target.name} in {target.parent} ({error.strerror}) after {len(kept):,} of {len(paths):,} "
+            f"no space for {target.name} in {target.parent} ({error.strerror}) after {len(kept):,} of {len(paths):,} "
             "images; free some, lower max_side, or choose another output",
         ) from error
     records, packed_labels = read_index(target)
-    found = ImageFolder(
+    packed = ImageFolder(
         images=BetonImages(target, np.arange(len(kept)), records),
         labels=packed_labels,
         class_names=tuple(files_of),
@@ -249,21 +231,11 @@ def _write_images(
         digests=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_SIZE),
         skipped=tuple(skipped),
     )
-    return found, written
+    return packed, written
 
 
 def encode_image(image: np.ndarray, options: PackOptions, *, as_jpeg: bool) -> EncodedImage:
-    """Scale an image down to the longest side that is allowed, and encode it.
-
-    Parameters
-    ----------
-    image : numpy.ndarray
-        (H, W, 3) uint8 RGB.
-    options : PackOptions
-        Longest side and quality.
-    as_jpeg : bool
-        Otherwise raw.
-    """
+    """Scale a (H, W, 3) uint8 RGB image down to the longest side allowed, and encode it as JPEG or raw."""
     height, width = image.shape[:2]
     longest = max(height, width)
     picture = Image.fromarray(image)
@@ -278,7 +250,7 @@ def encode_image(image: np.ndarray, options: PackOptions, *, as_jpeg: bool) -> E
 
 
 def _encoded(paths: list[str], options: PackOptions, workers: int) -> Generator[EncodedImage | str, None, None]:
-    """Encode files in their order, a few ahead of the reader; a bad one gives the reason why it is bad."""
+    """Encode files in order, ahead of the reader; a bad file gives the reason why it is bad."""
     share = {"jpg": 1.0, "raw": 0.0, "proportion": options.proportion}[options.mode]
     as_jpeg_N = uniforms(0, 0, np.arange(len(paths)), 0) < share
 
@@ -291,10 +263,13 @@ def _encoded(paths: list[str], options: PackOptions, workers: int) -> Generator[
         except (OSError, ValueError) as error:
             return reason(error)
 
-    def name(row: int) -> str:
-        return f"packing {printable(paths[row])}"
-
-    return map_ahead(range(len(paths)), encode, workers=workers, ahead=8 * workers, describe=name)
+    return map_ahead(
+        range(len(paths)),
+        encode,
+        workers=workers,
+        ahead=8 * workers,
+        describe=lambda row: f"packing {printable(paths[row])}",
+    )
 
 
 def _up_to_date(target: Path, origin: str) -> Manifest | None:
@@ -304,7 +279,7 @@ def _up_to_date(target: Path, origin: str) -> Manifest | None:
         manifest = read_manifest(target)
         verify_beton(target, manifest, "quick")
     except ValueError:
-        return None  # damaged, or of an older version: to be packed again
+        return None  # damaged: to be packed again
     return manifest if manifest.origin == origin else None
 
 
@@ -317,12 +292,6 @@ def _origin(root: Path, files_of: dict[str, list[str]], settings: dict[str, obje
             line = f"{name}\0{os.path.relpath(path, root)}\0{status.st_size}\0{status.st_mtime_ns}\n"
             digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
-
-
-def _refuse_empty_classes(counts_K: np.ndarray, class_names: tuple[str, ...], root: Path) -> None:
-    empty = np.flatnonzero(counts_K == 0)
-    if len(empty):
-        raise ValueError(f"class {printable(class_names[empty[0]])} of {root} has no readable image; add some")
 
 
 def _write_whole(path: Path, text: str) -> None:

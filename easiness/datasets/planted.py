@@ -1,13 +1,13 @@
-"""The embedded dataset: ten kinds of drawn pictures whose easy and hard examples are known.
+"""Drawn dataset: ten kinds of pictures whose easy and hard examples are known.
 
-It is the hypothesis of Kishida & Nakayama (2019) as a ground truth. Most pictures of a class look alike, its
-majority: the moon stands in the night sky. Some are rightly of the class and look otherwise, its minority:
-the moon by day, in the sky that belongs to the sun. A few go by another class's name: they are mislabelled.
-Easiness should be low (easy) for the first and high (hard) for the other two.
+It is the hypothesis of Kishida & Nakayama (2019) as a ground truth. Most pictures of a class look alike, its majority:
+the moon in the night sky. Some belong to the class and look different, its minority: the moon by day, in the sky of the
+sun. A few have another class's label: they are mislabelled. Easiness should be low (easy) for the first and high (hard)
+for the other two.
 
-Every byte follows from (split, seed), on any machine: random words come from a bit generator, whose stream
-numpy keeps for good, and pixels from sums, products, quotients and square roots, which IEEE 754 rounds alike
-everywhere. No sine and no exponential is called, because those differ between processors.
+Every byte follows from (split, seed), on any machine: random words come from a bit generator, whose stream numpy
+guarantees, and pixels from sums, products, quotients and square roots, which IEEE 754 rounds alike everywhere. Sines
+and exponentials differ between processors, so there are none.
 """
 
 from collections.abc import Callable
@@ -18,8 +18,8 @@ import numpy as np
 SIDE = 64
 Layers = tuple[tuple[np.ndarray, int], ...]
 
-# Of each class. Nine wrong labels lend one picture to every other class, so that the labels as given stay
-# balanced. One in nine is drawn as a minority, so 85 % of the pictures look like a majority in either split.
+# Per class. Nine wrong labels give one picture to every other class, so that the given labels stay balanced. One of
+# the nine is drawn as a minority, so 85 % of the pictures look like a majority in both splits.
 COUNTS = {
     "train": {"majority": 162, "minority": 29, "mislabelled": 9},
     "val": {"majority": 51, "minority": 9, "mislabelled": 0},
@@ -28,15 +28,18 @@ COUNTS = {
 
 @dataclass(frozen=True)
 class Planted:
-    """One split of the drawn dataset, in an order that tells nothing.
+    """One split of the drawn dataset, in random order.
 
     Attributes
     ----------
-    images : (N, 64, 64, 3) uint8, RGB
-    labels : (N,) int64, as given to the network: wrong where the group is "mislabelled"
-    true_labels : (N,) int64, what is drawn
-    groups : (N,) str, "majority", "minority" or "mislabelled"
-    class_names : the names of the ten classes; label k is called ``class_names[k]``
+    images : numpy.ndarray
+        (N, 64, 64, 3) uint8 RGB.
+    labels, true_labels : numpy.ndarray
+        (N,) int64, as given to the network (wrong in group "mislabelled"), and as drawn.
+    groups : numpy.ndarray
+        (N,) str, "majority", "minority" or "mislabelled".
+    class_names : tuple of str
+        Ten names.
     """
 
     images: np.ndarray
@@ -47,22 +50,7 @@ class Planted:
 
 
 def draw_planted(split: str, *, seed: int = 0) -> Planted:
-    """Draw the embedded dataset.
-
-    Parameters
-    ----------
-    split : "train" (2,000 pictures) or "val" (600, none of them mislabelled)
-    seed : at least 0; another seed draws other pictures of the same kinds
-
-    Returns
-    -------
-    Planted
-        200 (60) pictures for each of ten labels.
-
-    Raises
-    ------
-    ValueError
-        For an unknown split or a negative seed.
+    """Draw ``train`` (2,000 pictures) or ``val`` (600, none mislabelled); a seed of 0 or more chooses the pictures.
 
     Examples
     --------
@@ -71,9 +59,9 @@ def draw_planted(split: str, *, seed: int = 0) -> Planted:
     ((600, 64, 64, 3), True)
     """
     if split not in COUNTS:
-        raise ValueError(f"unknown split {split!r} of the planted dataset: choose one of {sorted(COUNTS)}")
+        raise ValueError(f"unknown split {split!r} of the planted dataset; choose one of {sorted(COUNTS)}")
     if seed < 0:
-        raise ValueError(f"the planted dataset needs a seed of 0 or more, not {seed}")
+        raise ValueError(f"seed is {seed}, and must be at least 0")
     counts, K = COUNTS[split], len(KINDS)
     per_class = sum(counts.values())
     N = K * per_class
@@ -96,16 +84,11 @@ def draw_planted(split: str, *, seed: int = 0) -> Planted:
         images[of_class] = _paint(kind, looks[of_class], words[of_class])
 
     order = np.argsort(words[:, -1], kind="stable")
-    return Planted(
-        images[order],
-        labels[order].astype(np.int64),
-        true_labels[order].astype(np.int64),
-        groups[order],
-        CLASS_NAMES,
-    )
+    labels, true_labels = labels[order].astype(np.int64), true_labels[order].astype(np.int64)
+    return Planted(images[order], labels, true_labels, groups[order], CLASS_NAMES)
 
 
-# --- how a picture is painted -------------------------------------------------------------------------------
+# --- painting -----------------------------------------------------------------------------------------------
 
 UNIFORMS = 20
 GRAIN = SIDE * SIDE * 3
@@ -130,7 +113,7 @@ def _paint(kind: "Kind", looks: np.ndarray, words: np.ndarray) -> np.ndarray:
     cosine, sine = (1 - tilt * tilt) / (1 + tilt * tilt), 2 * tilt / (1 + tilt * tilt)
     layers = kind.shape(cosine * across + sine * down, cosine * down - sine * across)
 
-    # (n, 4, 3): above, below, body, accent; each channel of each colour strays by itself.
+    # (n, 4, 3): above, below, body, accent; each channel of each colour varies independently.
     colours = _rgb(kind.looks)[looks] + 12.0 * spread * u[:, 8:20, 0, 0].reshape(n, 4, 3)
     above, below, body, accent = (colours[:, None, None, c, :] for c in range(4))
     horizon = SIDE * (kind.horizon + 0.08 * u[:, 4])
@@ -152,13 +135,13 @@ def _paint(kind: "Kind", looks: np.ndarray, words: np.ndarray) -> np.ndarray:
 
 
 def _rgb(looks: tuple[str, ...]) -> np.ndarray:
-    """Turn "rgb rgb …" into (looks, colours, 3) float64."""
+    """(looks, colours, 3) float64 of "rgb rgb …"."""
     return np.array([[[17.0 * int(c, 16) for c in colour] for colour in look.split()] for look in looks])
 
 
-# --- what is drawn ------------------------------------------------------------------------------------------
-# A shape takes the object's own coordinates (x to the right, y down, the object about -1 .. 1) and returns
-# layers to paint in turn: a distance, negative inside, and which colour, 0 the body's or 1 the accent's.
+# --- shapes -------------------------------------------------------------------------------------------------
+# A shape takes coordinates relative to the object (x right, y down, the object about -1 .. 1) and returns layers to
+# paint in order: a signed distance, negative inside, and a colour, 0 for the body or 1 for the accent.
 
 
 def _disc(x: np.ndarray, y: np.ndarray, cx: float, cy: float, r: float) -> np.ndarray:
@@ -166,7 +149,7 @@ def _disc(x: np.ndarray, y: np.ndarray, cx: float, cy: float, r: float) -> np.nd
 
 
 def _polygon(x: np.ndarray, y: np.ndarray, *corners: tuple[float, float]) -> np.ndarray:
-    """Distance to a convex polygon, whose corners go clockwise as seen on the screen."""
+    """Distance to a convex polygon with corners clockwise on the screen."""
     distance = np.full_like(x, -np.inf)
     for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):
         dx, dy = x1 - x0, y1 - y0
@@ -193,7 +176,7 @@ def _moon(x: np.ndarray, y: np.ndarray) -> Layers:
 
 
 def _star(x: np.ndarray, y: np.ndarray) -> Layers:
-    # A pentagram is where at least four of the five sides' half-planes meet.
+    # A pentagram is the intersection of at least four of the five sides' half-planes.
     half = ((0.0, 1.0), (0.9510565, 0.309017), (0.5877853, -0.809017))
     normals = half + tuple((-nx, ny) for nx, ny in half[1:])
     sides = np.sort([x * nx + y * ny for nx, ny in normals], axis=0)
@@ -241,7 +224,7 @@ def _boat(x: np.ndarray, y: np.ndarray) -> Layers:
 
 
 def _fish(x: np.ndarray, y: np.ndarray) -> Layers:
-    # A lens: where two large discs meet.
+    # A lens: the intersection of two large discs.
     trunk = np.maximum(_disc(x, y, 0.15, -0.4, 0.98), _disc(x, y, 0.15, 0.4, 0.98))
     tail = _polygon(x, y, (-0.4, 0), (-1.05, 0.5), (-1.05, -0.5))
     stripe = np.maximum(trunk, _box(x, y, 0.05, 0, 0.12, 1))
@@ -250,11 +233,10 @@ def _fish(x: np.ndarray, y: np.ndarray) -> Layers:
 
 @dataclass(frozen=True)
 class Kind:
-    """How one class is drawn: its shape, where its ground begins, and its looks, the majority's first.
+    """Drawing of one class: its shape, horizon and looks, the majority's first.
 
-    A look is four colours, one hexadecimal digit for each of red, green and blue: above the horizon, below it,
-    the body's and the accent's. `horizon` is a share of the picture's height; `haze` is how many pixels it takes
-    from above to below.
+    A look is four colours (above and below the horizon, body, accent), each a hexadecimal digit for red, green and
+    blue. `horizon` is a share of the picture's height, `haze` its width in pixels.
     """
 
     shape: Callable[[np.ndarray, np.ndarray], Layers]

@@ -1,32 +1,30 @@
-"""Threads that work ahead of whoever takes their results, in order, and that cannot make him wait for ever."""
+"""Ordered parallel map with bounded look-ahead and a stall timeout."""
 
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# An item that takes longer will never be finished. Items are small: a handful of images.
+# Items are small, a handful of images: one that takes longer will never be finished.
 STALLED_AFTER_S = 45.0
 
 
 class StalledError(RuntimeError):
-    """A worker has been at one item for too long."""
+    """A worker takes too long for one item."""
 
 
-class _Task:
-    """One item on its way through a worker."""
+class _Task(Future):
+    """One item with its future result, and the time when a worker started on it."""
 
     def __init__(self, item: object) -> None:
-        self.item = item
-        self.done = threading.Event()
-        self.started = 0.0
-        self.result: object = None
-        self.error: BaseException | None = None
+        super().__init__()
+        self.item, self.started = item, 0.0
 
 
 def map_ahead(
@@ -42,72 +40,59 @@ def map_ahead(
     Parameters
     ----------
     items : iterable
-        Taken a few ahead of what was yielded.
+        Read at most `ahead` items before their results are yielded.
     work : callable
-        Runs in a thread; should leave the interpreter's lock most of the time.
-    workers : int
-        Threads. They end with the generator, be it exhausted or closed.
-    ahead : int
-        Items that are in work or waiting to be yielded.
+        Runs in `workers` threads, which end with the generator; should release the interpreter's lock most of the time.
     describe : callable
-        What a message calls an item that a worker got stuck in.
-
-    Yields
-    ------
-    object
-        Results.
+        Name of an item in the message about a stall.
 
     Raises
     ------
     StalledError
         If an item takes more than `STALLED_AFTER_S` seconds.
     Exception
-        Whatever `work` raised, in the place of that item's result.
+        An exception of `work`, in place of that item's result.
     """
     todo: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-    stopped = threading.Event()
 
     def serve() -> None:
         while (task := todo.get()) is not None:
             task.started = time.monotonic()
-            if not stopped.is_set():
+            if task.set_running_or_notify_cancel():
                 try:
-                    task.result = work(task.item)
+                    task.set_result(work(task.item))
                 except BaseException as error:
-                    task.error = error
-            task.done.set()
+                    task.set_exception(error)
 
-    # A thread that is stuck in foreign code must not keep the process from ending.
-    threads = [threading.Thread(target=serve, name="crew", daemon=True) for _ in range(workers)]
+    # Not a ThreadPoolExecutor: Python joins its threads at exit, for ever if one is stuck reading from a dead disk.
+    threads = [threading.Thread(target=serve, name="prefetch", daemon=True) for _ in range(workers)]
     for thread in threads:
         thread.start()
-    waiting: deque[_Task] = deque()
-    stuck = False
+    tasks: deque[_Task] = deque()
+    patience = STALLED_AFTER_S
     try:
         for item in items:
-            waiting.append(_Task(item))
-            todo.put(waiting[-1])
-            if len(waiting) >= ahead:
-                yield _result_of(waiting, describe)
-        while waiting:
-            yield _result_of(waiting, describe)
+            tasks.append(_Task(item))
+            todo.put(tasks[-1])
+            if len(tasks) >= ahead:
+                yield _result(tasks.popleft(), describe)
+        while tasks:
+            yield _result(tasks.popleft(), describe)
     except StalledError:
-        stuck = True
+        patience = 0
         raise
     finally:
-        stopped.set()
+        for task in tasks:
+            task.cancel()
         for _ in threads:
             todo.put(None)
         for thread in threads:
-            thread.join(0 if stuck else STALLED_AFTER_S)
+            thread.join(patience)
 
 
-def _result_of(waiting: deque[_Task], describe: Callable[[Item], str]) -> Result:
-    task = waiting.popleft()
-    while not task.done.wait(0.2):
-        # What waits for a worker has not started; the one that keeps it waiting comes first and has.
+def _result(task: _Task, describe: Callable[[Item], str]) -> Result:
+    while not wait([task], 0.2).done:
+        # A task may wait for a free worker; the tasks that occupy the workers come first and are watched.
         if task.started and time.monotonic() - task.started > STALLED_AFTER_S:
             raise StalledError(f"{describe(task.item)} takes more than {STALLED_AFTER_S:g} seconds; is the disk there?")
-    if task.error is not None:
-        raise task.error
-    return task.result
+    return task.result()

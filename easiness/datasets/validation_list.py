@@ -1,4 +1,4 @@
-"""The flat validation folder of ImageNet, and the lists in circulation that say which class each of its images has."""
+"""Flat validation folder of ImageNet, and the lists in circulation that give the class of each of its images."""
 
 import csv
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from easiness.datasets.image_folder import require_folder
 
-# Where the lists are found beside the images, in the order in which they are looked for.
+# Lists beside the images or their folder, in the order of search.
 LISTS = (
     "val.txt",
     "val_labels.txt",
@@ -18,7 +18,7 @@ LISTS = (
 
 
 def is_flat(folder: Path) -> bool:
-    """Whether a folder holds files and no class folders."""
+    """Whether a folder contains files and no class folders."""
     if not folder.is_dir():
         return False
     with os.scandir(folder) as entries:
@@ -29,25 +29,25 @@ def is_flat(folder: Path) -> bool:
 def list_flat(folder: Path, class_names: tuple[str, ...], labels: Path | None = None) -> dict[str, list[str]]:
     """Class name to sorted paths of the images in one flat folder.
 
-    A list has one line for each image: ``FILE WNID`` or ``FILE NUMBER`` (from 0, in the order of the class names),
-    Kaggle's ``LOC_val_solution.csv``, or, in the order of the file names, a lone wnid or a lone ``ILSVRC2012_ID`` from
-    1, which the ``meta.mat`` beside the devkit's list turns into a wnid.
+    A list has one line per image: ``FILE WNID`` or ``FILE NUMBER`` (from 0, in the order of the class names); Kaggle's
+    ``LOC_val_solution.csv``; or, in the order of the file names, only a wnid or an ``ILSVRC2012_ID`` (from 1), which
+    the ``meta.mat`` beside the devkit's list maps to a wnid.
 
     Parameters
     ----------
     folder : pathlib.Path
-        With the images.
+        Folder of the images.
     class_names : tuple of str
-        Of the training set.
+        Classes of the training set.
     labels : pathlib.Path, optional
-        The list; without it, one is looked for beside the images and beside their folder.
+        The list; by default, one is searched beside the images and beside their folder.
 
     Raises
     ------
     FileNotFoundError
         If there is no list.
     ValueError
-        If the list and the folder do not name the same images, or it names a class that the training set lacks.
+        If list and folder have different images, or the list names a class that the training set lacks.
     """
     require_folder(folder)
     images = sorted(entry for entry in os.listdir(folder) if not entry.startswith(".") and entry not in LISTS)
@@ -56,26 +56,25 @@ def list_flat(folder: Path, class_names: tuple[str, ...], labels: Path | None = 
     missing, strange = sorted(set(images) - class_of.keys()), sorted(class_of.keys() - set(images))
     if missing or strange:
         raise ValueError(
-            f"{labels} and {folder} do not name the same images: {len(missing):,} are only in the folder"
+            f"{labels} and {folder} have different images: {len(missing):,} are only in the folder"
             f"{f' (such as {missing[0]})' if missing else ''}, {len(strange):,} only in the list"
             f"{f' (such as {strange[0]})' if strange else ''}"
         )
     files_of: dict[str, list[str]] = {name: [] for name in class_names}
     for image in images:
         if class_of[image] not in files_of:
-            raise ValueError(f"{labels} gives {image} the class {class_of[image]}, and the training set has none such")
+            raise ValueError(f"{labels} gives {image} the class {class_of[image]}, which is not in the training set")
         files_of[class_of[image]].append(str(folder / image))
     return files_of
 
 
 def _find_list(folder: Path) -> Path:
-    for place in (folder, folder.parent):
-        for name in LISTS:
-            if (place / name).is_file():
-                return place / name
+    for path in (parent / name for parent in (folder, folder.parent) for name in LISTS):
+        if path.is_file():
+            return path
     raise FileNotFoundError(
-        f"{folder} has no class folders, so a list of classes is needed: put {LISTS[0]} (lines of 'FILE WNID') or the "
-        "devkit's ILSVRC2012_validation_ground_truth.txt beside it, or name it with -P val_labels=FILE"
+        f"{folder} has no class folders, so it needs a list of classes: put {LISTS[0]} (lines of 'FILE WNID') or the "
+        "devkit's ILSVRC2012_validation_ground_truth.txt beside it, or give a list with -P val_labels=FILE"
     )
 
 
@@ -87,17 +86,17 @@ def _read_list(labels: Path, images: list[str], class_names: tuple[str, ...]) ->
         by_stem = {Path(image).stem: image for image in images}
         return {by_stem.get(row["ImageId"], row["ImageId"]): row["PredictionString"].split()[0] for row in rows}
     words = [line.split() for line in lines]
-    if all(len(each) == 2 for each in words):
+    if all(len(line) == 2 for line in words):
         return {Path(name).name: _named(word, class_names, labels) for name, word in words}
-    if not all(len(each) == 1 for each in words):
-        raise ValueError(f"{labels} has lines of different kinds; each must be 'FILE CLASS', or all of them 'CLASS'")
+    if not all(len(line) == 1 for line in words):
+        raise ValueError(f"{labels} has lines of different kinds; all must be 'FILE CLASS', or all 'CLASS'")
     if len(words) != len(images):
         raise ValueError(f"{labels} has {len(words):,} lines for {len(images):,} images in the folder")
     if all(re.fullmatch(r"\d+", word) for (word,) in words):
         wnids = _devkit_wnids(labels.parent / "meta.mat")
         unknown = [word for (word,) in words if int(word) not in wnids]
         if unknown:
-            raise ValueError(f"{labels} names class {unknown[0]}, which meta.mat beside it does not know")
+            raise ValueError(f"{labels} names class {unknown[0]}, which meta.mat beside it does not have")
         return {image: wnids[int(word)] for image, (word,) in zip(images, words, strict=True)}
     return {image: word for image, (word,) in zip(images, words, strict=True)}
 
@@ -106,15 +105,15 @@ def _named(word: str, class_names: tuple[str, ...], labels: Path) -> str:
     if word in class_names or not word.isdigit():
         return word
     if int(word) >= len(class_names):
-        raise ValueError(f"{labels} names class {word}, and {len(class_names)} classes have numbers from 0")
+        raise ValueError(f"{labels} names class {word}, and the {len(class_names)} classes have numbers from 0")
     return class_names[int(word)]
 
 
 def _devkit_wnids(path: Path) -> dict[int, str]:
-    """ILSVRC2012_ID to wnid: the ids follow no order that could be guessed."""
+    """ILSVRC2012_ID to wnid."""
     if not path.is_file():
         raise FileNotFoundError(
-            f"the lone numbers of the devkit's list need {path}, which says which class each of them is; copy it there"
+            f"the numbers in the devkit's list need {path}, which maps them to classes; copy it there"
         )
     from scipy.io import loadmat
 

@@ -1,4 +1,7 @@
-"""Arrays in, matplotlib figures out: reads no file, computes no statistic; `save` alone writes."""
+"""Figures: arrays in, matplotlib figures out. They read no file; `save` alone writes.
+
+Every function raises ValueError, with the offending values, for nothing to draw or arrays that do not fit together.
+"""
 
 from matplotlib.figure import Figure
 
@@ -13,7 +16,7 @@ from easiness.figures.ablation import (
 from easiness.figures.matching import MatchingCurve, matching_curves, overlap_heatmap, reliability_curve
 from easiness.figures.pictures import average_images, contact_sheet, easiest_and_hardest, harder_for_either
 from easiness.figures.preview import class_counts, easiness_histogram, trajectory_by_decile
-from easiness.figures.speed import contestants, growth
+from easiness.figures.speed import scaling_curves, speed_bars
 from easiness.figures.style import save
 
 __all__ = [
@@ -25,10 +28,8 @@ __all__ = [
     "average_images",
     "class_counts",
     "contact_sheet",
-    "contestants",
     "easiest_and_hardest",
     "easiness_histogram",
-    "growth",
     "harder_for_either",
     "matching_curves",
     "overlap_heatmap",
@@ -36,6 +37,8 @@ __all__ = [
     "reliability_curve",
     "removal_heatmap",
     "save",
+    "scaling_curves",
+    "speed_bars",
     "trajectory_by_decile",
     "worst_class",
 ]

@@ -1,4 +1,4 @@
-"""What examples are worth: accuracy after removing them, and what was really removed."""
+"""Accuracy after removing examples, and the share of each difficulty decile that was removed."""
 
 from collections.abc import Sequence
 from typing import Literal, NotRequired, TypedDict
@@ -20,7 +20,7 @@ X_LABELS = {
 
 
 class AccuracyCurve(TypedDict):
-    """One strategy at P places; accuracies are fractions, NaN = unknown."""
+    """One strategy at P points; accuracies are fractions, NaN = unknown."""
 
     name: str
     x: Sequence[float] | np.ndarray
@@ -33,7 +33,7 @@ class AccuracyCurve(TypedDict):
     seeds_PS: NotRequired[np.ndarray]
     """(P, S) accuracy of each seed."""
     seeds_x_PS: NotRequired[np.ndarray]
-    """(P, S) place of each seed where it is its own, as with seconds; at `x` otherwise."""
+    """(P, S) x of each seed where seeds differ in it, as in seconds; `x` otherwise."""
 
 
 class DifferenceCurve(TypedDict):
@@ -58,22 +58,7 @@ def accuracy_against_removed(
 ) -> Figure:
     """Draw Fig. 4: accuracy after removing examples, one line per strategy, its seeds as faint points.
 
-    Parameters
-    ----------
-    curves
-        One per strategy.
-    axis
-        What `x` of the curves is.
-    unablated
-        Accuracy with nothing removed, as a fraction; drawn as a dotted line.
-    title
-        Of the figure.
-
-    Raises
-    ------
-    ValueError
-        If there is no curve, the axis is unknown, an array is not as long as `x`, or an interval is
-        upside down.
+    `axis` is what `x` of the curves counts. `unablated`, the accuracy with nothing removed, is a dotted line.
 
     Notes
     -----
@@ -84,22 +69,7 @@ def accuracy_against_removed(
 
 @style.house_style
 def worst_class(curves: Sequence[AccuracyCurve], *, unablated: float | None = None, title: str = "") -> Figure:
-    """Draw the accuracy of the worst class against the ablation ratio, as `accuracy_against_removed` does.
-
-    Parameters
-    ----------
-    curves
-        One per strategy; `accuracy` is that of the class with the lowest.
-    unablated
-        The same with nothing removed, as a fraction.
-    title
-        Of the figure.
-
-    Raises
-    ------
-    ValueError
-        As `accuracy_against_removed`.
-    """
+    """Draw the lowest accuracy of any class against the ablation ratio, as `accuracy_against_removed` does."""
     return _accuracy_figure(curves, "ratio", unablated, "accuracy of the worst class · higher = better", title)
 
 
@@ -108,64 +78,40 @@ def paired_differences(curves: Sequence[DifferenceCurve], *, title: str = "") ->
     """Draw each strategy's accuracy minus that of `random` at the same ratio and seed, with 95 % intervals.
 
     Strategies stand a little beside each other at every ratio, so that no interval covers another.
-
-    Parameters
-    ----------
-    curves
-        One per strategy.
-    title
-        Of the figure.
-
-    Raises
-    ------
-    ValueError
-        If there is no curve, an array of another length than `ratio`, or an interval upside down.
     """
-    _check_any(curves)
+    _require_curves(curves)
     figure = style.stacked_panels([3.4], title=title)
     (axes,) = figure.axes
     axes.axhline(0, color=style.INK, linewidth=1)
-    ratios = np.concatenate([style.as_line(curve["ratio"], "ratio") for curve in curves])
+    ratios = np.concatenate([style.as_vector(curve["ratio"], "ratio") for curve in curves])
     ratios = np.unique(np.round(ratios, 6))
     step = 0.1 * np.diff(ratios).min() if ratios.size > 1 else 0.01
     handles = []
     for index, curve in enumerate(curves):
         name = curve["name"]
-        ratio = style.as_line(curve["ratio"], "ratio")
-        difference = style.as_line(curve["difference"], f"difference of {name!r}", like=ratio)
-        colour, marker = style.look_of(name, index)
+        ratio = style.as_vector(curve["ratio"], "ratio")
+        difference = style.as_vector(curve["difference"], f"difference of {name!r}", like=ratio)
+        colour, marker = style.colour_and_marker(name, index)
         x = ratio + (index - (len(curves) - 1) / 2) * step
         _draw_interval(axes, curve, x, colour, band=False)
         axes.plot(x, difference, color=colour, marker=marker, linewidth=1.2, label=name)
-        handles.append(style.line_key(name, colour, marker))
+        handles.append(style.legend_line(name, colour, marker))
     style.percent_ticks(axes.xaxis, ratios)
-    axes.yaxis.set_major_formatter(FuncFormatter(_points))
-    handles.append(style.line_key("random", style.INK))
-    if any(np.isfinite(curve.get("low", np.nan)).any() for curve in curves):
-        handles.append(style.interval_key("95 % interval"))
+    axes.yaxis.set_major_formatter(FuncFormatter(_percentage_points))
+    handles.append(style.legend_line("random", style.INK))
+    if _has_intervals(curves):
+        handles.append(style.legend_interval("95 % interval"))
     y = "accuracy minus that of random (percentage points)\nabove 0 = better than random"
-    style.label(axes, x=X_LABELS["ratio"], y=y)
+    style.label_axes(axes, x=X_LABELS["ratio"], y=y)
     style.legend_below(figure, handles)
     return figure
 
 
 @style.house_style
 def removal_heatmap(shares_RD: np.ndarray, row_names: Sequence[str], *, title: str = "") -> Figure:
-    """Draw which share of each difficulty decile an arm really removed.
+    """Draw which share of each difficulty decile an arm removed: (R, 10) fractions, column 0 = easiest decile.
 
-    Parameters
-    ----------
-    shares_RD
-        (R, 10) share removed of every decile, as a fraction; column 0 is the easiest decile.
-    row_names
-        R names, such as "easy 30 %".
-    title
-        Of the figure.
-
-    Raises
-    ------
-    ValueError
-        If there is no row, there are not ten columns, names are missing, or a share leaves [0, 1].
+    `row_names` are R names such as "easy 30 %".
     """
     shares_RD = np.asarray(shares_RD, dtype=np.float64)
     if shares_RD.ndim != 2 or shares_RD.shape[1] != 10 or len(row_names) != len(shares_RD) or len(row_names) == 0:
@@ -176,14 +122,14 @@ def removal_heatmap(shares_RD: np.ndarray, row_names: Sequence[str], *, title: s
     return shares_heatmap(
         shares_RD, row_names=row_names, column_names=[str(decile) for decile in range(1, 11)],
         x="difficulty decile · 1 = easiest, 10 = hardest", y="removed of each decile (%)",
-        key="share removed · darker = more removed", decimals=0, title=title,
+        key="share removed · darker = more removed", title=title, percent=True,
     )  # fmt: skip
 
 
 def _accuracy_figure(
     curves: Sequence[AccuracyCurve], axis: str, unablated: float | None, y_label: str, title: str
 ) -> Figure:
-    _check_any(curves)
+    _require_curves(curves)
     if axis not in X_LABELS:
         raise ValueError(f"axis is {axis!r}; choose one of {', '.join(X_LABELS)}")
     figure = style.stacked_panels([3.6], title=title)
@@ -191,38 +137,38 @@ def _accuracy_figure(
     handles = []
     for index, curve in enumerate(curves):
         name = curve["name"]
-        x = style.as_line(curve["x"], "x")
-        accuracy = style.as_line(curve["accuracy"], f"accuracy of {name!r}", like=x)
-        colour, marker = style.look_of(name, index)
+        x = style.as_vector(curve["x"], "x")
+        accuracy = style.as_vector(curve["accuracy"], f"accuracy of {name!r}", like=x)
+        colour, marker = style.colour_and_marker(name, index)
         _draw_interval(axes, curve, x, colour, band=True)
         if "seeds_PS" in curve:
             seeds_PS = np.asarray(curve["seeds_PS"], dtype=np.float64)
             if seeds_PS.ndim != 2 or len(seeds_PS) != x.size:
                 raise ValueError(f"seeds_PS of {name!r} has shape {seeds_PS.shape}; give {x.size} rows")
-            places = np.broadcast_to(curve.get("seeds_x_PS", x[:, None]), seeds_PS.shape)
-            axes.scatter(places, seeds_PS, s=14, color=colour, alpha=0.35, linewidths=0)
+            seeds_x_PS = np.broadcast_to(curve.get("seeds_x_PS", x[:, None]), seeds_PS.shape)
+            axes.scatter(seeds_x_PS, seeds_PS, s=14, color=colour, alpha=0.35, linewidths=0)
         axes.plot(x, accuracy, color=colour, marker=marker, label=name)
-        handles.append(style.line_key(name, colour, marker))
+        handles.append(style.legend_line(name, colour, marker))
     if unablated is not None:
         axes.axhline(unablated, color=style.INK, linewidth=1.3, dashes=style.DOTTED)
-        handles.append(style.line_key("nothing removed", style.INK, dashes=style.DOTTED))
+        handles.append(style.legend_line("nothing removed", style.INK, dashes=style.DOTTED))
     if any("seeds_PS" in curve for curve in curves):
         handles.append(Line2D([], [], color=style.INK, marker="o", ms=4, alpha=0.5, ls="", label="single seed"))
-    if any(np.isfinite(curve.get("low", np.nan)).any() for curve in curves):
-        handles.append(style.interval_key("spread over seeds"))
-    places = np.concatenate([curve["x"] for curve in curves])
+    if _has_intervals(curves):
+        handles.append(style.legend_interval("spread over seeds"))
+    all_x = np.concatenate([curve["x"] for curve in curves])
     if axis == "ratio":
-        style.percent_ticks(axes.xaxis, places)
+        style.percent_ticks(axes.xaxis, all_x)
     else:
-        style.whole_ticks(axes.xaxis, places)
+        style.integer_ticks(axes.xaxis, all_x)
     style.percent_ticks(axes.yaxis)
-    style.label(axes, x=X_LABELS[axis], y=y_label)
+    style.label_axes(axes, x=X_LABELS[axis], y=y_label)
     style.legend_below(figure, handles)
     return figure
 
 
-def _points(fraction: float, _: int | None = None) -> str:
-    """Write a difference of fractions in percentage points, with its sign."""
+def _percentage_points(fraction: float, _: int | None = None) -> str:
+    """A difference of fractions in percentage points, with its sign."""
     return "0" if abs(fraction) < 1e-12 else f"{round(100 * fraction, 6):+g}".replace("-", "−")
 
 
@@ -230,11 +176,15 @@ def _draw_interval(
     axes: Axes, curve: AccuracyCurve | DifferenceCurve, x: np.ndarray, colour: str, *, band: bool
 ) -> None:
     if "low" in curve and "high" in curve:
-        low = style.as_line(curve["low"], f"low of {curve['name']!r}", like=x)
-        high = style.as_line(curve["high"], f"high of {curve['name']!r}", like=x)
-        style.interval(axes, x, low, high, colour, band=band)
+        low = style.as_vector(curve["low"], f"low of {curve['name']!r}", like=x)
+        high = style.as_vector(curve["high"], f"high of {curve['name']!r}", like=x)
+        style.draw_interval(axes, x, low, high, colour, band=band)
 
 
-def _check_any(curves: Sequence[AccuracyCurve] | Sequence[DifferenceCurve]) -> None:
+def _has_intervals(curves: Sequence[AccuracyCurve] | Sequence[DifferenceCurve]) -> bool:
+    return any(np.isfinite(curve.get("low", np.nan)).any() for curve in curves)
+
+
+def _require_curves(curves: Sequence[AccuracyCurve] | Sequence[DifferenceCurve]) -> None:
     if len(curves) == 0:
         raise ValueError("no curve to draw; give at least one strategy")

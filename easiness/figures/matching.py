@@ -1,4 +1,4 @@
-"""How much of the easy and hard sets is shared: between architectures, between moments, between trials."""
+"""Shares of the easy and hard sets that agree: between architectures, between moments, between trials."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from easiness.figures import style
-from easiness.figures.lettering import fit, text_width
+from easiness.figures.text_fit import fit, text_width
 
 RATE = "matching rate · higher = more shared"
 NUMBERED = 12  # a heat map with more rows than this carries no numbers in its cells
@@ -20,16 +20,15 @@ class MatchingCurve(TypedDict):
     """One pair of architectures over training; every array is (T,), every rate in [0, 1], NaN = unknown."""
 
     name: str
-    """Of the pair."""
     epochs: Sequence[float] | np.ndarray
-    """The moments, as numbers of epochs or as what `x` says."""
+    """The moments, in epochs or in the unit that `x` of the figure names."""
     rate: Sequence[float] | np.ndarray
     """Matching rate |A ∩ B| / max(|A|, |B|)."""
     low: NotRequired[Sequence[float] | np.ndarray]
     high: NotRequired[Sequence[float] | np.ndarray]
     """Ends of the rate's interval."""
     ceiling: NotRequired[Sequence[float] | np.ndarray]
-    """What the pair could share at most, given how noisy either side is."""
+    """Highest rate that the noise of both sides allows."""
     class_chance: NotRequired[Sequence[float] | np.ndarray]
     """Rate expected by chance of two sets with the same class mix as these."""
 
@@ -44,21 +43,8 @@ def matching_curves(
 ) -> Figure:
     """Draw Fig. 3: the matching rate of every pair of architectures over training, one panel per set.
 
-    Parameters
-    ----------
-    curves_by_set
-        Curves of each set, e.g. `{"easy": [...], "hard": [...]}`. A pair has the same colour in every panel.
-    chance
-        Mean, low and high of the rate of two random sets; NaN low and high draw no band.
-    x
-        What the moments are numbered by.
-    title
-        Of the figure.
-
-    Raises
-    ------
-    ValueError
-        If there is no set or no curve, an array is not as long as `epochs`, or an interval is upside down.
+    `curves_by_set` is e.g. `{"easy": [...], "hard": [...]}`; a pair has the same colour in every panel. `chance` is
+    mean, low and high of the rate of two random sets; NaN low and high draw no band. `x` names the moments' unit.
 
     Notes
     -----
@@ -82,33 +68,33 @@ def matching_curves(
             known = {key: line[np.isfinite(line)] for key, line in lines.items()}
             drawn |= {key for key, line in known.items() if line.size}
             top = max(top, *(line.max(initial=0) for line in known.values()))
-        style.whole_ticks(axes.xaxis, np.concatenate([curve["epochs"] for curve in curves]))
-        style.label(axes, x="", y=f"({chr(97 + index)}) {set_name} sets: {RATE}")
+        style.integer_ticks(axes.xaxis, np.concatenate([curve["epochs"] for curve in curves]))
+        style.label_axes(axes, x="", y=f"({chr(97 + index)}) {set_name} sets: {RATE}")
     figure.axes[-1].set_xlabel(x, loc="left")
     figure.axes[0].set_ylim(0, 1.06 * top)
 
-    handles = [style.line_key(name, *looks[name]) for name in names]
+    handles = [style.legend_line(name, *looks[name]) for name in names]
     if "low" in drawn:
-        handles.append(style.interval_key("95 % interval"))
+        handles.append(style.legend_interval("95 % interval"))
     if "ceiling" in drawn:
-        handles.append(style.line_key("ceiling of the pair", style.INK, dashes=style.DOTTED))
+        handles.append(style.legend_line("ceiling of the pair", style.INK, dashes=style.DOTTED))
     if "class_chance" in drawn:
-        handles.append(style.line_key("chance, given the class mix", style.INK, dashes=style.DASHED))
-    handles.append(style.line_key("chance of random sets", style.GREY))
+        handles.append(style.legend_line("chance, given the class mix", style.INK, dashes=style.DASHED))
+    handles.append(style.legend_line("chance of random sets", style.GREY))
     style.legend_below(figure, handles)
     return figure
 
 
 def _draw_pair(axes: Axes, curve: MatchingCurve, colour: str, marker: str) -> dict[str, np.ndarray]:
     """Draw one pair and return its lines by name."""
-    epochs = style.as_line(curve["epochs"], "epochs")
+    epochs = style.as_vector(curve["epochs"], "epochs")
     lines = {
-        key: style.as_line(curve[key], f"{key} of {curve['name']!r}", like=epochs)
+        key: style.as_vector(curve[key], f"{key} of {curve['name']!r}", like=epochs)
         for key in ("rate", "low", "high", "ceiling", "class_chance")
         if key in curve
     }
     if "low" in lines and "high" in lines:
-        style.interval(axes, epochs, lines["low"], lines["high"], colour, band=True)
+        style.draw_interval(axes, epochs, lines["low"], lines["high"], colour, band=True)
     # A single moment makes no line: a flat mark shows its level.
     mark = "_" if epochs.size == 1 else ""
     for key, dashes in (("ceiling", style.DOTTED), ("class_chance", style.DASHED)):
@@ -122,34 +108,15 @@ def _draw_pair(axes: Axes, curve: MatchingCurve, colour: str, marker: str) -> di
 
 @style.house_style
 def overlap_heatmap(matrix_TT: np.ndarray, updates_T: Sequence[int] | np.ndarray, *, title: str = "") -> Figure:
-    """Draw the matching rate between one model's sets at any two moments.
-
-    Parameters
-    ----------
-    matrix_TT
-        (T, T) matching rates in [0, 1]; NaN cells stay empty.
-    updates_T
-        (T,) the moments, in updates of training.
-    title
-        Of the figure.
-
-    Raises
-    ------
-    ValueError
-        If there is no moment, the shapes disagree, or a rate leaves [0, 1].
-    """
-    updates_T = style.as_line(updates_T, "updates_T")
+    """Draw the (T, T) matching rates between one model's sets at any two of T moments; NaN cells stay empty."""
+    updates_T = style.as_vector(updates_T, "updates_T")
     matrix_TT = np.asarray(matrix_TT, dtype=np.float64)
     if matrix_TT.shape != (updates_T.size, updates_T.size):
         raise ValueError(
             f"matrix_TT has shape {matrix_TT.shape} for {updates_T.size} moments; give a rate for each two"
         )
-    return shares_heatmap(
-        matrix_TT,
-        row_names=[f"{updates:g}" for updates in updates_T],
-        column_names=[f"{updates:g}" for updates in updates_T],
-        x="updates of training", y="updates of training", key=RATE, decimals=2, title=title,
-    )  # fmt: skip
+    names, axis = [f"{updates:g}" for updates in updates_T], "updates of training"
+    return shares_heatmap(matrix_TT, row_names=names, column_names=names, x=axis, y=axis, key=RATE, title=title)
 
 
 @style.house_style
@@ -163,57 +130,38 @@ def reliability_curve(
 ) -> Figure:
     """Draw how reliable easiness is as the mean over m trials.
 
-    Parameters
-    ----------
-    m
-        (P,) numbers of trials.
-    reliability
-        (P,) correlation expected between two scores of m trials each; higher = less noise, 1 = none.
-    target
-        Reliability asked for.
-    trials_needed
-        Trials that reach the target; None, NaN or infinite if none do.
-    title
-        Of the figure.
-
-    Raises
-    ------
-    ValueError
-        If there is no point, or the lengths differ.
+    `reliability` is the correlation expected between two scores of m trials each; higher = less noise, 1 = none.
+    `trials_needed` reach the `target`; None, NaN or infinite if no number does.
     """
-    m = style.as_line(m, "m")
-    reliability = style.as_line(reliability, "reliability", like=m)
-    reached = trials_needed is not None and math.isfinite(trials_needed)
+    m = style.as_vector(m, "m")
+    reliability = style.as_vector(reliability, "reliability", like=m)
     figure = style.stacked_panels([3.2], title=title)
     (axes,) = figure.axes
     axes.axhline(target, color=style.GREY, linewidth=1.4, dashes=style.DASHED)
     marker = "o" if m.size <= style.FEW else ""
     axes.plot(m, reliability, color=style.BLUE, marker=marker, label="easiness over m trials")
     handles = [
-        style.line_key("easiness over m trials", style.BLUE, marker),
-        style.line_key(f"target {target:g}", style.GREY, dashes=style.DASHED),
+        style.legend_line("easiness over m trials", style.BLUE, marker),
+        style.legend_line(f"target {target:g}", style.GREY, dashes=style.DASHED),
     ]
-    if not reached:
+    trials_needed = math.inf if trials_needed is None else trials_needed
+    reached = f"{target:g} with {trials_needed:g} trial{'' if trials_needed == 1 else 's'}"
+    if not math.isfinite(trials_needed):
         handles.append(Line2D([], [], linestyle="", label=f"{target:g} is not reached"))
     elif trials_needed <= 2 * m.max():
         look = {"color": style.VERMILLION, "marker": "D", "linestyle": "", "markersize": 8}
         axes.plot([trials_needed], [target], zorder=3, **look)
-        handles.append(Line2D([], [], label=f"{target:g} with {_trials(trials_needed)}", **look))
+        handles.append(Line2D([], [], label=reached, **look))
     else:
-        text = f"{target:g} with {_trials(trials_needed)}, beyond this figure"
-        handles.append(Line2D([], [], linestyle="", label=text))
+        handles.append(Line2D([], [], linestyle="", label=f"{reached}, beyond this figure"))
     known = reliability[np.isfinite(reliability)]
     axes.set_ylim(min(0.0, *known, target), 1.02)
     axes.set_xlim(left=0)
     axes.margins(x=0.06)
-    style.whole_ticks(axes.xaxis)
-    style.label(axes, x="number of trials m", y="reliability of easiness · higher = less noise")
+    style.integer_ticks(axes.xaxis)
+    style.label_axes(axes, x="number of trials m", y="reliability of easiness · higher = less noise")
     style.legend_below(figure, handles)
     return figure
-
-
-def _trials(count: float) -> str:
-    return "1 trial" if count == 1 else f"{count:g} trials"
 
 
 def shares_heatmap(
@@ -224,12 +172,12 @@ def shares_heatmap(
     x: str,
     y: str,
     key: str,
-    decimals: int,
     title: str,
+    percent: bool = False,
 ) -> Figure:
-    """Draw a matrix of numbers in [0, 1], light to dark, with the numbers in the cells where they fit.
+    """Draw a matrix of numbers in [0, 1], light to dark, with the numbers (or whole per cent) in the cells.
 
-    With `decimals` 0 the cells carry whole per cent, otherwise the number itself. To be called in the style.
+    Call it in `house_style`.
     """
     known = shares[np.isfinite(shares)]
     if known.size and not (known.min() >= 0 and known.max() <= 1):
@@ -242,14 +190,14 @@ def shares_heatmap(
     if x != y:  # rows of another kind than the columns need no square cells
         row_height = min(row_height, 0.3)
     figure = style.stacked_panels([row_height * rows, 0.13], title=title)
-    style.grow(figure, 1.5)  # for what is written around both
+    style.add_height(figure, 1.5)  # for the labels of both axes
     axes, bar_axes = figure.axes
     image = axes.imshow(shares, cmap=style.SHARES, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     axes.set_facecolor("#DDDDDD")
     if numbered:
         for (row, column), share in np.ndenumerate(shares):
-            text = "–" if not np.isfinite(share) else f"{100 * share:.0f}" if decimals == 0 else f"{share:.{decimals}f}"
-            ink = style.ink_on(share)
+            text = "–" if not np.isfinite(share) else f"{100 * share:.0f}" if percent else f"{share:.2f}"
+            ink = style.INK if share < 0.5 else style.PAPER
             written = axes.text(column, row, text, ha="center", va="center", fontsize=style.SMALL, color=ink)
             written.set_in_layout(False)  # always inside; a hundred of them would slow the layout down
     widest = max(text_width(str(name), style.SMALL) for name in column_names)
@@ -260,11 +208,11 @@ def shares_heatmap(
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    style.label(axes, x=x, y=y)
+    style.label_axes(axes, x=x, y=y)
     bar = figure.colorbar(image, cax=bar_axes, orientation="horizontal")
     bar.outline.set_visible(False)
     bar.set_ticks(np.linspace(0, 1, 6))
     bar.set_label(fit(key, style.WIDTH - 0.7, style.TYPE, lines=2), loc="left")
-    if decimals == 0:
+    if percent:
         style.percent_ticks(bar.ax.xaxis)
     return figure

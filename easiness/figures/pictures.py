@@ -1,4 +1,4 @@
-"""Looking at examples: contact sheets, and the average image of a set."""
+"""Contact sheets of examples, and the average image of each set."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from easiness.figures import style
-from easiness.figures.lettering import fit, text_width
+from easiness.figures.text_fit import fit, text_width
 
 MARGIN, GAP = 0.12, 0.1  # inches around the sheet and between cells
 LARGEST_CELL = 2.4  # inches; a few images do not grow beyond it
@@ -19,33 +19,16 @@ LINE = style.SMALL * style.LINE / 72  # inches
 
 @style.house_style
 def contact_sheet(images: Sequence[np.ndarray], captions: Sequence[str], *, columns: int, title: str) -> Figure:
-    """Draw images in equal cells, each at its own aspect ratio, with its caption under it.
+    """Draw (H, W, 3) uint8 images of any sizes in equal cells, each with its caption of at most three lines under it.
 
-    Parameters
-    ----------
-    images
-        (H, W, 3) uint8 arrays, of one size or of many. Small ones keep their pixels, large ones are smoothed.
-    captions
-        One per image, broken into lines that fit the cell, three at most.
-    columns
-        Cells in a row.
-    title
-        Of the sheet.
-
-    Raises
-    ------
-    ValueError
-        If there is no image, one is not uint8 RGB, captions are missing, or the sheet is too high for a png.
+    Small images keep their pixels, large ones are smoothed.
     """
     if columns < 1:
         raise ValueError(f"columns is {columns}; a sheet needs at least 1")
     _check(images, captions)
     sheet = _Sheet(images, captions, columns=columns, width=style.WIDTH - 2 * MARGIN)
-    heading = fit(title, style.WIDTH - 2 * MARGIN, style.TITLE, lines=3, weight="bold")
-    above = _heading_height(heading)
-    axes = _paper(above + sheet.height + MARGIN)
-    _write_heading(axes, heading)
-    sheet.draw(axes, left=MARGIN, top=above)
+    axes, top = _paper(title, sheet.height, MARGIN)
+    sheet.draw(axes, left=MARGIN, top=top)
     return axes.figure
 
 
@@ -59,19 +42,7 @@ def easiest_and_hardest(
 ) -> Figure:
     """Draw the easiest examples above and the hardest below; side by side where there are one or two of each.
 
-    Parameters
-    ----------
-    easy_images, hard_images
-        (H, W, 3) uint8 arrays: lowest easiness first, and highest easiness first.
-    easy_captions, hard_captions
-        One per image.
-    title
-        Of the figure.
-
-    Raises
-    ------
-    ValueError
-        As `contact_sheet`, for either side.
+    Images are (H, W, 3) uint8: lowest easiness first, and highest easiness first.
     """
     sides = (
         ("easiest · lowest loss", style.EASY, easy_images, easy_captions),
@@ -90,23 +61,9 @@ def harder_for_either(
     b_captions: Sequence[str],
     title: str,
 ) -> Figure:
-    """Draw examples that are harder for one model above those that are harder for another.
+    """Draw examples that are harder for model a above those that are harder for model b, the strongest first.
 
-    Parameters
-    ----------
-    a_name, b_name
-        Of the two models.
-    a_images, b_images
-        (H, W, 3) uint8 arrays that are harder for a, and for b, the strongest first; one of the two may be empty.
-    a_captions, b_captions
-        One per image.
-    title
-        Of the figure.
-
-    Raises
-    ------
-    ValueError
-        As `contact_sheet`, for either side that is not empty.
+    Images are (H, W, 3) uint8; one of the two sides may be empty, and is left out.
     """
     sides = (
         (f"harder for {a_name}", style.PURPLE, a_images, a_captions),
@@ -126,22 +83,13 @@ def _draw_sides(sides: Sequence[tuple[str, str, Sequence[np.ndarray], Sequence[s
     rows = math.ceil(count / 6)
     columns = count if beside else math.ceil(count / rows)
     width = (style.WIDTH - 2 * MARGIN - 2 * GAP) / 2 if beside else style.WIDTH - 2 * MARGIN
-    sheets = [
-        (
-            fit(name, width, style.TYPE, lines=1, weight="bold"),
-            colour,
-            _Sheet(images, captions, columns=columns, width=width),
-        )
-        for name, colour, images, captions in sides
-    ]
-    heading = fit(title, style.WIDTH - 2 * MARGIN, style.TITLE, lines=3, weight="bold")
+    sheets = [_Sheet(images, captions, columns=columns, width=width) for _, _, images, captions in sides]
     name_height = style.TYPE * style.LINE / 72 + 0.12
-    top = _heading_height(heading)
-    heights = [name_height + sheet.height + MARGIN for _, _, sheet in sheets]
-    axes = _paper(top + (max(heights) if beside else sum(heights)))
-    _write_heading(axes, heading)
+    heights = [name_height + sheet.height + MARGIN for sheet in sheets]
+    axes, top = _paper(title, max(heights) if beside else sum(heights))
     left = MARGIN
-    for (name, colour, sheet), height in zip(sheets, heights, strict=True):
+    for (name, colour, _, _), sheet, height in zip(sides, sheets, heights, strict=True):
+        name = fit(name, width, style.TYPE, lines=1, weight="bold")
         axes.plot([left, left + width], [top, top], color=colour, linewidth=2.5, solid_capstyle="butt")
         axes.text(left, top + 0.06, name, color=colour, fontsize=style.TYPE, fontweight="bold", va="top")
         sheet.draw(axes, left=left, top=top + name_height)
@@ -159,22 +107,8 @@ def average_images(
 ) -> Figure:
     """Draw the average image of each set, and below them how diverse the sets are.
 
-    Parameters
-    ----------
-    averages
-        (H, W, 3) float64 averages in 0 … 255, usually of easy, random and hard examples. Contrast is kept.
-    names
-        One per set.
-    diversities
-        One (value, low, high) per set: mean per-pixel variance in squared grey levels and its interval;
-        higher = more diverse. A NaN interval is drawn as none.
-    title
-        Of the figure.
-
-    Raises
-    ------
-    ValueError
-        If there is nothing to draw, the lengths differ, or an average leaves 0 … 255.
+    `averages` are (H, W, 3) float64 in 0 … 255; their contrast is kept. `diversities` are (value, low, high) of each
+    set: mean per-pixel variance in squared grey levels and its interval; higher = more diverse, NaN = no interval.
     """
     count = len(averages)
     if count == 0 or len(names) != count or len(diversities) != count:
@@ -185,33 +119,24 @@ def average_images(
         if not (average.min() >= 0 and average.max() <= 255):
             raise ValueError(f"the average of {name!r} spans {average.min():g} to {average.max():g}; give 0 … 255")
 
-    inner = style.WIDTH - 2 * MARGIN
-    heading = fit(title, inner, style.TITLE, lines=3, weight="bold")
-    above = _heading_height(heading)
     pictures = [np.round(average).astype(np.uint8) for average in averages]
     captions = [_diversity_text(*diversity) for diversity in diversities]
     name_height = style.TYPE * style.LINE / 72
-    sheet = _Sheet(pictures, captions, columns=max(count, 2), width=inner)
+    sheet = _Sheet(pictures, captions, columns=max(count, 2), width=style.WIDTH - 2 * MARGIN)
     panel_height, below = 0.3 * count + 0.1, 0.8
-    height = above + name_height + sheet.height + 0.15 + panel_height + below
-    paper = _paper(height)
-    _write_heading(paper, heading)
-    colours = [style.look_of(name, index)[0] for index, name in enumerate(names)]
+    paper, top = _paper(title, name_height, sheet.height, 0.15, panel_height, below)
+    colours = [style.colour_and_marker(name, index)[0] for index, name in enumerate(names)]
     for index, (name, colour) in enumerate(zip(names, colours, strict=True)):
         shown = fit(name, sheet.cell, style.TYPE, lines=1, weight="bold")
         x = MARGIN + index * (sheet.cell + GAP)
-        paper.text(x, above, shown, color=colour, fontweight="bold", va="top")
-    sheet.draw(paper, left=MARGIN, top=above + name_height + 0.04)
+        paper.text(x, top, shown, color=colour, fontweight="bold", va="top")
+    sheet.draw(paper, left=MARGIN, top=top + name_height + 0.04)
 
     name_texts = [fit(name, 1.2, style.SMALL, lines=1) for name in names]
     left = MARGIN + 0.1 + max(text_width(text, style.SMALL) for text in name_texts)
+    width, height = style.WIDTH, paper.figure.get_figheight()
     panel = paper.figure.add_axes(
-        (
-            left / style.WIDTH,
-            below / height,
-            (style.WIDTH - MARGIN - 0.1 - left) / style.WIDTH,
-            panel_height / height,
-        )
+        (left / width, below / height, (width - MARGIN - 0.1 - left) / width, panel_height / height)
     )
     for row, ((value, low, high), colour) in enumerate(zip(diversities, colours, strict=True)):
         panel.plot([value], [row], "o", color=colour, markersize=7)
@@ -265,28 +190,24 @@ class _Sheet:
         axes.set(xlim=limits[0], ylim=limits[1])
 
 
-def _paper(height: float) -> Axes:
-    """Make a figure whose one axes has inches for coordinates, from the upper left corner."""
+def _paper(title: str, *heights: float) -> tuple[Axes, float]:
+    """Axes with inches for coordinates, from the upper left corner of a new figure, and where its title ends."""
+    heading = fit(title, style.WIDTH - 2 * MARGIN, style.TITLE, lines=3, weight="bold")
+    top = MARGIN + ((heading.count("\n") + 1) * style.TITLE * style.LINE / 72 + 0.06 if heading else 0)
+    height = sum(heights, top)
     if height > HIGHEST:
         raise ValueError(f"the sheet would be {height:.0f} inches high, a png holds {HIGHEST:.0f}; show fewer images")
     figure = Figure(figsize=(style.WIDTH, height), dpi=style.DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, style.WIDTH), ylim=(height, 0))
     axes.axis("off")
-    return axes
-
-
-def _heading_height(heading: str) -> float:
-    return MARGIN + ((heading.count("\n") + 1) * style.TITLE * style.LINE / 72 + 0.06 if heading else 0)
-
-
-def _write_heading(axes: Axes, heading: str) -> None:
     axes.text(MARGIN, MARGIN, heading, fontsize=style.TITLE, fontweight="bold", va="top")
+    return axes, top
 
 
 def _check(images: Sequence[np.ndarray], captions: Sequence[str]) -> None:
     if len(images) == 0 or len(captions) != len(images):
-        raise ValueError(f"{len(images)} images with {len(captions)} captions; give one of each or more")
+        raise ValueError(f"{len(images)} images with {len(captions)} captions; give a caption for every image")
     for index, image in enumerate(images):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             raise ValueError(f"image {index} is {image.dtype} of shape {image.shape}; give uint8 of (height, width, 3)")

@@ -1,16 +1,18 @@
-"""A score run at a glance: how easiness is spread, how it came about, which classes it favours."""
+"""Easiness of a score run: its histogram, its course over training, its sets by class."""
 
 from collections.abc import Sequence
+from itertools import cycle, islice
 
+import matplotlib
 import numpy as np
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm
+from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from easiness.figures import style
-from easiness.figures.lettering import fit
+from easiness.figures.text_fit import fit
 
 SHOWN_PER_END = 15  # classes at either end, where there are too many to show all
 
@@ -26,33 +28,18 @@ def easiness_histogram(
 ) -> Figure:
     """Histogram of easiness with the cuts of both sets; on a logarithmic scale where the values span decades.
 
-    Parameters
-    ----------
-    easiness_N
-        (N,) mean cross-entropy in nats; lower = easier.
-    easy_cut, hard_cut
-        Highest easiness in the easy set and lowest easiness in the hard set, in nats; None for sets that were cut in
-        every class, since these have no common cut.
-    groups_N
-        (N,) name of the known group of each example (as of a planted dataset); the largest is drawn below.
-    title
-        Of the figure.
-
-    Raises
-    ------
-    ValueError
-        If there are no examples, a value is not finite, or the lengths differ.
+    `easy_cut` and `hard_cut` are the highest easiness in the easy set and the lowest in the hard set, in nats; None for
+    sets that were cut in every class, which have no common cut. `groups_N` names the known group of each example (as of
+    a planted dataset); the largest group is drawn below.
     """
-    easiness_N = style.as_line(easiness_N, "easiness_N")
+    easiness_N = style.as_vector(easiness_N, "easiness_N")
     if not np.isfinite(easiness_N).all():
-        count = int((~np.isfinite(easiness_N)).sum())
-        raise ValueError(
-            f"{count} of {easiness_N.size} values of easiness_N are not finite; drop the trial they are from"
-        )
+        count = (~np.isfinite(easiness_N)).sum()
+        raise ValueError(f"{count} of {easiness_N.size} values of easiness_N are not finite; drop their trial")
     if easy_cut is not None and hard_cut is not None and not easy_cut <= hard_cut:
         raise ValueError(f"easy_cut {easy_cut:g} > hard_cut {hard_cut:g}; lower easiness is easier, so swap them")
 
-    logarithmic = style.spans_decades(easiness_N)
+    logarithmic = _spans_decades(easiness_N)
     drawn_N, x_label = easiness_N, style.EASINESS
     bins = int(np.clip(np.sqrt(easiness_N.size), 10, 60))
     low, high = easiness_N.min(), easiness_N.max()
@@ -73,17 +60,14 @@ def easiness_histogram(
     (axes,) = figure.axes
     handles: list[Patch | Line2D] = []
     if groups_N is None:
-        axes.hist(drawn_N, bins=edges, color="#A9A9A9")
+        axes.hist(drawn_N, bins=edges, color=style.NEUTRAL)
     else:
         groups_N = np.asarray(groups_N)
         if groups_N.shape != easiness_N.shape:
-            raise ValueError(
-                f"groups_N has shape {groups_N.shape} where {easiness_N.shape} is wanted; name every example"
-            )
+            raise ValueError(f"groups_N has shape {groups_N.shape}, not {easiness_N.shape}; name every example")
         names, counts = np.unique(groups_N, return_counts=True)
         ordered = names[np.argsort(-counts, kind="stable")]
-        colours = [style.GREEN, style.ORANGE, style.PURPLE, style.SKY, style.BLACK]
-        colours = [colours[index % len(colours)] for index in range(ordered.size)]
+        colours = list(islice(cycle((style.GREEN, style.ORANGE, style.PURPLE, style.SKY, style.BLACK)), ordered.size))
         axes.hist([drawn_N[groups_N == name] for name in ordered], bins=edges, stacked=True, color=colours)
         handles += [Patch(color=colour, label=str(name)) for name, colour in zip(ordered, colours, strict=True)]
     if logarithmic:
@@ -97,41 +81,31 @@ def easiness_histogram(
     ):
         if cut is None:
             continue
-        place = max(cut, edges[0]) if logarithmic else cut
-        axes.axvline(place, color=colour, linewidth=2, dashes=dash)
+        axes.axvline(max(cut, edges[0]) if logarithmic else cut, color=colour, linewidth=2, dashes=dash)
         handles.append(Line2D([], [], color=colour, linewidth=2, dashes=dash, label=f"{name} {cut:.3g}"))
     axes.grid(visible=False, axis="x")
-    style.whole_ticks(axes.yaxis)
-    style.label(axes, x=x_label, y="number of examples")
+    style.integer_ticks(axes.yaxis)
+    style.label_axes(axes, x=x_label, y="number of examples")
     style.legend_below(figure, handles)
     return figure
+
+
+def _spans_decades(values: np.ndarray) -> bool:
+    """Whether most values are positive and their bulk spans two decades, so that a logarithmic scale shows more."""
+    positive = values[values > 0]
+    if positive.size < 0.9 * values.size or positive.size == 0:
+        return False
+    low, high = np.quantile(positive, [0.02, 0.98])
+    return bool(high > 100 * low)
 
 
 @style.house_style
 def trajectory_by_decile(
     trajectory_TN: np.ndarray, decile_N: np.ndarray, updates_T: Sequence[int] | np.ndarray, *, title: str = ""
 ) -> Figure:
-    """Mean easiness of each difficulty decile at every scored moment.
-
-    Parameters
-    ----------
-    trajectory_TN
-        (T, N) easiness at each moment, in nats; lower = easier.
-    decile_N
-        (N,) difficulty decile of each example at the chosen moment, 0 = easiest to 9 = hardest;
-        some may be empty.
-    updates_T
-        (T,) the moments, in updates of training.
-    title
-        Of the figure.
-
-    Raises
-    ------
-    ValueError
-        If there is nothing to draw, the shapes disagree, or a decile is none of 0 … 9.
-    """
+    """Mean easiness of each difficulty decile (0 = easiest to 9 = hardest, some may be empty) after `updates_T`."""
     trajectory_TN, decile_N = np.asarray(trajectory_TN), np.asarray(decile_N)
-    updates_T = style.as_line(updates_T, "updates_T")
+    updates_T = style.as_vector(updates_T, "updates_T")
     if trajectory_TN.shape != (updates_T.size, decile_N.size) or decile_N.size == 0:
         raise ValueError(
             f"trajectory_TN has shape {trajectory_TN.shape}, not {(updates_T.size, decile_N.size)}; "
@@ -139,11 +113,12 @@ def trajectory_by_decile(
         )
     unknown = np.setdiff1d(decile_N, np.arange(10))
     if unknown.size:
-        raise ValueError(f"decile {unknown[0]} is none of 0 (easiest) to 9 (hardest); number the deciles from 0")
+        raise ValueError(f"decile {unknown[0]} is not one of 0 (easiest) to 9 (hardest); number the deciles from 0")
 
     figure = style.stacked_panels([4.2], title=title)
     (axes,) = figure.axes
-    colours = style.decile_colours()
+    # From dark blue (easiest) to orange (hardest), with rising lightness.
+    colours = ListedColormap(matplotlib.colormaps["plasma"](np.linspace(0.0, 0.8, 10)), name="deciles")
     present = np.unique(decile_N)
     means = np.stack([trajectory_TN[:, decile_N == d].mean(axis=1, dtype=np.float64) for d in present])
     marker = "o" if updates_T.size <= style.FEW else ""
@@ -153,8 +128,8 @@ def trajectory_by_decile(
     if means.min() > 0 and means.max() > 20 * means.min():
         axes.set_yscale("log")
         style.log_ticks(axes.yaxis)
-    style.whole_ticks(axes.xaxis, updates_T)
-    style.label(axes, x="updates of training", y=style.EASINESS)
+    style.integer_ticks(axes.xaxis, updates_T)
+    style.label_axes(axes, x="updates of training", y=style.EASINESS)
     key = figure.colorbar(
         ScalarMappable(BoundaryNorm(np.arange(11) + 0.5, 10), colours),
         ax=axes, location="bottom", ticks=np.arange(1, 11), aspect=32, drawedges=True,
@@ -175,23 +150,9 @@ def class_counts(
     """How many examples of each class the easy set (left) and the hard set (right) hold.
 
     Classes stand in the order of the difference, the easiest above. Of more than 30, the 15 at each end.
-
-    Parameters
-    ----------
-    easy_counts_K, hard_counts_K
-        (K,) number of examples of each class in either set.
-    class_names
-        K names.
-    title
-        Of the figure.
-
-    Raises
-    ------
-    ValueError
-        If there is no class, or the lengths differ.
     """
-    easy_K = style.as_line(easy_counts_K, "easy_counts_K")
-    hard_K = style.as_line(hard_counts_K, "hard_counts_K", like=easy_K)
+    easy_K = style.as_vector(easy_counts_K, "easy_counts_K")
+    hard_K = style.as_vector(hard_counts_K, "hard_counts_K", like=easy_K)
     if len(class_names) != easy_K.size:
         raise ValueError(f"{len(class_names)} class names for {easy_K.size} classes; name every class")
 
@@ -207,11 +168,10 @@ def class_counts(
     axes.barh(rows, hard_K[shown], color=style.HARD, height=0.72)
     left, right = easy_K[shown].max(), hard_K[shown].max()
     room = 0.16 * max(left + right, 1)  # for the number beside the longest bar
+    beside = {"textcoords": "offset points", "va": "center", "fontsize": style.SMALL}
     for row, k in zip(rows, shown, strict=True):
-        axes.annotate(f"{easy_K[k]:g}", (-easy_K[k], row), (-3, 0), textcoords="offset points",
-                      ha="right", va="center", fontsize=style.SMALL)  # fmt: skip
-        axes.annotate(f"{hard_K[k]:g}", (hard_K[k], row), (3, 0), textcoords="offset points",
-                      ha="left", va="center", fontsize=style.SMALL)  # fmt: skip
+        axes.annotate(f"{easy_K[k]:g}", (-easy_K[k], row), (-3, 0), ha="right", **beside)
+        axes.annotate(f"{hard_K[k]:g}", (hard_K[k], row), (3, 0), ha="left", **beside)
     if hidden:
         axes.text(0, SHOWN_PER_END, f"… {hidden} more {'class' if hidden == 1 else 'classes'} between …",
                   ha="center", va="center", fontsize=style.SMALL, color=style.GREY)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Measured speed: contestants beside each other, and growth with size."""
+"""Measured speed: bars beside each other, and time and memory against a size."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,50 +6,35 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from easiness.figures import style
-from easiness.figures.lettering import fit
+from easiness.figures.text_fit import fit
 
 
 @style.house_style
-def contestants(values: Mapping[str, Sequence[float]], *, unit: str, title: str = "") -> Figure:
-    """Draw the median of each contestant as a bar from zero, with a dot for every single measurement.
+def speed_bars(values: Mapping[str, Sequence[float]], *, unit: str, title: str = "") -> Figure:
+    """Draw each median as a bar from zero, with a dot for every single measurement; the first bar stands out.
 
-    Parameters
-    ----------
-    values
-        ExampleMetrics by name of the contestant; the first is ours, and stands out.
-    unit
-        What is measured, and which end is better.
-    title
-        Of the figure.
-
-    Raises
-    ------
-    ValueError
-        If there is no contestant, or one without measurements.
+    `unit` names what is measured, and which end is better.
     """
     if not values:
-        raise ValueError("nothing to draw: no contestant; give at least one")
-    lines = {name: style.as_line(line, name) for name, line in values.items()}
+        raise ValueError("nothing to draw: values is empty; give the measurements of at least one bar")
+    lines = {name: style.as_vector(line, name) for name, line in values.items()}
     figure = style.stacked_panels([0.7 + 0.5 * len(lines)], title=title)
     (axes,) = figure.axes
-    places = -np.arange(len(lines))
-    colours = [style.BLUE, *["#A9A9A9"] * (len(lines) - 1)]
+    heights = -np.arange(len(lines))
     medians = [float(np.median(line)) for line in lines.values()]
-    axes.barh(places, medians, height=0.6, color=colours)
-    for place, line in zip(places, lines.values(), strict=True):
-        axes.plot(line, np.full(line.size, place), "o", color=style.INK, markersize=3, alpha=0.6)
-    labels = [
-        fit(f"{name}: {median:.3g}", 1.9, style.SMALL, lines=2) for name, median in zip(lines, medians, strict=True)
-    ]
-    axes.set_yticks(places, labels)
+    axes.barh(heights, medians, height=0.6, color=[style.BLUE, *[style.NEUTRAL] * (len(lines) - 1)])
+    for height, line in zip(heights, lines.values(), strict=True):
+        axes.plot(line, np.full(line.size, height), "o", color=style.INK, markersize=3, alpha=0.6)
+    labels = [f"{name}: {median:.3g}" for name, median in zip(lines, medians, strict=True)]
+    axes.set_yticks(heights, [fit(label, 1.9, style.SMALL, lines=2) for label in labels])
     axes.grid(visible=False, axis="y")
     axes.set_xlim(left=0)
-    style.label(axes, x=unit, y="")
+    style.label_axes(axes, x=unit, y="")
     return figure
 
 
 @style.house_style
-def growth(
+def scaling_curves(
     sizes: Sequence[float],
     seconds: Sequence[float],
     gib: Sequence[float],
@@ -61,30 +46,15 @@ def growth(
 ) -> Figure:
     """Draw time and memory against a size, on logarithmic scales where a power law is a straight line.
 
-    Parameters
-    ----------
-    sizes, seconds, gib
-        A measurement of each at every point, all above 0.
-    time_exponent, memory_exponent
-        Fitted slopes, written above the panels: 1 = linear, 0 = constant.
-    x
-        What grows.
-    title
-        Of the figure.
-
-    Raises
-    ------
-    ValueError
-        If the lengths differ, or a value is not positive.
+    The fitted exponents are written above the panels: 1 = linear, 0 = constant. `x` names what grows.
     """
-    sizes = style.as_line(sizes, "sizes")
+    sizes = style.as_vector(sizes, "sizes")
     figure = style.stacked_panels([2.2, 2.2], title=title, share_x=True)
     panels = ((seconds, "seconds", time_exponent, style.BLUE), (gib, "GiB of memory", memory_exponent, style.GREEN))
     for axes, (values, name, exponent, colour) in zip(figure.axes, panels, strict=True):
-        values = style.as_line(values, name, like=sizes)
+        values = style.as_vector(values, name, like=sizes)
         if not (values > 0).all() or not (sizes > 0).all():
             raise ValueError(f"{name} go down to {values.min():g}, sizes to {sizes.min():g}; both must be above 0")
-
         axes.plot(sizes, values, "o-", color=colour)
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -93,7 +63,7 @@ def growth(
         axes.set_ylim(min(values.min(), middle / 2) / 1.1, max(values.max(), middle * 2) * 1.1)
         style.log_ticks(axes.yaxis)
         slope = f", exponent {exponent:.2f}" if np.isfinite(exponent) else ""
-        style.label(axes, x=x if axes is figure.axes[-1] else "", y=f"{name}{slope}")
+        style.label_axes(axes, x=x if axes is figure.axes[-1] else "", y=f"{name}{slope}")
         axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
         axes.minorticks_off()
     return figure

@@ -1,4 +1,4 @@
-"""One look for every figure, and the one function that writes a file.
+"""Style that all figures share, and the one function that writes a file.
 
 Sizes are chosen for the smallest reader: a figure is 5.2 inches wide, so on a phone of 390 CSS pixels the
 smallest type (9 points) is still more than 9 pixels high. At 150 dots per inch a png is twice as wide.
@@ -19,12 +19,12 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from easiness.figures.lettering import FONT, fit, text_width
+from easiness.figures.text_fit import FONT, fit, text_width
 
 WIDTH = 5.2  # inches
 DPI = 150
@@ -37,13 +37,13 @@ LINE = 1.35  # line height in units of the type's size
 # Okabe & Ito, "Color Universal Design" (2008), without the yellow, which is lost on white.
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, BLACK = "#E69F00", "#56B4E9", "#000000"
-GREY, INK, PAPER = "#767676", "#222222", "#FFFFFF"
+GREY, NEUTRAL, INK, PAPER = "#767676", "#A9A9A9", "#222222", "#FFFFFF"
 CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 MARKERS = "osD^vP"  # a number of markers that shares no divisor with the number of colours: 42 distinct pairs
 
 DOTTED, DASHED = (1, 1.5), (4, 2)
 
-# What has a meaning keeps its colour in all figures; the rest takes turns.
+# Sets and strategies keep their colours in all figures; other names take turns.
 EASY, HARD = BLUE, VERMILLION
 ROLES = {"easy": (EASY, "o"), "hard": (HARD, "s"), "random": (GREY, "D"), "stepwise": (GREEN, "^")}
 OTHERS = ((PURPLE, "v"), (ORANGE, "P"), (SKY, "X"), (BLACK, "<"))
@@ -93,7 +93,7 @@ Arguments = ParamSpec("Arguments")
 
 
 def house_style(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
-    """Draw in the style of this house, whatever the user's matplotlibrc says, and leave no trace of it.
+    """Draw in `STYLE`, whatever the user's matplotlibrc says, and leave the global settings as they were.
 
     The layout is computed once and then kept, so that saving twice, or in two formats, is the same picture.
     """
@@ -111,26 +111,9 @@ def house_style(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as png (150 dots per inch), svg or pdf; the same figure always gives the same bytes.
+    """Write a figure as png (150 dots per inch), svg or pdf, by the suffix, into a folder that exists.
 
-    Parameters
-    ----------
-    figure
-        A figure made by this package.
-    path
-        Where to; the suffix chooses the format. The folder must exist. No half-drawn file is left behind.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written.
-
-    Raises
-    ------
-    ValueError
-        If the suffix is another one.
-    FileNotFoundError
-        If the folder does not exist.
+    The same figure always gives the same bytes. No half-drawn file is left behind.
     """
     path = Path(path)
     # Without these entries matplotlib writes the date and its own version.
@@ -150,21 +133,18 @@ def save(figure: Figure, path: str | Path) -> Path:
     return path
 
 
-# ---------------------------------------------------------------- figures and what stands around the axes
-
-
 def stacked_panels(heights: Sequence[float], *, title: str, share_x: bool = False, share_y: bool = False) -> Figure:
     """Make a figure of full width with one axes per height (inches, with its labels), one above the other."""
     figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout="constrained")
     figure.subplots(len(heights), 1, height_ratios=list(heights), sharex=share_x, sharey=share_y)
     if title:
         text = fit(title, WIDTH - 0.2, TITLE, lines=3, weight="bold")
-        grow(figure, (text.count("\n") + 1) * TITLE * LINE / 72)
+        add_height(figure, (text.count("\n") + 1) * TITLE * LINE / 72)
         figure.suptitle(text, fontsize=TITLE, fontweight="bold", x=0.02, ha="left")
     return figure
 
 
-def label(axes: Axes, *, x: str, y: str) -> None:
+def label_axes(axes: Axes, *, x: str, y: str) -> None:
     """Name both axes; the vertical one's name lies flat above it, where a phone's reader can read it."""
     axes.set_xlabel(fit(x, WIDTH - 0.7, TYPE, lines=3), loc="left")
     # As a title, since the layout makes no room for a vertical axis' label that stands above its axes.
@@ -180,16 +160,13 @@ def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
     columns = max(1, min(len(labels), int((WIDTH - 0.1) / (widest + 0.62))))
     figure.legend(handles, labels, loc="outside lower left", ncols=columns, borderaxespad=0.8)
     rows = math.ceil(len(labels) / columns)
-    grow(figure, rows * (1 + max(text.count("\n") for text in labels)) * SMALL * LINE / 72 + 0.1)
+    add_height(figure, rows * (1 + max(text.count("\n") for text in labels)) * SMALL * LINE / 72 + 0.1)
 
 
-def grow(figure: Figure, inches: float) -> None:
+def add_height(figure: Figure, inches: float) -> None:
     """Make a figure higher."""
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + inches)
-
-
-# ---------------------------------------------------------------- ticks, colours, intervals
 
 
 def plain_number(value: float) -> str:
@@ -205,7 +182,7 @@ def plain_number(value: float) -> str:
 
 
 def log_ticks(axis: Axis) -> None:
-    """Label the powers of ten only, and at least two of whatever there is."""
+    """Label the powers of ten only; on a short axis 2 and 5 times these, too, so that it has at least two labels."""
     low, high = axis.get_view_interval()
     subs = (1.0,) if high / low > 30 else (1.0, 2.0, 5.0)
     axis.set_major_locator(LogLocator(subs=subs, numticks=8))
@@ -213,48 +190,29 @@ def log_ticks(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
 
 
-def whole_ticks(axis: Axis, places: np.ndarray | None = None) -> None:
-    """Ticks at whole numbers, few enough for a phone; a single place is the only tick."""
-    if places is not None and np.ptp(places) == 0:
-        axis.set_ticks(places[:1])
+def integer_ticks(axis: Axis, values: np.ndarray | None = None) -> None:
+    """Ticks at whole numbers, few enough for a phone; a single value is the only tick."""
+    if values is not None and np.ptp(values) == 0:
+        axis.set_ticks(values[:1])
     else:
         axis.set_major_locator(MaxNLocator(nbins=6, integer=True))
 
 
-def percent_ticks(axis: Axis, places: np.ndarray | None = None) -> None:
-    """Write fractions as per cent; at just these places, where they are not too close to be read."""
+def percent_ticks(axis: Axis, values: np.ndarray | None = None) -> None:
+    """Write fractions as per cent; with `values`, at just these where they are not too close to be read."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(100 * value, 6):g} %"))
-    if places is not None:
-        places = np.unique(np.round(places, 6))  # 0.1 + 0.2 is the same place as 0.3
-        if places.size == 1 or np.diff(places).min() > 0.095 * np.ptp(places):
-            axis.set_ticks(places)
+    if values is not None:
+        values = np.unique(np.round(values, 6))  # 0.1 + 0.2 is the same tick as 0.3
+        if values.size == 1 or np.diff(values).min() > 0.095 * np.ptp(values):
+            axis.set_ticks(values)
 
 
-def spans_decades(values: np.ndarray) -> bool:
-    """Whether a logarithmic scale shows more: most values are positive and their bulk spans two decades."""
-    positive = values[values > 0]
-    if positive.size < 0.9 * values.size or positive.size == 0:
-        return False
-    low, high = np.quantile(positive, [0.02, 0.98])
-    return bool(high > 100 * low)
-
-
-def look_of(name: str, index: int) -> tuple[str, str]:
-    """Colour and marker of a strategy or a set: fixed ones for the known names, otherwise by turns."""
+def colour_and_marker(name: str, index: int) -> tuple[str, str]:
+    """Colour and marker of a strategy or a set: fixed for the known names, otherwise by index."""
     return ROLES.get(name, OTHERS[index % len(OTHERS)])
 
 
-def decile_colours() -> Colormap:
-    """Ten ordered colours, from dark blue (easiest) to orange (hardest), with rising lightness."""
-    return ListedColormap(matplotlib.colormaps["plasma"](np.linspace(0.0, 0.8, 10)), name="deciles")
-
-
-def ink_on(share: float) -> str:
-    """Colour of a number written on a cell of the map `SHARES`."""
-    return INK if share < 0.5 else PAPER
-
-
-def interval(axes: Axes, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, *, band: bool) -> None:
+def draw_interval(axes: Axes, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, *, band: bool) -> None:
     """Draw intervals as whiskers, with a band behind them where asked for; NaN is drawn as none."""
     known = np.isfinite(low) & np.isfinite(high)
     if np.any(low[known] > high[known]):
@@ -266,29 +224,22 @@ def interval(axes: Axes, x: np.ndarray, low: np.ndarray, high: np.ndarray, colou
         axes.vlines(x[known], low[known], high[known], color=colour, linewidth=1.2, alpha=0.7)
 
 
-def line_key(name: str, colour: str, marker: str = "", *, dashes: tuple[float, float] | None = None) -> Line2D:
-    """Make a legend entry for a line; dashed ones are the thinner."""
-    if dashes:
-        return Line2D([], [], color=colour, marker=marker, linewidth=1.3, dashes=dashes, label=name)
-    return Line2D([], [], color=colour, marker=marker, label=name)
+def legend_line(name: str, colour: str, marker: str = "", *, dashes: tuple[float, float] | None = None) -> Line2D:
+    """Legend entry for a line; dashed ones are thinner."""
+    thin = {"linewidth": 1.3, "dashes": dashes} if dashes else {}
+    return Line2D([], [], color=colour, marker=marker, label=name, **thin)
 
 
-def interval_key(name: str) -> Line2D:
-    """Make a legend entry for what `interval` draws."""
+def legend_interval(name: str) -> Line2D:
+    """Legend entry for what `draw_interval` draws."""
     return Line2D([], [], color=INK, marker="|", markersize=10, markeredgewidth=1.2, linestyle="", label=name)
 
 
-def as_line(values: object, name: str, like: np.ndarray | None = None) -> np.ndarray:
-    """Read one line of numbers: one axis, not empty, of the same length as `like`.
-
-    Raises
-    ------
-    ValueError
-        Otherwise.
-    """
-    line = np.asarray(values, dtype=np.float64)
-    if line.ndim != 1 or line.size == 0:
-        raise ValueError(f"nothing to draw: {name} has shape {line.shape}; give one number per point")
-    if like is not None and line.shape != like.shape:
-        raise ValueError(f"{name} has {line.size} points where {like.size} are wanted; give one number per point")
-    return line
+def as_vector(values: object, name: str, like: np.ndarray | None = None) -> np.ndarray:
+    """Check that values are (P,) numbers, not empty and as many as in `like`; as float64."""
+    vector = np.asarray(values, dtype=np.float64)
+    if vector.ndim != 1 or vector.size == 0:
+        raise ValueError(f"nothing to draw: {name} has shape {vector.shape}; give one number per point")
+    if like is not None and vector.shape != like.shape:
+        raise ValueError(f"{name} has {vector.size} points where {like.size} are wanted; give one number per point")
+    return vector

@@ -1,4 +1,4 @@
-"""Images to batches: one protocol, whatever holds the images."""
+"""Batches of a dataset: one protocol, whatever holds the images."""
 
 from easiness.loaders.protocol import Batch, Loader, Staged
 from easiness.loaders.resident import stage_resident

@@ -1,11 +1,10 @@
-"""Views decoded by FFCV's compiled code, straight from a .beton.
+"""FFCV decoder: reads a .beton with FFCV's compiled code.
 
-Of FFCV this takes what makes it fast: its file, and the decoding and resizing of its C++ library, called from one loop
-that numba compiles and that runs without the interpreter's lock. Its Python package is not imported, and its own
-`Loader` is left aside. That one waits for ever when a worker raises, is killed when the file shrinks while it is
-mapped, takes damaged bytes for pixels, sets torch's number of threads for the whole process, reuses the memory of a
-batch that is still held, compiles itself for 13 to 20 seconds in every process, and keeps three Python objects per
-image.
+It uses what makes FFCV fast: the file format, and the C++ functions that decode and resize, called from one loop that
+numba compiles and that runs without the interpreter's lock. FFCV's Python package is not imported, because its `Loader`
+waits for ever when a worker raises, is killed when the file shrinks while it is mapped, accepts damaged bytes, sets
+torch's number of threads for the whole process, reuses the memory of a batch in use, compiles for 13 to 20 seconds in
+every process, and keeps three Python objects per image.
 """
 
 import ctypes
@@ -22,12 +21,12 @@ import numpy as np
 from easiness.datasets.beton import RAW, RECORD, BetonImages
 from easiness.loaders.streaming import Chunk
 
-# What became of an image.
-_CUT_OFF, _DAMAGED = 1, 2
+# Status of an image.
+_TRUNCATED, _DAMAGED = 1, 2
 
 
 def why_no_ffcv() -> str:
-    """Reason why FFCV cannot be used here; empty if it can."""
+    """Reason why FFCV cannot be used; empty if it can."""
     try:
         _library()
         import numba  # noqa: F401
@@ -37,22 +36,11 @@ def why_no_ffcv() -> str:
 
 
 class FFCVDecoder:
-    """Cuts, scales and mirrors the images of a .beton.
-
-    Parameters
-    ----------
-    images : BetonImages
-        Where they are.
-
-    Raises
-    ------
-    ImportError
-        If FFCV is not installed.
-    """
+    """Decoder for the images of a .beton; raises an ImportError if FFCV is not installed."""
 
     def __init__(self, images: BetonImages) -> None:
         self._images = images
-        # pread finds a file that became shorter and says so; a mapped one would kill the process.
+        # pread reports a file that became shorter; a mapped one would kill the process.
         self._file = os.open(images.path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
         records = images.records
@@ -61,35 +49,26 @@ class FFCVDecoder:
         self._decode = _compiled()
 
     def decode(self, chunk: Chunk) -> None:
-        """Fill the views of a chunk.
+        """Decode, crop, scale and flip the images of a chunk into its views.
 
         Raises
         ------
         ValueError
-            If an image is damaged, or the file was cut off; the message names it.
+            If an image is damaged, or the file was truncated; the message names it.
         """
         status = np.zeros(len(chunk.rows), np.int64)
-        self._decode(
-            self._file,
-            self._images.records[chunk.rows],
-            chunk.boxes,
-            chunk.flip,
-            np.empty(self._most_bytes, np.uint8),
-            np.empty(self._most_pixels, np.uint8),
-            chunk.views,
-            status,
-            chunk.at,
-        )
-        for row, found in zip(chunk.rows.tolist(), status.tolist(), strict=True):
-            if found == _CUT_OFF:
-                raise ValueError(f"{self._images.name(row)} is no longer there: the file was cut off; pack it again")
-            if found == _DAMAGED:
+        buffers = np.empty(self._most_bytes, np.uint8), np.empty(self._most_pixels, np.uint8)
+        self._decode(self._file, self._images.records[chunk.rows], chunk, buffers, status)
+        for row, state in zip(chunk.rows.tolist(), status.tolist(), strict=True):
+            if state == _TRUNCATED:
+                raise ValueError(f"{self._images.name(row)} is missing: the file was truncated; pack it again")
+            if state == _DAMAGED:
                 raise ValueError(f"{self._images.name(row)} is damaged and cannot be decoded; pack it again")
 
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    """FFCV's C++ library, with the types that its functions take."""
+    """FFCV's C++ library, with the argument types of its functions."""
     package = importlib.util.find_spec("ffcv")
     if package is None:
         raise ImportError("it is not installed")
@@ -103,7 +82,7 @@ def _library() -> ctypes.CDLL:
 
 @functools.cache
 def _compiled() -> Callable[..., None]:
-    """Compile the loop over a chunk, once for all loaders and trials of a process (some seconds)."""
+    """Loop over a chunk, compiled once for all loaders and trials of a process (some seconds)."""
     import numba
 
     imdecode, resize = _library().imdecode, _library().resize
@@ -111,40 +90,27 @@ def _compiled() -> Callable[..., None]:
     pread.argtypes, pread.restype = [ctypes.c_int, c_void_p, c_uint64, c_int64], c_ssize_t
 
     @numba.njit(nogil=True, error_model="numpy")
-    def decode(file, records, boxes, flip, encoded, decoded, views, status, at):  # noqa: ANN001, ANN202
-        side = views.shape[2]
+    def decode(file, records, chunk, buffers, status):  # noqa: ANN001, ANN202
+        encoded, decoded = buffers
+        boxes = chunk.boxes
         for i in range(len(records)):
-            at[0] = i
+            chunk.at[0] = i
             height, width, size = records[i]["height"], records[i]["width"], records[i]["size"]
             raw = records[i]["mode"] == RAW
             target = decoded if raw else encoded
             if pread(file, target.ctypes.data, size, records[i]["ptr"]) != size:
-                status[i] = _CUT_OFF
+                status[i] = _TRUNCATED
                 continue
-            # Whole, unscaled, unmirrored; not 0 is an error or a warning of libjpeg.
-            if not raw and imdecode(
-                encoded.ctypes.data,
-                size,
-                height,
-                width,
-                decoded.ctypes.data,
-                height,
-                width,
-                0,
-                0,
-                1,
-                1,
-                False,
-                False,
-            ):
+            # The whole image, not scaled, not flipped; a result other than 0 is an error or a warning of libjpeg.
+            source, pixels = encoded.ctypes.data, decoded.ctypes.data
+            if not raw and imdecode(source, size, height, width, pixels, height, width, 0, 0, 1, 1, False, False):
                 status[i] = _DAMAGED
                 continue
             top, left, below, right = boxes[i, 0], boxes[i, 1], boxes[i, 0] + boxes[i, 2], boxes[i, 1] + boxes[i, 3]
-            view = views[i]
-            resize(
-                0, decoded.ctypes.data, height, width, top, below, left, right, view.ctypes.data, view.shape[0], side
-            )
-            if flip[i]:
+            view = chunk.views[i]
+            side = view.shape[1]
+            resize(0, pixels, height, width, top, below, left, right, view.ctypes.data, view.shape[0], side)
+            if chunk.flip[i]:
                 for y in range(view.shape[0]):
                     for x in range(side // 2):
                         for colour in range(3):
@@ -152,8 +118,8 @@ def _compiled() -> Callable[..., None]:
                             view[y, x, colour] = view[y, side - 1 - x, colour]
                             view[y, side - 1 - x, colour] = kept
 
-    # Compiled here and not by the first worker: the workers are watched, and have no time for it.
+    # Compiled here, because a worker that compiles would be taken for stalled.
     none, buffer = np.zeros(0, np.int64), np.zeros(0, np.uint8)
-    boxes, flip, views = np.zeros((0, 4), np.int64), np.zeros(0, bool), np.zeros((0, 1, 1, 3), np.uint8)
-    decode(0, np.zeros(0, RECORD), boxes, flip, buffer, buffer, views, none, none)
+    chunk = Chunk(none, np.zeros((0, 4), np.int64), np.zeros(0, bool), np.zeros((0, 1, 1, 3), np.uint8), none)
+    decode(0, np.zeros(0, RECORD), chunk, (buffer, buffer), none)
     return decode

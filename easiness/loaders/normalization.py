@@ -1,4 +1,4 @@
-"""Global contrast normalization of a batch, on whatever device holds it."""
+"""Global contrast normalization of a batch, on its device."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,22 +6,15 @@ from functools import partial
 import numpy as np
 import torch
 
-# In grey levels of 0 to 255. An image of a single colour becomes all zeros instead of amplified rounding.
+# Grey levels of 0 to 255. An image of one colour becomes all zeros instead of amplified rounding errors.
 STD_FLOOR = 1.0
 
 
 def normalize_images(images_BCHW: torch.Tensor) -> torch.Tensor:
-    """Each image minus its own mean, divided by its own standard deviation (over all pixels and colours).
+    """Each image minus its mean, divided by its standard deviation (over all pixels and colours).
 
-    Parameters
-    ----------
-    images_BCHW : torch.Tensor
-        (B, 3, H, W), grey levels of 0 to 255.
-
-    Returns
-    -------
-    torch.Tensor
-        (B, 3, H, W) float32 of mean 0 and standard deviation 1, unless it is below `STD_FLOOR` grey levels.
+    From grey levels of 0 to 255 to float32 of mean 0 and standard deviation 1, or less where the standard deviation
+    was below `STD_FLOOR` grey levels.
     """
     images = images_BCHW.to(torch.float32, copy=True)
     variance, mean = torch.var_mean(images, dim=(1, 2, 3), correction=0, keepdim=True)
@@ -29,33 +22,17 @@ def normalize_images(images_BCHW: torch.Tensor) -> torch.Tensor:
 
 
 def normalize_streamed(images_BCHW: torch.Tensor) -> torch.Tensor:
-    """As `normalize_images` up to rounding, by plain sums: of large images, its recurrence takes longer than decoding.
-
-    The resident loader keeps the other one, to give the same bits as ever.
-    """
+    """As `normalize_images` up to rounding, by plain sums: its recurrence takes longer than decoding a large image."""
     images = images_BCHW.to(torch.float32, copy=True)
     images.sub_(images.mean(dim=(1, 2, 3), keepdim=True))
-    # In two steps: a sum of all squares of an image, one after the other, would round away its fifth digit.
+    # In two steps: one running sum of all squares of an image would round away its fifth digit.
     norms_of_rows = torch.linalg.vector_norm(images, dim=(1, 3), keepdim=True)
     deviation = torch.linalg.vector_norm(norms_of_rows, dim=2, keepdim=True).div_(images[0].numel() ** 0.5)
     return images.div_(deviation.clamp_(min=STD_FLOOR))
 
 
 def normalize_channels(images_BCHW: torch.Tensor, mean_C: np.ndarray, std_C: np.ndarray) -> torch.Tensor:
-    """Each colour minus its mean over the training set, divided by its standard deviation there.
-
-    Parameters
-    ----------
-    images_BCHW : torch.Tensor
-        (B, 3, H, W), grey levels of 0 to 255.
-    mean_C, std_C : numpy.ndarray
-        (3,) grey levels of 0 to 255.
-
-    Returns
-    -------
-    torch.Tensor
-        (B, 3, H, W) float32.
-    """
+    """Each colour minus its mean over the training set, divided by its standard deviation there; grey levels."""
     mean, std = (
         torch.as_tensor(np.asarray(values, dtype=np.float32), device=images_BCHW.device).view(1, 3, 1, 1)
         for values in (mean_C, np.maximum(std_C, STD_FLOOR))
@@ -64,35 +41,24 @@ def normalize_channels(images_BCHW: torch.Tensor, mean_C: np.ndarray, std_C: np.
 
 
 def normalizer(normalization: str, mean_C: np.ndarray, std_C: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What makes the input of a network of grey levels; mean and standard deviation are for `channel`."""
+    """Function from grey levels to a network's input; mean and standard deviation are used by `channel`."""
     if normalization == "image":
         return normalize_images
     return partial(normalize_channels, mean_C=mean_C, std_C=std_C)
 
 
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of every colour over a set of images.
-
-    Parameters
-    ----------
-    images : numpy.ndarray
-        (N, H, W, 3) uint8.
-
-    Returns
-    -------
-    mean, std : numpy.ndarray
-        (3,) float64, grey levels of 0 to 255; exact, since levels are counted.
-    """
+    """Mean and standard deviation, (3,) float64 grey levels each, of every colour of (N, H, W, 3) uint8 images."""
     return level_statistics(level_counts(images))
 
 
 def level_counts(images: np.ndarray) -> np.ndarray:
-    """(3, 256) int64: how often each grey level is there in each colour of (N, H, W, 3) uint8."""
+    """(3, 256) int64 number of times that each grey level occurs in each colour of (N, H, W, 3) uint8 images."""
     return np.stack([np.bincount(images[..., c].ravel(), minlength=256) for c in range(3)])
 
 
 def level_statistics(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation, (3,) float64 each, of what `level_counts` counted."""
+    """Mean and standard deviation, (3,) float64 each, of the grey levels that `level_counts` counted."""
     levels = np.arange(256.0)
     shares = counts / counts.sum(axis=1, keepdims=True)
     mean = shares @ levels

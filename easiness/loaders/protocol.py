@@ -1,7 +1,7 @@
-"""What every loader promises.
+"""Protocol of all loaders.
 
-A dataset is *staged* once, by the process that owns the run, and *opened* by every process that trains: what is staged
-can be pickled and holds no image twice.
+A dataset is *staged* once, by the process that owns the run, and *opened* by every process that trains. A staged
+dataset can be pickled and contains no image twice.
 """
 
 from collections.abc import Iterator
@@ -14,16 +14,10 @@ from easiness.recipes.randomness import TrialSeeds
 
 
 class Batch(NamedTuple):
-    """What a network gets.
+    """Input of a network.
 
-    Attributes
-    ----------
-    images : torch.Tensor
-        (B, 3, H, W) float32, normalized, channels_last, on the device.
-    labels : torch.Tensor
-        (B,) int64, on the device.
-    rows : numpy.ndarray
-        (B,) int64: row of every image in the dataset, in the dataset's own order.
+    `images` are (B, 3, H, W) float32, normalized, channels_last, and `labels` (B,) int64, both on the device; `rows`
+    (B,) int64 are the rows of the images in the dataset.
     """
 
     images: torch.Tensor
@@ -38,7 +32,7 @@ class Loader(Protocol):
     num_classes: int
 
     def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
-        """Batches of one epoch in its own order, augmented."""
+        """Batches of one epoch in random order, augmented."""
         ...
 
     def score_batches(self) -> Iterator[Batch]:
@@ -47,7 +41,7 @@ class Loader(Protocol):
 
 
 class Staged(Protocol):
-    """A dataset made ready for any number of processes; small when pickled, and subsets of it share its images."""
+    """A dataset prepared for any number of processes; small when pickled, and its subsets share its images."""
 
     def open(self, device: torch.device) -> Loader:
         """Open it in this process."""

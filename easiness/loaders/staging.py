@@ -1,4 +1,4 @@
-"""Which loader serves a recipe, and its data made ready for any number of processes."""
+"""Choice of the loader for a recipe, and staging of its data for any number of processes."""
 
 import pickle
 from dataclasses import dataclass, replace
@@ -20,20 +20,10 @@ from easiness.recipes.recipe import Recipe
 
 @dataclass(frozen=True)
 class StagedStream:
-    """A dataset whose images stay where they are, and are decoded as they are needed.
+    """A dataset whose images stay in their files, and are decoded when needed.
 
-    Attributes
-    ----------
-    columns : Columns or pathlib.Path
-        What is known of the examples, or the file that holds it.
-    num_classes : int
-        K.
-    recipe : Recipe
-        Loader, resolution, batch size, augmentation and normalization.
-    mean_C, std_C : numpy.ndarray
-        (3,) of the training set, grey levels of 0 to 255; used by normalization `channel`.
-    rows : numpy.ndarray or None
-        (N,) int64: which of the examples these are, ascending; None = all.
+    `columns` are those of the examples, or a file with them; `mean_C` and `std_C` are (3,) grey levels of the training
+    set, for normalization `channel`; `rows` (N,) are the dataset's rows among the examples, ascending (None: all).
     """
 
     columns: Columns | Path
@@ -57,31 +47,14 @@ class StagedStream:
 
 
 def choose_loader(asked: str, recipe: Recipe, train: Dataset, val: Dataset) -> tuple[str, str]:
-    """Settle `auto`, and refuse what cannot serve.
+    """Loader (resident, ffcv or torchvision) for a recipe and its data, and the reason for it.
 
-    Parameters
-    ----------
-    asked : str
-        auto, resident, ffcv or torchvision.
-    recipe : Recipe
-        Its augmentation may need the original images.
-    train, val : Dataset
-        Where their images are decides the rest.
-
-    Returns
-    -------
-    loader, reason : str
-        A name that `Recipe.loader` allows, and why it was taken.
-
-    Raises
-    ------
-    ValueError
-        If the loader cannot serve these data.
+    `asked` is one of them, or `auto`; a ValueError if it cannot read these data.
     """
     in_arrays = any(isinstance(data.images, np.ndarray) for data in (train, val))
     packed = all(isinstance(data.images, BetonImages) for data in (train, val))
     if asked == "ffcv":
-        why_not = why_no_ffcv() if packed else "the data are not packed; make .beton files with prepare, and use those"
+        why_not = why_no_ffcv() if packed else "the data are not packed; make .beton files with prepare, and use them"
         if why_not:
             raise ValueError(f"loader is 'ffcv', and {why_not}; or use loader=torchvision")
     if asked == "torchvision" and in_arrays:
@@ -91,8 +64,8 @@ def choose_loader(asked: str, recipe: Recipe, train: Dataset, val: Dataset) -> t
     crops = recipe.augmentation == "resized_crop_flip"
     needed = sum(resident_bytes(data.images, recipe.resolution) for data in (train, val))
     if in_arrays or not (crops or needed > GREATEST_BYTES):
-        return "resident", f"{needed / 2**20:,.0f} MiB fit into memory"
-    why = "crops are cut from the original images" if crops else f"{needed / 2**30:,.0f} GiB do not fit into memory"
+        return "resident", f"{needed / 2**20:,.0f} MiB fit in memory"
+    why = "crops are cut from the original images" if crops else f"{needed / 2**30:,.0f} GiB do not fit in memory"
     if not packed:
         return "torchvision", f"{why}, and the data are not packed (prepare makes them faster to read)"
     why_not = why_no_ffcv()
@@ -100,21 +73,9 @@ def choose_loader(asked: str, recipe: Recipe, train: Dataset, val: Dataset) -> t
 
 
 def stage(train: Dataset, val: Dataset, recipe: Recipe, folder: Path | None) -> tuple[Staged, Staged]:
-    """Make a training and a validation set ready for the loader of a recipe.
+    """Prepare a training and a validation set for the loader of a recipe.
 
-    Parameters
-    ----------
-    train, val : Dataset
-        With lazy images, unless the loader is `resident`.
-    recipe : Recipe
-        With its loader settled.
-    folder : pathlib.Path or None
-        Where to put what several processes read; None keeps it in memory, for one process.
-
-    Returns
-    -------
-    Staged, Staged
-        Training and validation set.
+    Several processes read `folder`; None keeps the data in memory, for one process.
     """
     if recipe.loader == "resident":
         return stage_resident(train, val, recipe, folder)
@@ -130,23 +91,10 @@ def stage(train: Dataset, val: Dataset, recipe: Recipe, folder: Path | None) -> 
 
 
 def restage(train: Staged, val: Staged, recipe: Recipe, rows: np.ndarray | None = None) -> tuple[Staged, Staged]:
-    """Take staged images for another recipe of the same loader and resolution, and some of the training examples.
+    """Same staged images for another recipe of the same loader and resolution, and some of the training examples.
 
-    Images are shared, not copied; what comes is to the bit what `stage` makes of the subset.
-
-    Parameters
-    ----------
-    train, val : Staged
-        Both whole, from `stage`.
-    recipe : Recipe
-        Batch size, augmentation and normalization.
-    rows : numpy.ndarray, optional
-        Rows of the training set, ascending; all of them by default.
-
-    Returns
-    -------
-    Staged, Staged
-        Training and validation set.
+    Images are shared, not copied; the batches are bit for bit those of `stage` for the subset. `train` and `val` are
+    whole, from `stage`; `rows` of the training set are ascending, all by default.
     """
     if isinstance(train, StagedResident):
         return restage_resident(train, val, recipe, rows)
@@ -156,7 +104,7 @@ def restage(train: Staged, val: Staged, recipe: Recipe, rows: np.ndarray | None 
 
 
 def _normalized(train: StagedStream, val: StagedStream) -> tuple[StagedStream, StagedStream]:
-    """With the statistics of what is trained on, for both sets, where the recipe asks for them."""
+    """Both sets with the colour statistics of the training set, if the recipe asks for them."""
     if train.recipe.normalization != "channel":
         return train, val
     mean, std = _channel_statistics(train)
@@ -164,11 +112,10 @@ def _normalized(train: StagedStream, val: StagedStream) -> tuple[StagedStream, S
 
 
 def _channel_statistics(train: StagedStream) -> tuple[np.ndarray, np.ndarray]:
-    """As of the images that `resident` would hold: one pass over the whole training set."""
-    # With mean 0 and deviation 1, what comes out are the grey levels themselves.
+    """Mean and standard deviation of each colour, by one pass over the training set."""
+    # With mean 0 and standard deviation 1, the batches are the grey levels.
     grey_levels = replace(train, mean_C=np.zeros(3), std_C=np.ones(3))
     counts = np.zeros((3, 256), np.int64)
     for batch in grey_levels.open(torch.device("cpu")).score_batches():
-        grey = batch.images.permute(0, 2, 3, 1).numpy().astype(np.uint8)
-        counts += level_counts(grey)
+        counts += level_counts(batch.images.permute(0, 2, 3, 1).numpy().astype(np.uint8))
     return level_statistics(counts)

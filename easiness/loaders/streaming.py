@@ -1,4 +1,4 @@
-"""Images that are decoded as they are needed: what all such loaders share, whatever decodes."""
+"""Streaming loader: images decoded when they are needed, by any decoder."""
 
 import os
 from collections.abc import Callable, Generator, Iterator
@@ -16,14 +16,14 @@ from easiness.recipes.randomness import TrialSeeds, crop_boxes, epoch_order, fli
 from easiness.recipes.recipe import Recipe
 from easiness.recipes.schedule import batch_bounds
 
-# Images that one worker decodes at a time.
+# Images that a worker decodes at a time.
 CHUNK = 16
-# Batches that are decoded ahead of the one in use.
+# Batches decoded ahead of the one in use.
 BATCHES_AHEAD = 3
 
 
 class Columns(NamedTuple):
-    """What is known of N examples: lazy images, (N,) int64 labels, (N,) int64 example ids."""
+    """Columns of N examples: lazy images, (N,) int64 labels, (N,) int64 example ids."""
 
     images: ImageFiles | BetonImages
     labels: np.ndarray
@@ -31,20 +31,20 @@ class Columns(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """A part of a batch, for one worker.
+    """Part of a batch, for one worker.
 
     Attributes
     ----------
     rows : numpy.ndarray
-        (B,) which examples.
+        (B,) int64, the examples.
     boxes : numpy.ndarray
-        (B, 4) int64: top, left, height, width of what is cut out of each, in pixels.
+        (B, 4) int64: top, left, height, width of each crop in pixels.
     flip : numpy.ndarray
-        (B,) bool: which are mirrored left to right.
+        (B,) bool: whether the view is mirrored left to right.
     views : numpy.ndarray
         (B, R, R, 3) uint8, to be filled.
     at : numpy.ndarray
-        (1,) int64, which of the B is being worked on, for a message.
+        (1,) int64, index of the image in work, for messages.
     """
 
     rows: np.ndarray
@@ -55,25 +55,17 @@ class Chunk(NamedTuple):
 
 
 class Decoder(Protocol):
-    """Fills views; called by several threads at once."""
+    """Decoder of views, called by several threads at once."""
 
     def decode(self, chunk: Chunk) -> None:
-        """Decode, cut, scale and mirror every image of a chunk."""
+        """Decode, crop, scale and flip the images of a chunk into its views."""
         ...
 
 
 def centre_boxes(sizes: np.ndarray) -> np.ndarray:
-    """Box of the greatest centred square: what every network is scored on.
+    """(N, 4) int64 top, left, height, width of the largest centred square, on which networks are scored.
 
-    Parameters
-    ----------
-    sizes : numpy.ndarray
-        (N, 2) height and width in pixels.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N, 4) int64: top, left, height, width.
+    `sizes` are (N, 2), height and width in pixels.
 
     Examples
     --------
@@ -87,23 +79,7 @@ def centre_boxes(sizes: np.ndarray) -> np.ndarray:
 
 
 class StreamingLoader:
-    """Batches of a dataset that is never in memory as a whole; see `easiness.loaders.Loader`.
-
-    Parameters
-    ----------
-    columns : Columns
-        The dataset.
-    num_classes : int
-        K.
-    recipe : Recipe
-        Resolution, batch size and augmentation.
-    decoder : Decoder
-        What turns an example into a view.
-    normalize : callable
-        Makes (B, 3, R, R) float32 of grey levels.
-    device : torch.device
-        Where batches go.
-    """
+    """Loader of a dataset that is never in memory as a whole; `normalize` maps grey levels to a network's input."""
 
     def __init__(
         self,
@@ -117,13 +93,13 @@ class StreamingLoader:
         self._columns, self._recipe, self._decoder = columns, recipe, decoder
         self._normalize, self._device = normalize, device
         self._labels = torch.from_numpy(columns.labels).to(device)
-        # The trial's own threads compute; beside a GPU all cores are free to decode.
+        # On a CPU the trial's threads compute, too; with a GPU all cores are free to decode.
         self._workers = recipe.threads if device.type == "cpu" else len(os.sched_getaffinity(0))
         self.count = len(columns.labels)
         self.num_classes = num_classes
 
     def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
-        """Batches of one epoch in its own order, augmented."""
+        """Batches of one epoch in random order, augmented."""
         order = epoch_order(seeds.order, epoch, self.count)
         ids, sizes = self._columns.example_ids[order], self._columns.images.sizes[order]
         boxes, flip = centre_boxes(sizes), np.zeros(self.count, bool)
@@ -137,11 +113,10 @@ class StreamingLoader:
             views = views.to(self._device, non_blocking=True)
             if moves is not None:
                 side = self._recipe.resolution
-                own = shift_indices(*(draw[start:stop] for draw in moves), height=side, width=side)
-                ys, xs = (index.to(self._device) for index in own)
-                views = views[
-                    torch.arange(stop - start, device=self._device)[:, None, None], ys[:, :, None], xs[:, None]
-                ]
+                indices = shift_indices(*(draws[start:stop] for draws in moves), height=side, width=side)
+                ys, xs = (index.to(self._device) for index in indices)
+                rows = torch.arange(stop - start, device=self._device)
+                views = views[rows[:, None, None], ys[:, :, None], xs[:, None]]
             yield self._batch(views, order[start:stop])
 
     def score_batches(self) -> Iterator[Batch]:
@@ -151,8 +126,8 @@ class StreamingLoader:
         boxes = centre_boxes(self._columns.images.sizes)
         rows = np.arange(self.count)
         views = self._views(bounds, rows, boxes, np.zeros(self.count, bool))
-        for (start, stop), each in zip(bounds, views, strict=True):
-            yield self._batch(each.to(self._device, non_blocking=True), rows[start:stop])
+        for (start, stop), batch in zip(bounds, views, strict=True):
+            yield self._batch(batch.to(self._device, non_blocking=True), rows[start:stop])
 
     def _batch(self, views_BHWC: torch.Tensor, rows: np.ndarray) -> Batch:
         labels = self._labels[torch.from_numpy(rows).to(self._device)]
@@ -161,7 +136,7 @@ class StreamingLoader:
     def _views(
         self, bounds: list[tuple[int, int]], rows: np.ndarray, boxes: np.ndarray, flip: np.ndarray
     ) -> Generator[torch.Tensor, None, None]:
-        """Yield (B, R, R, 3) uint8 for all bounds; every batch has memory of its own, so it may be kept."""
+        """Yield (B, R, R, 3) uint8 for all bounds; every batch has separate memory, so it may be kept."""
         side, pinned = self._recipe.resolution, self._device.type == "cuda"
         batches: list[torch.Tensor] = []
 
@@ -170,9 +145,9 @@ class StreamingLoader:
                 batches.append(torch.empty((stop - start, side, side, 3), dtype=torch.uint8, pin_memory=pinned))
                 views = batches[-1].numpy()
                 for low in range(start, stop, CHUNK):
-                    part = slice(low, min(low + CHUNK, stop))
-                    target = views[part.start - start : part.stop - start]
-                    yield Chunk(rows[part], boxes[part], flip[part], target, np.zeros(1, np.int64))
+                    high = min(low + CHUNK, stop)
+                    target, at = views[low - start : high - start], np.zeros(1, np.int64)
+                    yield Chunk(rows[low:high], boxes[low:high], flip[low:high], target, at)
 
         largest = max(stop - start for start, stop in bounds)
         done = map_ahead(

@@ -1,1 +1,1 @@
-"""How a network is trained: the recipe, its schedule and its randomness, and the runs of the paper."""
+"""How a network is trained: the recipe, its schedule and its randomness, and the paper's runs and numbers."""

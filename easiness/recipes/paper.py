@@ -1,8 +1,8 @@
-"""The runs behind the paper's figures and tables: one function for each, at three scales.
+"""Runs behind the paper's figures and tables: one function for each, at three scales.
 
-A function's docstring says which command it stands for, what it costs (in images trained on: `dry_run=true` turns
-them into hours at rates that were measured before) and what the paper found. `tiny` shows that all of it works, `small`
-is for a machine without a GPU, `full` is the paper's own size.
+A docstring gives the command, its cost (in images trained on: `dry_run=true` turns them into hours at rates measured
+before) and what the paper found. `tiny` shows that everything works, `small` is for a machine without a GPU, `full` is
+the paper's size.
 """
 
 from collections.abc import Mapping
@@ -12,24 +12,24 @@ from easiness.recipes.recipe import make_recipe
 
 SCALES = ("tiny", "small", "full")
 
-# Measuring an image takes about a third of training on it.
-_MEASURING = 1 / 3
+# Evaluating an image takes about a third of the time of training on it.
+_EVALUATION = 1 / 3
 
 _CIFAR10, _IMAGENET = (50_000, 10_000), (1_281_167, 50_000)
 
 
 @dataclass(frozen=True)
 class PaperRun:
-    """A run that the paper asks for.
+    """A run that the paper's results need.
 
     Attributes
     ----------
     name : str
-        Its own; other runs refer to it.
+        Unique name, for reference by other runs.
     entry : str
         Entry point: score, match or ablate.
     options : dict
-        Parameters of the entry point, without the place of the data.
+        Parameters of the entry point, without the path of the data.
     needs : tuple of str
         Names of the score runs that it reads.
     """
@@ -55,24 +55,26 @@ class PaperRun:
 
     @property
     def model_and_resolution(self) -> tuple[str, int] | None:
-        """What decides the rate of its training; None where nothing is trained."""
+        """Model and resolution, which decide the training speed; None if nothing is trained."""
         if self.entry == "match":
             return None
         recipe = make_recipe(self.options["dataset"], self.options["model"], resolution=self.options.get("resolution"))
         return recipe.model, recipe.resolution
 
     def images(self) -> float:
-        """Images that all its trainings together train on; those that are measured count for a third."""
+        """Number of images that all trainings together train on; evaluated images count as a third."""
         if self.entry == "match":
             return 0.0
         count, val_count = _CIFAR10 if self.options["dataset"] == "cifar10" else _IMAGENET
         count, val_count = self.options.get("limit", count), self.options.get("limit_val", val_count)
         epochs = self.options["epochs"]
         if self.entry == "score":
-            moments = len(self.options["score_at"]) if self.options.get("score_at") else epochs
-            return self.options["trials"] * (epochs * (count + val_count * _MEASURING) + moments * count * _MEASURING)
+            scorings = len(self.options.get("score_at") or ()) or epochs
+            return self.options["trials"] * (
+                epochs * (count + val_count * _EVALUATION) + scorings * count * _EVALUATION
+            )
         left = [1.0] + [1 - ratio for _ in self.options["strategies"] for ratio in self.options["ratios"]]
-        return self.options["seeds"] * epochs * sum(share * count + val_count * _MEASURING for share in left)
+        return self.options["seeds"] * epochs * sum(share * count + val_count * _EVALUATION for share in left)
 
 
 def scores_cifar10(scale: str) -> list[PaperRun]:
@@ -81,7 +83,6 @@ def scores_cifar10(scale: str) -> list[PaperRun]:
     ``-e score -P dataset=cifar10 -P model=wide_resnet_16_4 -P epochs=300``, and the same for densenet_bc_100_12 and
     resnext29_4x64d. Full: ten trials of 300 epochs, 150 million images for each model; WRN 16-4 does 27 of them a
     second on one core of a server. Small: a subset of 5,000, four trials of ten epochs, 200,000 images for each model.
-
     """
     models = {
         "tiny": ("wide_resnet_10_1", "densenet_bc_10_12"),
@@ -114,7 +115,6 @@ def ablate_cifar10(scale: str) -> list[PaperRun]:
     ``-e ablate -P dataset=cifar10 -P model=wide_resnet_16_4 -P epochs=300``. Full: 111 trainings, 855 million images,
     and the re-scoring of stepwise. The paper: hard costs most at every ratio, easy falls sharply where very much is
     removed, stepwise is best.
-
     """
     first = scores_cifar10(scale)[0]
     size = {
@@ -138,7 +138,6 @@ def scores_imagenet(scale: str) -> list[PaperRun]:
 
     ``-e score -P dataset=imagenet -P model=alexnet -P epochs=200``, and the same for the others. Full: ten trials of
     200 epochs, 2.6 billion images for each model. The smaller scales leave ImageNet out.
-
     """
     models = ("alexnet", "resnet18", "resnet50", "densenet121") if scale == "full" else ()
     return [
@@ -178,16 +177,11 @@ def ablate_imagenet(scale: str) -> list[PaperRun]:
     return [PaperRun("ablate-imagenet", "ablate", options, ("score-imagenet-resnet50",))]
 
 
-RECIPES = (scores_cifar10, match_cifar10, ablate_cifar10, scores_imagenet, match_imagenet, ablate_imagenet)
+PAPER_RUNS = (scores_cifar10, match_cifar10, ablate_cifar10, scores_imagenet, match_imagenet, ablate_imagenet)
 
 
 def paper_runs(scale: str) -> list[PaperRun]:
-    """All runs behind the paper at a scale, each after those that it needs.
-
-    Raises
-    ------
-    ValueError
-        For an unknown scale.
+    """All runs behind the paper at a scale, each after the runs that it needs.
 
     Examples
     --------
@@ -196,7 +190,7 @@ def paper_runs(scale: str) -> list[PaperRun]:
     """
     if scale not in SCALES:
         raise ValueError(f"scale is {scale!r}, and must be one of {', '.join(SCALES)}")
-    return [run for recipe in RECIPES for run in recipe(scale)]
+    return [run for make_runs in PAPER_RUNS for run in make_runs(scale)]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Every random decision of a trial, as a pure function of (seed, epoch, example id).
 
-Nothing here depends on the batch size, on the number of workers, on the device or on what was drawn before, so that any
-loader yields the same views and a trial that was cut off goes on as if it never had been.
+Nothing here depends on the batch size, the number of workers, the device or earlier draws. So every loader yields the
+same views, and a resumed trial continues as if it had never stopped.
 """
 
 from dataclasses import dataclass
@@ -13,23 +13,13 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 # One stream per decision: two decisions about one image never share a number.
 _SHIFT_DOWN, _SHIFT_RIGHT, _FLIP, _CROP = 0, 1, 2, 16
 _CROP_ATTEMPTS = 10
+_CROP_SCALE = (0.08, 1.0)  # share of the image's area
+_CROP_RATIO = (3 / 4, 4 / 3)  # width / height
 
 
 @dataclass(frozen=True)
 class TrialSeeds:
-    """Seeds of one trial, each spawned for its own purpose, so that trials are independent in all of them.
-
-    Attributes
-    ----------
-    initialization : int
-        Weights before the first update.
-    order : int
-        In which order the examples of every epoch come.
-    augmentation : int
-        Shifts, crops and flips.
-    noise : int
-        What the network itself draws while it trains (dropout).
-    """
+    """Independent seeds of one trial: initial weights, order of examples, augmentation, and dropout (`noise`)."""
 
     initialization: int
     order: int
@@ -38,19 +28,9 @@ class TrialSeeds:
 
 
 def trial_seeds(seed: int, trial: int) -> TrialSeeds:
-    """Spawn the seeds of trial number `trial` from the seed of the whole run.
+    """Spawn the seeds of one trial from the seed of the run.
 
-    Parameters
-    ----------
-    seed : int
-        Seed of the run, at least 0.
-    trial : int
-        Number of the trial, from 0.
-
-    Returns
-    -------
-    TrialSeeds
-        Four 32-bit integers: torch's generator drops the higher bits of a seed without a word.
+    They have 32 bits: torch's generator silently drops the higher bits of a seed.
 
     Examples
     --------
@@ -62,27 +42,12 @@ def trial_seeds(seed: int, trial: int) -> TrialSeeds:
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
-    """Seed for what a network draws during one epoch: a resumed trial needs no saved generator state."""
+    """Seed for dropout during one epoch: a resumed trial needs no saved generator state."""
     return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
 
 
 def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """Order of the examples in one epoch.
-
-    Parameters
-    ----------
-    seed : int
-        `TrialSeeds.order`.
-    epoch : int
-        From 0.
-    count : int
-        Number of examples N.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N,) int64, every row of the dataset once.
-    """
+    """(N,) int64 order of the N = `count` examples in one epoch, each row once."""
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
@@ -94,23 +59,16 @@ def _mix(x: np.ndarray) -> np.ndarray:
 
 
 def uniforms(seed: int, epoch: int, example_ids: np.ndarray, stream: int) -> np.ndarray:
-    """Uniform numbers, one per example, from a counter-based hash.
+    """(N,) float64 uniform numbers in [0, 1), from a counter-based hash.
 
     Parameters
     ----------
-    seed : int
-        `TrialSeeds.augmentation`.
-    epoch : int
-        From 0.
+    seed, epoch : int
+        `TrialSeeds.augmentation`; epochs count from 0.
     example_ids : numpy.ndarray
-        (N,) integer ids; equal ids get equal numbers.
+        (N,) integers; equal ids get equal numbers.
     stream : int
-        Which decision the number is for.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N,) float64 in [0, 1).
+        Number of the decision that the draw is for.
     """
     with np.errstate(over="ignore"):  # arithmetic modulo 2**64 is the point
         key = _mix(np.uint64(seed) + _GOLDEN)
@@ -123,22 +81,7 @@ def uniforms(seed: int, epoch: int, example_ids: np.ndarray, stream: int) -> np.
 def shifts_and_flips(
     seed: int, epoch: int, example_ids: np.ndarray, shift: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Translation and mirroring of every image in one epoch.
-
-    Parameters
-    ----------
-    seed, epoch, example_ids
-        As in `uniforms`.
-    shift : int
-        Greatest translation in pixels, the same in both directions.
-
-    Returns
-    -------
-    down, right : numpy.ndarray
-        (N,) int64 in [-shift, shift].
-    flip : numpy.ndarray
-        (N,) bool, True where the image is mirrored left to right (half of the cases).
-    """
+    """Translation of every image in pixels, (N,) int64 down and right in [-shift, shift], and its (N,) bool flip."""
     span = 2 * shift + 1
     down = (uniforms(seed, epoch, example_ids, _SHIFT_DOWN) * span).astype(np.int64) - shift
     right = (uniforms(seed, epoch, example_ids, _SHIFT_RIGHT) * span).astype(np.int64) - shift
@@ -146,34 +89,22 @@ def shifts_and_flips(
 
 
 def flips(seed: int, epoch: int, example_ids: np.ndarray) -> np.ndarray:
-    """(N,) bool: which images are mirrored left to right in this epoch (half of the cases)."""
+    """(N,) bool: whether an image is mirrored left to right in this epoch (half of the cases)."""
     return uniforms(seed, epoch, example_ids, _FLIP) < 0.5
 
 
-def crop_boxes(
-    seed: int,
-    epoch: int,
-    example_ids: np.ndarray,
-    sizes: np.ndarray,
-    *,
-    scale: tuple[float, float] = (0.08, 1.0),
-    ratio: tuple[float, float] = (3 / 4, 4 / 3),
-) -> np.ndarray:
+def crop_boxes(seed: int, epoch: int, example_ids: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Boxes of random resized crops, the "scale and aspect ratio augmentation" of ImageNet training.
 
-    Area and logarithm of the aspect ratio are uniform, and a box that does not fit is drawn again, ten times at most;
-    then the largest centred box of an allowed aspect ratio is taken (as Szegedy et al. 2015 and torchvision do).
+    Area and logarithm of the aspect ratio are uniform. A box that does not fit is drawn again, ten times at most; then
+    the largest centred box of an allowed aspect ratio is taken (as Szegedy et al. 2015 and torchvision do).
 
     Parameters
     ----------
     seed, epoch, example_ids
         As in `uniforms`.
     sizes : numpy.ndarray
-        (N, 2) height and width of every image in pixels.
-    scale : tuple of float
-        Least and greatest share of the image's area.
-    ratio : tuple of float
-        Least and greatest width / height.
+        (N, 2) height and width of the images in pixels.
 
     Returns
     -------
@@ -182,16 +113,17 @@ def crop_boxes(
     """
     ids = np.asarray(example_ids)
     height, width = (np.asarray(sizes)[:, k].astype(np.float64) for k in (0, 1))
-    aspect = np.clip(width / height, *ratio)
-    box_w = np.where(width / height > ratio[1], np.rint(height * aspect), width)
-    box_h = np.where(width / height < ratio[0], np.rint(width / aspect), height)
+    aspect = np.clip(width / height, *_CROP_RATIO)
+    box_w = np.where(width / height > _CROP_RATIO[1], np.rint(height * aspect), width)
+    box_h = np.where(width / height < _CROP_RATIO[0], np.rint(width / aspect), height)
     top, left = (height - box_h) // 2, (width - box_w) // 2
+    low, high = (np.log(bound) for bound in _CROP_RATIO)
     waiting = np.arange(len(ids))
     for attempt in range(_CROP_ATTEMPTS):
         stream = _CROP + 4 * attempt
         u_area, u_ratio, u_top, u_left = (uniforms(seed, epoch, ids[waiting], stream + k) for k in range(4))
-        area = height[waiting] * width[waiting] * (scale[0] + (scale[1] - scale[0]) * u_area)
-        wide = np.exp(np.log(ratio[0]) + (np.log(ratio[1]) - np.log(ratio[0])) * u_ratio)
+        area = height[waiting] * width[waiting] * (_CROP_SCALE[0] + (_CROP_SCALE[1] - _CROP_SCALE[0]) * u_area)
+        wide = np.exp(low + (high - low) * u_ratio)
         w, h = np.rint(np.sqrt(area * wide)), np.rint(np.sqrt(area / wide))
         fits = (w >= 1) & (h >= 1) & (w <= width[waiting]) & (h <= height[waiting])
         rows = waiting[fits]

@@ -1,6 +1,6 @@
-"""How a network is trained and scored: one frozen `Recipe`, and one function per kind of data.
+"""Recipe of a training: one frozen dataclass, and one function per dataset.
 
-A variant calls the base and replaces fields; nothing is ever changed in place.
+A variant calls the base function and replaces fields.
 """
 
 import dataclasses
@@ -11,8 +11,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-# Part of every digest: raise it when the same recipe starts to give other numbers, so that no old trial is taken for a
-# new one.
+# Part of every digest: raise it when the same recipe starts to give other numbers, so that no old trial is reused for
+# it.
 ALGORITHM = 1
 
 # Networks without normalization layers do not learn at rate 0.1 (AlexNet on `planted`: chance; README has the figures).
@@ -26,46 +26,51 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides the numbers of a trial, and how many trials there are.
+    """Everything that decides the numbers of a trial, and the number of trials.
 
     Attributes
     ----------
     model : str
-        A name that `build_model` knows.
+        Name of the network, see `build_model`.
     dataset : str
-        A name that `open_dataset` knows.
+        Name of the data, see `open_dataset`.
     resolution : int
-        Height and width in pixels of what the network sees.
+        Height and width in pixels of the network's input.
     epochs : int
         Passes over the training set.
     schedule_epochs : int
-        Length of the schedule that the milestones refer to; `epochs` unless a trial begins a longer training.
+        Length of the learning rate schedule in epochs; longer than `epochs` where a trial is the beginning of a longer
+        training.
     batch_size : int
         Examples per update; the last batch of an epoch may be smaller.
-    learning_rate, momentum, weight_decay : float
-        Of SGD with Nesterov-free momentum, as in the paper.
+    learning_rate : float
+        SGD learning rate (plain momentum, no Nesterov).
     milestones : tuple of float
-        Shares of the schedule after which the rate is divided by ten.
+        Shares of the schedule after which the learning rate is divided by ten.
+    momentum : float
+        SGD momentum.
+    weight_decay : float
+        SGD weight decay (L2 penalty on all parameters).
     augmentation : str
         `shift_flip`, `resized_crop_flip` or `none`.
     shift : int
-        Greatest translation of `shift_flip` in pixels.
+        Largest translation of `shift_flip` in pixels.
     normalization : str
         `image`: every view minus its mean, divided by its standard deviation (global contrast normalization);
         `channel`: mean and standard deviation of each colour over the training set.
     score_at : tuple of int or None
-        Updates after which every training example is measured; empty: at the end of every epoch. In Python, None
-        measures none of them, ever: what counts is the validation set.
+        Updates after which every training example is scored; empty: at the end of every epoch. None, from Python only:
+        never, because only the validation accuracy is wanted.
     trials : int
-        Number of independent trials M; does not change any one of them.
+        Number of independent trials M; does not change any of them.
     seed : int
-        Seed from which all seeds of all trials are spawned.
+        Seed from which the seeds of all trials are spawned.
     threads : int
-        Threads of one trial on the CPU; other values give sums in another order, so it is part of the recipe.
+        CPU threads per trial; part of the recipe, because the number changes the order of sums.
     loader : str
-        `resident`, `ffcv` or `torchvision`: decoders round differently, so it is part of the recipe, too.
+        `resident`, `ffcv` or `torchvision`; part of the recipe, because decoders round differently.
     precision : str
-        Of products and convolutions: `float32`, `bfloat16` or `auto`, which is bfloat16 on a GPU and float32 on a CPU;
+        Precision of products and convolutions: `float32`, `bfloat16` or `auto` (bfloat16 on a GPU, float32 on a CPU);
         weights and losses are float32.
     """
 
@@ -90,19 +95,11 @@ class Recipe:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        least = {
-            "epochs": 1,
-            "batch_size": 2,
-            "trials": 1,
-            "seed": 0,
-            "threads": 1,
-            "resolution": 1,
-            "shift": 0,
-        }
-        for name, floor in least.items():
+        minima = {"epochs": 1, "batch_size": 2, "trials": 1, "seed": 0, "threads": 1, "resolution": 1, "shift": 0}
+        for name, minimum in minima.items():
             value = getattr(self, name)
-            if value < floor:
-                raise ValueError(f"{name} is {value}, and must be at least {floor}")
+            if value < minimum:
+                raise ValueError(f"{name} is {value}, and must be at least {minimum}")
         if self.schedule_epochs < self.epochs:
             raise ValueError(f"schedule_epochs is {self.schedule_epochs}, and must be at least epochs ({self.epochs})")
         if not 0 < self.learning_rate < float("inf"):
@@ -131,34 +128,28 @@ class Recipe:
         return dataclasses.asdict(self)
 
     def digest(self) -> str:
-        """SHA-256 of what decides the numbers of a trial: all fields but the number of trials."""
+        """SHA-256 (hex) of what decides the numbers of a trial: all fields but the number of trials."""
         fields = self.settings() | {"algorithm": ALGORITHM}
         del fields["trials"]
-        if self.loader == "resident":  # trials from before there was a choice keep their names
+        # The reference loader and precision go without saying.
+        if self.loader == "resident":
             del fields["loader"]
         if self.precision == "float32":
             del fields["precision"]
         return _sha256(fields)
 
     def trial_digest(self, trial: int, fingerprints: tuple[str, ...]) -> str:
-        """Name by which a trial is known: its recipe, its number and the fingerprints of its data.
+        """SHA-256 (hex) of recipe, trial number and fingerprints of the training and validation set.
 
-        For a model of the user's own, the file that holds it, too; not what that file imports.
-
-        Parameters
-        ----------
-        trial : int
-            Number of the trial, from 0.
-        fingerprints : tuple of str
-            Of the training set and of the validation set.
+        For a user's model it includes the file that defines it, but not what that file imports.
         """
         content = {"recipe": self.digest(), "trial": trial, "data": list(fingerprints)}
-        if ":" in self.model:  # the user's own: what is edited is another network
+        if ":" in self.model:  # a user's model: an edited file is another network
             content["source"] = _source_digest(self.model.partition(":")[0])
         return _sha256(content)
 
     def learning_rate_at(self, update: int, updates_per_epoch: int) -> float:
-        """Rate of the update that is number `update` from 0: divided by ten after every milestone passed.
+        """Learning rate of an update (counted from 0): divided by ten after every milestone passed.
 
         Examples
         --------
@@ -172,21 +163,21 @@ class Recipe:
 
 
 def recipe_from(settings: dict[str, object]) -> Recipe:
-    """Recipe whose `settings()` were written to json and read back.
+    """Recipe with the given `settings()`, as read back from json.
 
     Raises
     ------
     ValueError
-        If a field is unknown or missing: another version wrote it.
+        If a field is unknown or missing.
     """
     try:
         return Recipe(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
     except TypeError as error:
-        raise ValueError(f"these are no settings of this version's recipes ({error})") from None
+        raise ValueError(f"not the settings of a recipe ({error})") from None
 
 
 def _source_digest(module: str) -> str | None:
-    """SHA-256 of the file of a module; None where there is none, which building the model will say."""
+    """SHA-256 (hex) of a module's file; None if there is none, which building the model will report."""
     try:
         spec = importlib.util.find_spec(module)
         return None if spec is None else hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
@@ -198,14 +189,10 @@ def _sha256(content: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _rate(model: str) -> float:
-    return 0.01 if model in _WITHOUT_NORMALIZATION else 0.1
-
-
 def cifar10(model: str = "wide_resnet_16_4", *, epochs: int = 5) -> Recipe:
-    """Recipe of the paper for CIFAR-10: rate 0.1, divided by ten after 150 and 250 of 300 epochs.
+    """Paper's recipe for CIFAR-10: rate 0.1, divided by ten after 150 and 250 of 300 epochs.
 
-    The paper gives no batch size; 128 is what its three architectures were published with, or near it.
+    The paper gives no batch size; its three architectures were published with 128 or close to it.
     """
     return Recipe(
         model=model,
@@ -214,16 +201,16 @@ def cifar10(model: str = "wide_resnet_16_4", *, epochs: int = 5) -> Recipe:
         epochs=epochs,
         schedule_epochs=epochs,
         batch_size=128,
-        learning_rate=_rate(model),
+        learning_rate=0.01 if model in _WITHOUT_NORMALIZATION else 0.1,
         milestones=(150 / 300, 250 / 300),
     )
 
 
 def planted(model: str = "alexnet", *, epochs: int = 3) -> Recipe:
-    """Recipe for the drawn dataset: small batches, so that three passes over 2,000 images are updates enough.
+    """Recipe for the drawn dataset: small batches, so that three passes over 2,000 images are enough updates.
 
-    A trial is the first half of a schedule, which ends where the rate would be divided for the first time: three passes
-    with a rate divided twice within them leave AlexNet near chance.
+    A trial is the first half of a schedule and ends where the rate would first be divided: three passes with two
+    divisions leave AlexNet near chance.
     """
     return dataclasses.replace(
         cifar10(model, epochs=epochs),
@@ -237,12 +224,12 @@ def planted(model: str = "alexnet", *, epochs: int = 3) -> Recipe:
 
 
 def folder(model: str = "resnet18", *, epochs: int = 5) -> Recipe:
-    """Recipe for a folder of images that fit into memory, each scaled and cut to a square of 64 pixels."""
+    """Recipe for a folder of images that fit in memory, each scaled and cropped to a square of 64 pixels."""
     return dataclasses.replace(cifar10(model, epochs=epochs), dataset="folder", resolution=64, batch_size=32, shift=8)
 
 
 def imagenet(model: str = "resnet50", *, epochs: int = 5) -> Recipe:
-    """Recipe of the paper for ImageNet: rate 0.1, divided by ten after 100, 150 and 190 of 200 epochs."""
+    """Paper's recipe for ImageNet: rate 0.1, divided by ten after 100, 150 and 190 of 200 epochs."""
     return dataclasses.replace(
         cifar10(model, epochs=epochs),
         dataset="imagenet",
@@ -257,18 +244,7 @@ RECIPES = {"cifar10": cifar10, "planted": planted, "folder": folder, "imagenet":
 
 
 def make_recipe(dataset: str, model: str, **chosen: object) -> Recipe:
-    """Recipe of a kind of data with some fields chosen.
-
-    Parameters
-    ----------
-    dataset, model : str
-        Names; only `dataset` is looked up here.
-    **chosen
-        Fields of `Recipe`; None leaves the recipe's own value.
-
-    Returns
-    -------
-    Recipe
+    """Recipe of a dataset with some fields replaced; None leaves the recipe's default.
 
     Raises
     ------

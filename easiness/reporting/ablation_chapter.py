@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from easiness.figures.lettering import file_name
+from easiness.figures.text_fit import file_name
 from easiness.reporting.blocks import Block, Chart, Heading, Table, Text
 from easiness.reporting.sources import AblationSource
 from easiness.runs.ablate.figures import ablation_figures

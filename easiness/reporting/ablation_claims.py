@@ -1,6 +1,6 @@
 """The paper's claims on what examples are worth, judged from the accuracies of an ablation.
 
-Every number is a difference of accuracies at the same seed, in percentage points, with the calibrated 95 % interval
+Every number is a difference of accuracies at the same seed, in percentage points, with Student's 95 % interval
 over seeds of `easiness.analysis.intervals`.
 """
 

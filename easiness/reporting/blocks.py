@@ -1,4 +1,4 @@
-"""What a page is made of: text, tables, charts, pictures, verdicts and a gallery, in order."""
+"""Parts of a page: text, tables, charts, pictures, verdicts and galleries. templates/blocks.html draws each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from easiness.reporting.gallery import Section
 
 @dataclass(frozen=True)
 class Heading:
-    """Begins a chapter (level 2) or a section (level 3)."""
+    """Heading of a chapter (level 2) or a section (level 3)."""
 
     text: str
     level: int = 3
@@ -20,26 +20,25 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; `**so**` is strong."""
+    """Paragraph in which `**this**` is strong."""
 
     text: str
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table; `name` is that of its files. Long ones are shown folded."""
+    """Table with the name of its files; `links` are addresses of run ids in its cells. Long ones are folded."""
 
     name: str
     caption: str
     content: pd.DataFrame
     folded: bool = False
     links: dict[str, str] = field(default_factory=dict)
-    """Addresses of the run ids that stand in it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Chart:
-    """A figure that is drawn from numbers, in three formats. `alt` says what it shows to who cannot see it."""
+    """Figure drawn from numbers, saved in three formats; `alt` describes it to readers who cannot see it."""
 
     name: str
     caption: str
@@ -49,7 +48,7 @@ class Chart:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A png that a run left: pictures of images, which cannot be drawn again without the data."""
+    """Png that a run left: pictures of images, which cannot be drawn again without the data."""
 
     name: str
     caption: str
@@ -59,7 +58,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Claims and what the runs say to them."""
+    """Claims and what the runs say about them."""
 
     verdicts: Sequence[Verdict]
 
@@ -68,7 +67,7 @@ class Verdicts:
 class Gallery:
     """Examples to look at."""
 
-    shelves: Sequence[Section]
+    sections: Sequence[Section]
 
 
 Block = Heading | Text | Table | Chart | Picture | Verdicts | Gallery

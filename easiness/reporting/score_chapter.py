@@ -7,7 +7,7 @@ import pandas as pd
 
 from easiness import figures
 from easiness.analysis.scores import deciles, rank_correlation
-from easiness.figures.lettering import file_name
+from easiness.figures.text_fit import file_name
 from easiness.reporting.blocks import Block, Chart, Heading, Table, Text
 from easiness.reporting.sources import ScoreSource
 from easiness.runs.score.tables import class_counts

@@ -1,4 +1,4 @@
-"""Write a report: the page, its figures and tables, and a manifest of what it was made from."""
+"""Report folder: the page, its figures and tables, and a manifest of the runs behind it."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ _FORMATS = ("png", "pdf", "svg")
 
 
 def write_report(folder: Path, report: Report) -> None:
-    """Write a report into a folder of its own. What an earlier report left there is replaced.
+    """Write a report; an earlier report in the folder is replaced.
 
     Apart from `made_at` in `manifest.json`, the same runs give the same bytes.
 
@@ -33,13 +33,13 @@ def write_report(folder: Path, report: Report) -> None:
     Raises
     ------
     FileExistsError
-        If the folder holds something that is no report.
+        If the folder holds anything but a report.
     """
     if folder.exists() and any(folder.iterdir()) and not _is_report(folder):
-        raise FileExistsError(f"{folder} holds something that is no report; move it away, or choose another name")
+        raise FileExistsError(f"{folder} has files, but is not a report; move it away, or choose another name")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as place:
-        fresh = Path(place, "report")
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as temporary:
+        fresh = Path(temporary, "report")
         for name in ("figures", "tables"):
             (fresh / name).mkdir(parents=True)
         pictures = {}
@@ -54,7 +54,14 @@ def write_report(folder: Path, report: Report) -> None:
                     (fresh / "figures" / f"{name}.png").write_bytes(content)
                     pictures[name] = content
                 case Table():
-                    _write_table(fresh / "tables", block)
+                    stem = fresh / "tables" / block.name
+                    texts = {
+                        "csv": to_csv(block.content),
+                        "md": to_markdown(block.content, block.caption),
+                        "tex": to_tex(block.content, block.caption, block.name),
+                    }
+                    for suffix, text in texts.items():
+                        Path(f"{stem}.{suffix}").write_text(text, encoding="utf-8")
         (fresh / "index.html").write_text(make_page(report.title, report.blocks, pictures), encoding="utf-8")
         manifest = make_manifest(report, fresh)
         (fresh / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
@@ -99,12 +106,6 @@ def _run_entry(source: Source) -> dict[str, object]:
         "git_commit": source.run.tags.get("mlflow.source.git.commit"),
         "inputs": dict(sorted(source.files.items())),
     }
-
-
-def _write_table(folder: Path, table: Table) -> None:
-    (folder / f"{table.name}.csv").write_text(to_csv(table.content), encoding="utf-8")
-    (folder / f"{table.name}.md").write_text(to_markdown(table.content, table.caption), encoding="utf-8")
-    (folder / f"{table.name}.tex").write_text(to_tex(table.content, table.caption, table.name), encoding="utf-8")
 
 
 def _is_report(folder: Path) -> bool:

@@ -1,77 +1,89 @@
-"""A page that the MLflow UI shows by itself: figures and tables in one html file."""
+"""Preview pages for the MLflow UI: one html file with its figures and tables inside."""
 
 import base64
-import html
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; padding: 1rem; }
-h1, h2, p, li { overflow-wrap: anywhere; }
-img { background: #fff; height: auto; max-width: 100%; }
-.pictures { align-items: start; display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, var(--column)); }
-.pictures { --column: minmax(min(100%, 30rem), 1fr); }
-.wide { margin: 1rem 0; overflow-x: auto; }
-table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-th, td { border-bottom: 1px solid #8886; padding: .2rem .6rem; text-align: left; white-space: nowrap; }
-"""
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
-def heading(text: str) -> str:
-    """Begin a section of a page."""
-    return f"<h2>{html.escape(text)}</h2>"
-
-
-def paragraph(text: str) -> str:
-    """Text of a page; `**so**` is strong.
+def shown(value: object, number: str = ".4g") -> str:
+    """Write a cell for people: fractions in the format `number`, a dash for what is unknown.
 
     Examples
     --------
-    >>> paragraph("**Lower** < higher")
+    >>> [shown(value) for value in (0.123456, 12345, 1234567.8, float("nan"), None, "cat", True)]
+    ['0.1235', '12345', '1.235e+06', '–', '–', 'cat', 'yes']
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)) or value is pd.NA:
+        return "–"
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (float, np.floating)):
+        return format(value, number)
+    return str(value)
+
+
+def numeric_columns(table: pd.DataFrame) -> list[bool]:
+    """Whether each column is numeric and not boolean."""
+    is_numeric, is_bool = pd.api.types.is_numeric_dtype, pd.api.types.is_bool_dtype
+    return [is_numeric(kind) and not is_bool(kind) for kind in table.dtypes]
+
+
+def data_address(content: bytes) -> str:
+    """Address that holds a png or jpeg itself."""
+    kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def open_templates(*packages: str) -> Environment:
+    """Open the templates of packages, and those of this one, which they may include. Text is escaped in all of them."""
+    loader = ChoiceLoader([PackageLoader(package) for package in (*packages, "easiness.runs")])
+    templates = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    templates.filters |= {"shown": shown, "numeric_columns": numeric_columns, "data_address": data_address}
+    return templates
+
+
+_TEMPLATES = open_templates()
+_PARTS = _TEMPLATES.get_template("parts.html").module
+
+
+def heading(text: str) -> str:
+    """Begin a section."""
+    return _PARTS.heading(text)
+
+
+def paragraph(text: str) -> str:
+    """Text in which `**this**` is strong.
+
+    Examples
+    --------
+    >>> str(paragraph("**Lower** < higher")).strip()
     '<p><strong>Lower</strong> &lt; higher</p>'
     """
-    pieces = html.escape(text).split("**")
-    return "<p>" + "".join(f"<strong>{each}</strong>" if i % 2 else each for i, each in enumerate(pieces)) + "</p>"
+    return _PARTS.paragraph(text)
 
 
 def listing(items: Sequence[str]) -> str:
-    """Points below each other."""
-    return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in items) + "</ul>"
+    """Bulleted list."""
+    return _PARTS.listing(items)
 
 
 def pictures(paths: Sequence[Path]) -> str:
-    """Files of png, inside the page; side by side where there is room."""
-    shown = []
-    for path in paths:
-        content = base64.b64encode(path.read_bytes()).decode()
-        shown.append(f'<img alt="{html.escape(path.stem.replace("_", " "))}" src="data:image/png;base64,{content}">')
-    return f'<div class="pictures">{"".join(shown)}</div>'
+    """Png files, side by side where there is room."""
+    return _PARTS.pictures([(path.stem.replace("_", " "), path.read_bytes()) for path in paths])
 
 
 def rows(table: pd.DataFrame, number: str = ".4g") -> str:
-    """A table, its fractions in the format `number`; on a narrow screen it scrolls by itself."""
-    text = table.to_html(index=False, border=0, float_format=lambda value: format(value, number), na_rep="")
-    return f'<div class="wide">{text}</div>'
+    """Table with its fractions in the format `number`."""
+    return _PARTS.table(table, number=number)
 
 
 def write_page(path: Path, title: str, parts: Sequence[str]) -> None:
-    """Write a page.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Of the html file.
-    title : str
-        Its heading.
-    parts : sequence of str
-        What the functions of this room make, in order.
-    """
-    path.write_text(
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style>'
-        f"<h1>{html.escape(title)}</h1>{''.join(parts)}</html>\n",
-        encoding="utf-8",
-    )
+    """Write an html file of what the functions above return, in order."""
+    path.write_text(_TEMPLATES.get_template("page.html").render(title=title, parts=parts), encoding="utf-8")

@@ -1,6 +1,6 @@
 """The only package that knows MLflow: what is logged where, how it is found again, how it is read back."""
 
-from easiness.tracking.artifacts import artifact_names, artifact_place, fetch, whereabouts
+from easiness.tracking.artifacts import RunArtifacts, artifact_names, artifact_place, fetch, whereabouts
 from easiness.tracking.contract import SCHEMA
 from easiness.tracking.lookup import (
     RunRecord,
@@ -11,13 +11,14 @@ from easiness.tracking.lookup import (
     find_score_runs,
     find_trials,
     measured_rates,
+    run_of_kind,
     runs_by_id,
     runs_of_kind,
     runs_with_tag,
     ui_address,
 )
-from easiness.tracking.manifests import Manifest, ScoreManifest
-from easiness.tracking.reading import Scores, load_scores, read_trials, read_validation
+from easiness.tracking.manifests import AblationManifest, Manifest, MatchManifest, ScoreManifest, to_json
+from easiness.tracking.reading import read_trials, read_validation
 from easiness.tracking.server import TrackingError, how_to_open, public_address, server_address
 from easiness.tracking.writing import (
     DataDescription,
@@ -38,12 +39,14 @@ from easiness.tracking.writing import (
 
 __all__ = [
     "SCHEMA",
+    "AblationManifest",
     "DataDescription",
     "Manifest",
+    "MatchManifest",
+    "RunArtifacts",
     "RunRecord",
     "ScoreManifest",
     "ScoreRun",
-    "Scores",
     "TrackingError",
     "artifact_names",
     "artifact_place",
@@ -57,7 +60,6 @@ __all__ = [
     "find_score_runs",
     "find_trials",
     "how_to_open",
-    "load_scores",
     "log_data",
     "log_epochs",
     "log_folder",
@@ -69,12 +71,14 @@ __all__ = [
     "public_address",
     "read_trials",
     "read_validation",
+    "run_of_kind",
     "runs_by_id",
     "runs_of_kind",
     "runs_with_tag",
     "server_address",
     "set_tags",
     "start_child",
+    "to_json",
     "tracked_run",
     "ui_address",
     "whereabouts",

@@ -1,19 +1,83 @@
-"""Files of a run."""
+"""Artifacts of a run: fetched, listed, and read with a hash of every file."""
 
+import hashlib
 import re
+import tempfile
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
+import pandas as pd
+from mlflow.artifacts import download_artifacts, list_artifacts
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repo import ArtifactRepository
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.utils.file_utils import local_file_uri_to_path
-from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
 
+from easiness.tracking.manifests import Manifest
 from easiness.tracking.server import TrackingError, client, how_to_open, server_errors
 
 # Characters of a cause that are shown.
 _SHOWN = 200
+
+# Columns of words in the tables of all runs; a class may be called 3.
+_WORDS = ("a", "b", "model", "strategy", "grouping", "group", "class_name", "worst_class", "source", "run_id")
+
+AnyManifest = TypeVar("AnyManifest", bound=Manifest)
+Content = TypeVar("Content")
+
+
+class RunArtifacts:
+    """Artifacts of a run as files, hashed as they are fetched; a context manager that removes its downloads.
+
+    Parameters
+    ----------
+    run_id : str
+    tracking_uri : str, optional
+        Server or store; MLflow's own default without it.
+    hashes : dict of str
+        Receives the SHA-256 of every artifact that is read, by its path; of another run's, by `runs:/RUN_ID/path`.
+    """
+
+    def __init__(self, run_id: str, tracking_uri: str | None, hashes: dict[str, str]) -> None:
+        self.run_id, self._tracking_uri, self._hashes = run_id, tracking_uri, hashes
+        self._folder = tempfile.TemporaryDirectory()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def path(self, name: str, run_id: str | None = None) -> Path:
+        """Fetch one file, of this run or of another one."""
+        path = fetch(run_id or self.run_id, name, self._tracking_uri, folder=Path(self._folder.name))
+        key = f"runs:/{run_id}/{name}" if run_id else name
+        self._hashes[key] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return path
+
+    def optional(self, name: str, read: Callable[[Path], Content], otherwise: Content) -> Content:
+        """Read a file that not every run has."""
+        try:
+            path = self.path(name)
+        except FileNotFoundError:
+            return otherwise
+        return read(path)
+
+    def manifest(self, kind: type[AnyManifest]) -> AnyManifest:
+        """Read the manifest of the run."""
+        return kind.from_json(self.path(kind.FILE).read_text(encoding="utf-8"), self.run_id)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read a csv file."""
+        return _read_table(self.path(f"{name}.csv"))
+
+    def optional_table(self, name: str) -> pd.DataFrame | None:
+        """Read a csv file that not every run has."""
+        return self.optional(f"{name}.csv", _read_table, None)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    # Only an empty cell is unknown, since a class may be called null.
+    return pd.read_csv(path, dtype=dict.fromkeys(_WORDS, str), keep_default_na=False, na_values=[""])
 
 
 def fetch(run_id: str, path: str = "", tracking_uri: str | None = None, *, folder: Path | None = None) -> Path:
@@ -22,7 +86,7 @@ def fetch(run_id: str, path: str = "", tracking_uri: str | None = None, *, folde
     Parameters
     ----------
     run_id, path : str
-        Whose, and which; all of them without a path.
+        Run and path of the artifact; all artifacts without a path.
     tracking_uri : str, optional
         Server or store; MLflow's own default without it.
     folder : pathlib.Path, optional
@@ -35,23 +99,20 @@ def fetch(run_id: str, path: str = "", tracking_uri: str | None = None, *, folde
     TrackingError
         If it is there and cannot be fetched, or nothing can be said of it.
     """
-    place = _place(run_id, path, tracking_uri)
-    if urlsplit(place).scheme in ("", "file"):  # MLflow would copy them
-        found = Path(local_file_uri_to_path(place), path)
-        if not found.exists():
-            raise FileNotFoundError(f"run {run_id} has no artifact {path}")
-        return found
-    # By way of `runs:/` MLflow would swallow the error, and call everything missing that it cannot fetch.
-    repository = _repository(place, tracking_uri)
+    address = _address(run_id, path, tracking_uri)
+    if urlsplit(address).scheme in ("", "file"):
+        folder = None  # MLflow would copy what is on this machine
     try:
-        return Path(repository.download_artifacts(path, dst_path=None if folder is None else str(folder)))
+        # Of `runs:/` addresses MLflow calls everything missing that it cannot fetch.
+        where = None if folder is None else str(folder)
+        return Path(download_artifacts(artifact_uri=address, dst_path=where, tracking_uri=tracking_uri))
     except Exception as error:  # every kind of store has errors of its own
-        if _is_missing(repository, PurePosixPath(path)):
+        if _is_missing(address, tracking_uri):
             raise FileNotFoundError(f"run {run_id} has no artifact {path}") from error
         raise _not_fetched(run_id, path or "/", error) from error
 
 
-def artifact_names(run_id: str, folder: str, suffix: str) -> list[str]:
+def artifact_names(run_id: str, folder: str, suffix: str, tracking_uri: str | None = None) -> list[str]:
     """Names, without their suffix, of the artifacts in a folder of a run; none where there is no such folder.
 
     Raises
@@ -59,16 +120,15 @@ def artifact_names(run_id: str, folder: str, suffix: str) -> list[str]:
     TrackingError
         If the folder cannot be listed.
     """
-    repository = _repository(artifact_place(run_id))
     try:
-        paths = [PurePosixPath(item.path) for item in repository.list_artifacts(folder)]
+        paths = _listed(_address(run_id, folder, tracking_uri), tracking_uri)
     except Exception as error:
         raise _not_fetched(run_id, folder, error) from error
     return sorted(path.stem for path in paths if path.suffix == suffix)
 
 
 def artifact_place(run_id: str) -> str:
-    """Where the artifacts of a run are, for a person to open."""
+    """Address of the artifacts of a run."""
     with server_errors():
         return client().get_run(run_id).info.artifact_uri
 
@@ -78,35 +138,32 @@ def whereabouts(run_id: str) -> str:
     return f"run id     {run_id}\nartifacts  {artifact_place(run_id)}\nopen       {how_to_open()}"
 
 
-def _place(run_id: str, path: str, tracking_uri: str | None) -> str:
-    """Where the artifacts of a run are; a run that is not there has none."""
+def _address(run_id: str, path: str, tracking_uri: str | None) -> str:
     with server_errors():
         try:
-            return client(tracking_uri).get_run(run_id).info.artifact_uri
+            place = client(tracking_uri).get_run(run_id).info.artifact_uri
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
                 raise
             raise FileNotFoundError(f"run {run_id} has no artifact {path}") from error
+    return f"{place.rstrip('/')}/{path}".rstrip("/")
 
 
-def _repository(place: str, tracking_uri: str | None = None) -> ArtifactRepository:
-    place = add_databricks_profile_info_to_artifact_uri(place, tracking_uri)
-    return get_artifact_repository(place, tracking_uri=tracking_uri)
+def _listed(address: str, tracking_uri: str | None) -> list[PurePosixPath]:
+    return [PurePosixPath(item.path) for item in list_artifacts(artifact_uri=address, tracking_uri=tracking_uri)]
 
 
-def _is_missing(repository: ArtifactRepository, path: PurePosixPath) -> bool:
+def _is_missing(address: str, tracking_uri: str | None) -> bool:
     """Whether the folder of an artifact is listed, and does not hold it."""
-    if not path.name:  # the whole, which is in no folder
-        return False
+    folder, _, name = address.rpartition("/")
     try:
-        items = repository.list_artifacts(str(path.parent) if path.parent.name else None)
+        return name not in [path.name for path in _listed(folder, tracking_uri)]
     except Exception:
         return False
-    return path.name not in [PurePosixPath(item.path).name for item in items]
 
 
 def _not_fetched(run_id: str, path: str, error: Exception) -> TrackingError:
-    """Say in one line, without passwords, why something that may well be there is not here."""
+    """Error of one line, without passwords, for an artifact that may well be there."""
     # Before these words MLflow repeats where it looked, at length.
     cause = re.split(r"#####|failed with exception|Caused by", str(error))[-1]
     cause = re.sub(r"//[^/\s]*@", "//", " ".join(cause.split()))[:_SHOWN] or type(error).__name__

@@ -111,6 +111,20 @@ def runs_by_id(run_ids: Sequence[str]) -> list[RunRecord]:
     return [_record(get_run(run_id)) for run_id in run_ids]
 
 
+def run_of_kind(run_id: str, kind: str, tracking_uri: str | None = None) -> RunRecord:
+    """Run by its id.
+
+    Raises
+    ------
+    ValueError
+        If there is no such run, or it is of another kind.
+    """
+    run = _record(get_run(run_id, tracking_uri))
+    if run.kind != kind:
+        raise ValueError(f"run {run_id} is of kind {run.kind!r}; give a run of kind {kind!r}")
+    return run
+
+
 def children_of(run_id: str, kinds: Sequence[str]) -> list[RunRecord]:
     """Finished runs of these kinds below a run, the earliest first."""
     query = f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.status = 'FINISHED'"

@@ -130,3 +130,93 @@ class ScoreManifest(Manifest):
     def trial_runs(self) -> list[str]:
         """Run ids of the M trials."""
         return [trial["run_id"] for trial in self.trials]
+
+    @property
+    def numbered_by(self) -> str:
+        """What the scored moments count: `epoch`, or `scored moment` where the recipe chose them."""
+        return "scored moment" if self.recipe["score_at"] else "epoch"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchManifest(Manifest):
+    """What was matched, and what a program wants to know of the result.
+
+    Attributes
+    ----------
+    dataset, fingerprint, class_names
+        Training set of all runs.
+    fraction, seed, draws
+        As in `MatchOptions`.
+    numbered_by : str
+        What the moments of the tables count: `epoch` or `scored moment`.
+    runs : tuple of dict
+        run_id, model (the name in the tables), updates and trials of each score run.
+    reliability : dict
+        By model: trials, reliability, trials_needed.
+    moment_overlaps, moment_overlaps_per_class : dict
+        By model and set: (T, T) overlap at any two moments, of sets cut from all images and from every class.
+    verdict, beyond_noise : tuple of dict
+        From `verdicts` and `disagreement_tables`.
+    """
+
+    FILE: ClassVar[str] = "matching.json"
+
+    kind: str = "match"
+    dataset: str
+    fingerprint: str
+    class_names: tuple[str, ...]
+    fraction: float
+    seed: int
+    draws: int
+    numbered_by: str
+    runs: tuple[dict, ...]
+    reliability: dict
+    moment_overlaps: dict
+    moment_overlaps_per_class: dict
+    verdict: tuple[dict, ...]
+    beyond_noise: tuple[dict, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationManifest(Manifest):
+    """What was removed, how its arms were trained, and what that cost.
+
+    Attributes
+    ----------
+    dataset, fingerprint, fingerprint_val, class_names
+        Training set, and the fingerprint of the validation set.
+    recipe, scores_recipe : dict
+        `Recipe.settings()` of the arms and of the networks that scored.
+    scores, moment
+        Score run, and the updates after which its easiness was taken.
+    strategies, seeds, weighting, balanced, allow_empty, equal_updates, seed, ratios
+        As in `Plan`, the ratios above 0.
+    summary : tuple of str
+        What each ratio costs, in words.
+    code : dict
+        Versions that made it, from `code_versions`.
+    """
+
+    FILE: ClassVar[str] = "ablation.json"
+
+    run_id: str
+    polarity: str = "lower_is_easier"
+    kind: str = "ablate"
+    dataset: str
+    fingerprint: str
+    fingerprint_val: str
+    class_names: tuple[str, ...]
+    recipe: dict
+    scores: str
+    scores_recipe: dict
+    moment: int
+    strategies: tuple[str, ...]
+    seeds: int
+    weighting: str
+    balanced: bool
+    allow_empty: bool
+    equal_updates: bool
+    seed: int
+    ratios: tuple[float, ...]
+    summary: tuple[str, ...]
+    code: dict

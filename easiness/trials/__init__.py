@@ -1,1 +1,1 @@
-"""One training of a network, with the evaluation of every training example; many of them in `engines`."""
+"""Training of one network with an evaluation of every training example; `engines` run many of them."""

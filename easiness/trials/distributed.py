@@ -1,10 +1,10 @@
-"""One training over several processes of a machine, started by torchrun, with the losses of one process.
+"""Data-parallel training over the processes that torchrun started, with the losses of one process.
 
-Every process holds the network and computes its part of each batch. Gradients are weighted by the size of the part and
-summed, so that they are those of the whole batch. Batch normalization takes mean and variance over the whole batch,
-too: statistics of a part are another, noisier network, whose easiness could not be compared. What remains is the order
-in which floating point numbers are added and, in networks that drop units at random, which ones: each process draws for
-its own part.
+Each process holds the network and computes its shard of every batch. Gradients are weighted by the size of the shard
+and summed, so that they are those of the whole batch. Batch normalization takes mean and variance over the whole batch,
+too: with the statistics of a shard it would be another, noisier network, whose easiness could not be compared. What
+remains is the order in which floating point numbers are added and, in networks with dropout, which units are dropped:
+each process draws for its shard.
 """
 
 import os
@@ -17,7 +17,6 @@ from itertools import islice
 
 import torch
 from torch import distributed, nn
-from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 from torch.distributed.nn.functional import all_reduce as differentiable_all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -26,33 +25,25 @@ from easiness.loaders import Batch
 
 @dataclass(frozen=True)
 class Ranks:
-    """One process among those that train one network together.
-
-    Attributes
-    ----------
-    rank : int
-        Its number, from 0; number 0 leads: it alone keeps files and talks to the tracking server.
-    size : int
-        How many there are.
-    """
+    """Number of this process, from 0, and number of processes that train one network."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the first process."""
+        """Whether this is process 0, which alone writes files and talks to the tracking server."""
         return self.rank == 0
 
     def shard(self, batch: Batch) -> Batch:
-        """What this process computes of a training batch; the parts differ by one example at most."""
+        """Part of a training batch that this process computes; shards differ by one example at most."""
         if self.size == 1:
             return batch
         start, stop = (len(batch.rows) * rank // self.size for rank in (self.rank, self.rank + 1))
-        return Batch(*(each[start:stop] for each in batch))
+        return Batch(*(array[start:stop] for array in batch))
 
     def shard_batches(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """The scoring batches that are this process's turn: whole ones, each the turn of one process."""
+        """Scoring batches of this process: every size-th batch, starting at rank."""
         return islice(batches, self.rank, None, self.size)
 
     def all_reduce(self, values: torch.Tensor) -> torch.Tensor:
@@ -66,16 +57,16 @@ class Ranks:
         if self.size == 1:
             return
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-        flat = self.all_reduce(_flatten_dense_tensors(gradients))
-        for gradient, summed in zip(gradients, _unflatten_dense_tensors(flat, gradients), strict=True):
-            gradient.copy_(summed)
+        flat = self.all_reduce(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, summed in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+            gradient.copy_(summed.view(gradient.shape))
 
     def broadcast(self, message: object) -> None:
-        """Send something that can be pickled to all others."""
+        """Send a message that can be pickled from process 0 to all others."""
         distributed.broadcast_object_list([message], src=0, device=torch.device("cpu"))
 
     def receive(self) -> object:
-        """Wait for what the first process tells."""
+        """Wait for the next message of process 0."""
         messages: list[object] = [None]
         distributed.broadcast_object_list(messages, src=0, device=torch.device("cpu"))
         return messages[0]
@@ -85,14 +76,14 @@ ALONE = Ranks()
 
 
 def current_ranks() -> Ranks:
-    """Where this process stands among the others; alone where `torchrun` has not been used."""
+    """Rank of this process, and number of processes; `ALONE` without `torchrun`."""
     if not distributed.is_initialized():
         return ALONE
     return Ranks(distributed.get_rank(), distributed.get_world_size())
 
 
-def own_device(device: torch.device) -> torch.device:
-    """Device of this process: of several GPUs, the one with its number on this machine."""
+def local_device(device: torch.device) -> torch.device:
+    """Device of this process; with several GPUs, the one with the process's number on this machine."""
     if device.type == "cuda" and distributed.is_initialized():
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     return device
@@ -100,11 +91,11 @@ def own_device(device: torch.device) -> torch.device:
 
 @contextmanager
 def joined() -> Iterator[Ranks]:
-    """Join the processes that `torchrun` started, and leave them at the end; alone without `torchrun`."""
+    """Join the process group of `torchrun`, and leave it at the end; `ALONE` without `torchrun`."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
         yield ALONE
         return
-    # The others wait while the first one reads data or talks to the server.
+    # The others wait while process 0 reads data or talks to the server.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backend, timeout=timedelta(days=1))
     try:
@@ -113,20 +104,10 @@ def joined() -> Iterator[Ranks]:
         distributed.destroy_process_group()
 
 
-def normalize_together(model: nn.Module, ranks: Ranks) -> nn.Module:
-    """Let batch normalization take its statistics over the parts of all processes.
+def synchronize_batch_norm(model: nn.Module, ranks: Ranks) -> nn.Module:
+    """Take batch statistics over all processes; use the returned network in place of `model` (same names and weights).
 
-    Parameters
-    ----------
-    model : torch.nn.Module
-        Its names and weights stay as they are.
-    ranks : Ranks
-        Nothing is done for a process that is alone.
-
-    Returns
-    -------
-    torch.nn.Module
-        To be used in place of `model`: torch's own SyncBatchNorm, which is for GPUs alone, is another module.
+    torch's SyncBatchNorm works on GPUs only, and is another module; on the CPU the network's modules are patched.
     """
     if ranks.size == 1:
         return model

@@ -15,7 +15,7 @@ Logits = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class ExampleMetrics:
-    """What one pass over N examples gives; all (N,) float32, in the dataset's order.
+    """Metrics of N examples; all (N,) float32, in the dataset's order.
 
     Attributes
     ----------
@@ -44,32 +44,10 @@ MEASURES = tuple(field.name for field in fields(ExampleMetrics))
 def evaluate_examples(
     model: nn.Module, loader: Loader, *, logits: Logits | None = None, ranks: Ranks = ALONE
 ) -> ExampleMetrics:
-    """Measure every example of a loader under the model as it is.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        On the loader's device; its training mode is restored afterwards.
-    loader : Loader
-        Of N examples.
-    logits : callable, optional
-        What gives the logits of the model, where it is not the model itself.
-    ranks : Ranks
-        Processes that hold the same model; each measures a share of the batches, and gets all results.
-
-    Returns
-    -------
-    ExampleMetrics
-        Computed in float32, whatever the network computes in.
-
-    Raises
-    ------
-    FloatingPointError
-        If a loss is NaN or infinite.
-    """
-    (measurements,) = evaluate_networks([model], loader, logits=None if logits is None else [logits], ranks=ranks)
-    require_finite(measurements)
-    return measurements
+    """Metrics of every example under one model, as from `evaluate_networks`; FloatingPointError for NaN or infinity."""
+    (metrics,) = evaluate_networks([model], loader, logits=None if logits is None else [logits], ranks=ranks)
+    require_finite(metrics)
+    return metrics
 
 
 @torch.no_grad()
@@ -80,69 +58,56 @@ def evaluate_networks(
     logits: Sequence[Logits] | None = None,
     ranks: Ranks = ALONE,
 ) -> list[ExampleMetrics]:
-    """Measure every example under each of several models: each batch is decoded once and seen by all of them.
+    """Metrics of every example under each of several models; each batch is decoded once, for all of them.
 
     Parameters
     ----------
     models : sequence of torch.nn.Module
-        On the loader's device; their training modes are restored afterwards.
-    loader : Loader
-        Of N examples.
-    logits, ranks
-        As in `evaluate_examples`, the former for each model.
+        Networks on the loader's device; their training modes are restored afterwards.
+    logits : sequence of callable, optional
+        Forward pass of each model, where it is not the model itself.
+    ranks : Ranks
+        Processes that hold the same models; each evaluates a shard of the batches, and gets all results.
 
     Returns
     -------
     list of ExampleMetrics
-        In the order of `models`; on the CPU equal to the bit to what each gives alone. May hold NaN or infinity.
+        In the order of `models`, computed in float32; on the CPU equal to the bit to what each model gives alone. May
+        hold NaN or infinity.
     """
     was_training = [model.training for model in models]
     logits = models if logits is None else logits
     for model in models:
         model.eval()
-    # What is measured stays on the device until the end: fetched at once, every batch would wait for the one before.
-    rows, measured = [], []
+    # Metrics stay on the device until the end: fetching them batch by batch would make the device wait.
+    rows, metrics = [], []
     try:
         for batch in ranks.shard_batches(loader.score_batches()):
             rows.append(batch.rows)
-            measured.append(torch.stack([logit_metrics(each(batch.images).float(), batch.labels) for each in logits]))
+            metrics.append(
+                torch.stack([logit_metrics(forward(batch.images).float(), batch.labels) for forward in logits])
+            )
     finally:
         for model, training in zip(models, was_training, strict=True):
             model.train(training)
     results = np.zeros((len(models), len(MEASURES), loader.count), np.float32)
-    if measured:
-        results[:, :, np.concatenate(rows)] = torch.cat(measured, dim=2).cpu().numpy()
+    if metrics:
+        results[:, :, np.concatenate(rows)] = torch.cat(metrics, dim=2).cpu().numpy()
     ranks.all_reduce(torch.from_numpy(results))
     return [ExampleMetrics(*result) for result in results]
 
 
-def require_finite(measurements: ExampleMetrics) -> None:
-    """Refuse losses that are NaN or infinite.
-
-    Raises
-    ------
-    FloatingPointError
-        It says how many.
-    """
-    bad = ~np.isfinite(measurements.losses)
+def require_finite(metrics: ExampleMetrics) -> None:
+    """Raise FloatingPointError if a loss is NaN or infinite, with the number of such losses."""
+    bad = ~np.isfinite(metrics.losses)
     if bad.any():
         raise FloatingPointError(f"the loss of {bad.sum()} of {len(bad)} examples is NaN or infinite")
 
 
 def logit_metrics(logits_BK: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
-    """Rows of `ExampleMetrics` for one batch.
+    """(5, B) float32 for (B, K) float32 logits and (B,) int64 labels: the fields of `ExampleMetrics`, in their order.
 
-    Parameters
-    ----------
-    logits_BK : torch.Tensor
-        (B, K) float32.
-    labels_B : torch.Tensor
-        (B,) int64.
-
-    Returns
-    -------
-    torch.Tensor
-        (5, B) float32: losses, EL2N, margin, correct, predicted label (whole numbers up to 2**24 are exact).
+    Predicted labels, as float32, are exact up to 2**24.
     """
     column = labels_B[:, None]
     of_label = logits_BK.gather(1, column)

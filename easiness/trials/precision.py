@@ -1,4 +1,4 @@
-"""How a network computes: in which precision, and step by step or captured once and replayed."""
+"""Steps of a network: their precision, and whether they run eagerly or are captured once and replayed."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from torch import nn
 
 
 class Steps(NamedTuple):
-    """The two things that are asked of a network.
+    """Forward passes of a network.
 
     Attributes
     ----------
@@ -30,25 +30,21 @@ def settle_precision(precision: str, device: torch.device) -> str:
 
 
 def captures(device: torch.device) -> bool:
-    """Whether steps are captured: on a GPU, where a small network step by step waits for its kernels to be launched."""
+    """Whether steps are captured: on a GPU, where a small network in eager mode waits for kernel launches."""
     return device.type == "cuda"
 
 
 def make_steps(model: nn.Module, device: torch.device, precision: str, *, capture: bool = False) -> Steps:
-    """Steps of a network.
+    """Steps of a network on its device.
 
     Parameters
     ----------
-    model : torch.nn.Module
-        On the device.
-    device : torch.device
-        Of the model.
     precision : str
         `float32`, or `bfloat16` for matrix products and convolutions; weights and loss stay in float32.
     capture : bool
-        Compile both for each shape of a batch, and on a GPU record them as CUDA graphs. They then read the weights
-        where they lie: weights may change in place, and another trial may use the same steps. What `logits` gives lives
-        until the next call.
+        Compile the steps for each shape of a batch, and on a GPU record them as CUDA graphs. They read the weights
+        where they lie: weights may change in place, and another trial may use the same steps. The result of `logits`
+        is valid until the next call.
     """
     if device.type == "cuda" and precision == "float32":
         # cuDNN's default for convolutions is TF32, whose products have ten bits.

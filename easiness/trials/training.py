@@ -1,4 +1,4 @@
-"""Momentum SGD on one device, stopping at every moment that is to be scored."""
+"""Momentum SGD on one device, with a pause at every scored update and at the end of every epoch."""
 
 import time
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from easiness.loaders import Loader
+from easiness.loaders import Batch, Loader
 from easiness.recipes.randomness import TrialSeeds, epoch_seed
 from easiness.recipes.recipe import Recipe
 from easiness.recipes.schedule import batch_bounds, scored_updates, updates_per_epoch
@@ -17,26 +17,20 @@ from easiness.trials.precision import Steps, make_steps
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A pause of the training, after `update` updates.
+    """Pause of a training, after `update` updates and `epoch` whole epochs.
 
     Attributes
     ----------
-    update : int
-        Updates so far.
-    epoch : int
-        Epochs finished so far.
-    ends_epoch : bool
-        Whether an epoch has just ended.
     scored : bool
-        Whether the recipe asks for a measurement here.
+        Whether the recipe asks for the metrics of every training example here.
     train_loss : float
         Mean loss in nats of the augmented views of this epoch so far; NaN before the first update.
     learning_rate : float
-        Of the last update.
+        Learning rate of the last update.
     images : int
         Images trained on in this epoch so far.
     seconds : float
-        Time that this took, pauses left out.
+        Training time of this epoch so far, without pauses.
     """
 
     update: int
@@ -54,7 +48,7 @@ class DivergedError(FloatingPointError):
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """SGD of the recipe; its rate is set by `train` at every update."""
+    """Plain momentum SGD of the recipe (no Nesterov); `train` sets the learning rate at every update."""
     return torch.optim.SGD(
         model.parameters(),
         lr=recipe.learning_rate,
@@ -62,6 +56,20 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
         weight_decay=recipe.weight_decay,
         fused=True,
     )
+
+
+def training_step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, steps: Steps, batch: Batch, ranks: Ranks = ALONE
+) -> torch.Tensor:
+    """One update on a batch, of which this process computes its shard; gives the sum of the shard's losses in nats."""
+    shard = ranks.shard(batch)
+    loss = steps.loss(shard.images, shard.labels)
+    optimizer.zero_grad(set_to_none=True)
+    # Alone, the weight is 1 and changes no bit.
+    (loss * (len(shard.rows) / len(batch.rows))).backward()
+    ranks.all_reduce_gradients(model)
+    optimizer.step()
+    return loss.detach() * len(shard.rows)
 
 
 def train(
@@ -80,26 +88,22 @@ def train(
     Parameters
     ----------
     model : torch.nn.Module
-        On the loader's device; trained in place.
+        Network on the loader's device; trained in place.
     optimizer : torch.optim.Optimizer
-        From `make_optimizer`, with the momentum of the epochs before.
-    loader : Loader
-        Of the training set.
-    recipe : Recipe
-        Epochs, batch size and schedule.
-    seeds : TrialSeeds
-        Of this trial.
+        Optimizer from `make_optimizer`, with the momentum of earlier epochs.
+    loader, recipe, seeds
+        Training set, training and randomness of the trial.
     first_epoch : int
-        Epochs that are done already.
+        Number of epochs that are done already.
     steps : Steps, optional
-        Of this model; eager and in float32 without them.
+        Steps of the model; default: eager, in float32.
     ranks : Ranks
-        Processes that train this model together; each gets all batches and computes its part.
+        Processes that train this model; each gets all batches and computes its shards.
 
     Yields
     ------
     Checkpoint
-        Between two moments the model may be measured, and must not be changed.
+        The model may be evaluated during a pause, and must not be changed.
 
     Raises
     ------
@@ -121,7 +125,7 @@ def train(
     for epoch in range(first_epoch, recipe.epochs):
         model.train()
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            # Each process draws for its own part; the same draws would drop the same units of every part.
+            # Each process draws for its shard; the same draws would drop the same units in every shard.
             torch.manual_seed(epoch_seed(seeds.noise, epoch) + ranks.rank)
             loss_sum = torch.zeros((), dtype=torch.float64, device=device)
             images, seconds, started = 0, 0.0, time.perf_counter()
@@ -129,16 +133,9 @@ def train(
                 rate = recipe.learning_rate_at(update, per_epoch)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                part = ranks.shard(batch)
-                loss = steps.loss(part.images, part.labels)
-                optimizer.zero_grad(set_to_none=True)
-                # Alone, the weight is 1 and changes no bit.
-                (loss * (len(part.rows) / len(batch.rows))).backward()
-                ranks.all_reduce_gradients(model)
-                optimizer.step()
+                loss_sum += training_step(model, optimizer, steps, batch, ranks)
                 update += 1
                 images += len(batch.rows)
-                loss_sum += loss.detach() * len(part.rows)
                 ends_epoch = images == loader.count
                 if update in scored or ends_epoch:
                     mean_loss = float(ranks.all_reduce(loss_sum.clone())) / images

@@ -1,7 +1,7 @@
-"""One trial: train from scratch, measure every training example at each moment, survive being cut off.
+"""One trial: training from scratch, evaluation of every training example at each moment, resuming after a cut-off.
 
-A trial lives in a folder of its own and is bit-identical, on the CPU, whether it ran through or was resumed: order,
-views and dropout of an epoch are functions of the seeds, and the checkpoint at the end of an epoch holds all the rest.
+On the CPU the results of a trial are the same to the bit whether it ran through or was resumed: order, views and
+dropout of an epoch are functions of the seeds, and the checkpoint at the end of an epoch holds all the rest.
 """
 
 import functools
@@ -21,7 +21,7 @@ from easiness.recipes.randomness import TrialSeeds, trial_seeds
 from easiness.recipes.recipe import Recipe
 from easiness.recipes.schedule import scored_updates
 from easiness.trials.cpu import use_cores
-from easiness.trials.distributed import ALONE, Ranks, normalize_together
+from easiness.trials.distributed import ALONE, Ranks, synchronize_batch_norm
 from easiness.trials.evaluation import ExampleMetrics, evaluate_examples, evaluate_networks, require_finite
 from easiness.trials.precision import Steps, captures, make_steps, settle_precision
 from easiness.trials.training import Checkpoint, DivergedError, make_optimizer, train
@@ -39,22 +39,18 @@ from easiness.trials.trial_folder import (
 
 @dataclass(frozen=True)
 class TrialTask:
-    """What a worker needs to run one trial; small when pickled.
+    """Description of one trial for a worker; small when pickled.
 
     Attributes
     ----------
-    recipe : Recipe
-        How to train and when to measure.
     trial : int
         Number of the trial, from 0.
-    train, val : Staged
-        Training and validation set.
     folder : pathlib.Path
-        Where the trial keeps its results; left behind complete, with a `done.json`.
+        Folder of the trial's results; see `run_trial`.
     name : str
-        What it is called while it runs, unlike any other that runs beside it; "trial 3" if nothing is given.
+        Name in progress and errors, unique among the trials of a run; default "trial 3" for number 3.
     joint : bool
-        Keep the weights of every scored moment instead of measuring under them; `evaluate_jointly` completes the trial.
+        Keep the weights of every scored moment instead of evaluating them; `evaluate_jointly` completes the trial.
     """
 
     recipe: Recipe
@@ -71,16 +67,14 @@ class TrialTask:
 
 @dataclass(frozen=True)
 class Progress:
-    """News of a running trial.
+    """Progress of a running trial.
 
     Attributes
     ----------
-    name : str
-        Of the task.
     images : int
-        Images trained on or scored since the last news; below 0 where that work was lost with its worker.
+        Images trained on or evaluated since the last report; negative where this work was lost with its worker.
     metrics : dict or None
-        At the end of an epoch: its metrics, with `epoch`, `update` and `time` (milliseconds since 1970).
+        Metrics at the end of an epoch, with `epoch`, `update` and `time` (milliseconds since 1970).
     resumed : bool
         Whether these images were worked on before the trial was cut off.
     """
@@ -91,33 +85,35 @@ class Progress:
     resumed: bool = False
 
 
+Report = Callable[[Progress], None]
+Finished = Callable[[TrialTask], None]
+
+
 def work_in_trial(recipe: Recipe, count: int, val_count: int) -> int:
-    """Images that a trial trains on or measures, from its first update to its end."""
+    """Images that a whole trial trains on and evaluates."""
     return recipe.epochs * (count + val_count) + len(scored_updates(recipe, count)) * count
 
 
-def run_trial(task: TrialTask, device: torch.device, report: Callable[[Progress], None], ranks: Ranks = ALONE) -> None:
-    """Run a trial to its end (a joint one: until it waits to be measured), from its last checkpoint if there is one.
+def run_trial(task: TrialTask, device: torch.device, report: Report, ranks: Ranks = ALONE) -> None:
+    """Run a trial to its end (a joint one: to its final weights), from its last checkpoint if there is one.
+
+    The folder of the task receives `losses/updates=000391.npy` (N,) float32 and the same for every other measure,
+    `validation/epochs.json` (metrics, one entry per epoch), `validation/correct.npy` (float32, 1 where the final
+    network is right), `model.pt` (final weights) and, last of all, `done.json`.
 
     Parameters
     ----------
-    task : TrialTask
-        Recipe, data and folder. The folder receives `losses/updates=000391.npy` (N,) float32 and the same for every
-        other measure, `validation/epochs.json` (metrics, one entry per epoch), `validation/correct.npy` (float32, 1
-        where the final network is right), `model.pt` (final weights) and, last of all, `done.json`.
-    device : torch.device
-        Where to train.
     report : callable
-        Gets `Progress` after every batch and epoch.
+        Gets `Progress` after every batch and every epoch.
     ranks : Ranks
-        Processes that train this trial together; all but the first are called for trials only that are not trained yet.
+        Processes that train this network; those after the first are called only for trials that are not trained yet.
 
     Raises
     ------
     DivergedError
         If a loss is NaN or infinite; it names trial, epoch, update and learning rate.
     BlockingIOError
-        If another process is running this very trial.
+        If another process is running this trial.
     """
     if not ranks.is_main:
         _run(task, device, report, ranks)
@@ -135,24 +131,10 @@ def run_trial(task: TrialTask, device: torch.device, report: Callable[[Progress]
             _mark_done(task, device)
 
 
-def evaluate_jointly(tasks: Sequence[TrialTask], device: torch.device, report: Callable[[Progress], None]) -> None:
-    """Complete trials that are trained: measure the examples under all weights that were kept, and mark them done.
+def evaluate_jointly(tasks: Sequence[TrialTask], device: torch.device, report: Report) -> None:
+    """Complete trained joint trials of one recipe and dataset: evaluate the weights that they kept.
 
-    One pass over the data serves the networks of all trials at one moment.
-
-    Parameters
-    ----------
-    tasks : sequence of TrialTask
-        With the same recipe and data.
-    device : torch.device
-        Where to measure.
-    report : callable
-        Gets `Progress` after every batch.
-
-    Raises
-    ------
-    DivergedError
-        If a loss is NaN or infinite; it names the trial.
+    One pass over the data serves the networks of all trials at one moment. A DivergedError names the trial.
     """
     with ExitStack() as locks:
         for task in tasks:
@@ -168,8 +150,8 @@ def _mark_done(task: TrialTask, device: torch.device) -> None:
     write_json(task.folder / "done.json", {"trial": task.trial, "seeds": seeds, "device": str(device)})
 
 
-def _evaluate_waiting(tasks: Sequence[TrialTask], device: torch.device, report: Callable[[Progress], None]) -> None:
-    """Evaluate under the weights that joint trials kept; a trial that was cut off as a joint one may be another now."""
+def _evaluate_waiting(tasks: Sequence[TrialTask], device: torch.device, report: Report) -> None:
+    """Evaluate kept weights; a trial that was cut off as a joint one may not be joint now, and still have some."""
     updates = sorted(set().union(*(waiting_updates(task.folder) for task in tasks)))
     if not updates:
         return
@@ -178,22 +160,18 @@ def _evaluate_waiting(tasks: Sequence[TrialTask], device: torch.device, report: 
     loader = tasks[0].train.open(device)
     for update in updates:
         waiting = [task for task in tasks if weights_file(task.folder, update).exists()]
-        _evaluate_checkpoint(waiting, update, loader, device, report)
+        _evaluate_weights(waiting, update, loader, device, report)
 
 
-def _evaluate_checkpoint(
-    tasks: Sequence[TrialTask],
-    update: int,
-    loader: Loader,
-    device: torch.device,
-    report: Callable[[Progress], None],
+def _evaluate_weights(
+    tasks: Sequence[TrialTask], update: int, loader: Loader, device: torch.device, report: Report
 ) -> None:
     models = []
     for task in tasks:
         model = _fresh_model(task, loader.num_classes).to(device, memory_format=torch.channels_last)
         model.load_state_dict(torch.load(weights_file(task.folder, update), weights_only=True, map_location=device))
         models.append(model)
-    reporting = _Reporting(loader, [task.name for task in tasks], report)
+    reporting = _ReportingLoader(loader, [task.name for task in tasks], report)
     precision = settle_precision(tasks[0].recipe.precision, device)
     logits = [make_steps(model, device, precision).logits for model in models]
     for task, example_metrics in zip(tasks, evaluate_networks(models, reporting, logits=logits), strict=True):
@@ -217,12 +195,12 @@ def example_batch(task: TrialTask) -> np.ndarray:
     return next(iter(task.val.open(torch.device("cpu")).score_batches())).images[:2].numpy()
 
 
-def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], None], ranks: Ranks) -> None:
+def _run(task: TrialTask, device: torch.device, report: Report, ranks: Ranks) -> None:
     recipe, seeds = task.recipe, trial_seeds(task.recipe.seed, task.trial)
     if device.type == "cpu":
         use_cores(recipe.threads)
-    train_loader = _Reporting(task.train.open(device), [task.name], report)
-    val_loader = _Reporting(task.val.open(device), [task.name], report)
+    train_loader = _ReportingLoader(task.train.open(device), [task.name], report)
+    val_loader = _ReportingLoader(task.val.open(device), [task.name], report)
     model, steps = _network(task, train_loader.num_classes, device, ranks)
     optimizer = make_optimizer(model, recipe)
     resume_file = task.folder / "checkpoint.pt"
@@ -232,11 +210,11 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         metrics = state["metrics"]
-        measured = [update for update in scored_updates(recipe, train_loader.count) if update <= metrics[-1]["update"]]
-        scored = sum(not weights_file(task.folder, update).exists() for update in measured)
-        images = len(metrics) * (train_loader.count + val_loader.count) + scored * train_loader.count
+        past = [update for update in scored_updates(recipe, train_loader.count) if update <= metrics[-1]["update"]]
+        evaluated = sum(not weights_file(task.folder, update).exists() for update in past)
+        images = len(metrics) * (train_loader.count + val_loader.count) + evaluated * train_loader.count
         report(Progress(task.name, images, resumed=True))
-    scoring_seconds = metrics[-1].get("scoring_seconds", 0.0) if metrics else 0.0
+    scoring_seconds = metrics[-1]["scoring_seconds"] if metrics else 0.0
     options = {"first_epoch": len(metrics), "steps": steps, "ranks": ranks}
     for checkpoint in train(model, optimizer, train_loader, recipe, seeds, **options):
         started = time.perf_counter()
@@ -265,10 +243,10 @@ def _run(task: TrialTask, device: torch.device, report: Callable[[Progress], Non
     resume_file.unlink(missing_ok=True)
 
 
-class _Reporting:
-    """A loader that says how many images have been worked on, in each of the trials that it serves."""
+class _ReportingLoader:
+    """Loader that reports every batch as progress of each trial that it serves."""
 
-    def __init__(self, loader: Loader, names: Sequence[str], report: Callable[[Progress], None]) -> None:
+    def __init__(self, loader: Loader, names: Sequence[str], report: Report) -> None:
         self._loader, self._names, self._report = loader, names, report
         self.count, self.num_classes = loader.count, loader.num_classes
 
@@ -296,12 +274,12 @@ def _evaluate(model: nn.Module, loader: Loader, checkpoint: Checkpoint, steps: S
 
 
 def _network(task: TrialTask, num_classes: int, device: torch.device, ranks: Ranks) -> tuple[nn.Module, Steps]:
-    """Network of a trial on the device, and how it computes; where steps are captured, the one of the trial before."""
+    """Network of a trial on the device, and its steps; captured ones are used again by the next trial."""
     recipe = task.recipe
     precision = settle_precision(recipe.precision, device)
     fresh = _fresh_model(task, num_classes).to(device, memory_format=torch.channels_last)
     if ranks.size > 1 or not captures(device):
-        model = normalize_together(fresh, ranks)
+        model = synchronize_batch_norm(fresh, ranks)
         return model, make_steps(model, device, precision)
     model, steps = _captured(recipe.model, num_classes, recipe.resolution, device, precision)
     model.load_state_dict(fresh.state_dict())
@@ -312,7 +290,7 @@ def _network(task: TrialTask, num_classes: int, device: torch.device, ranks: Ran
 def _captured(
     name: str, num_classes: int, resolution: int, device: torch.device, precision: str
 ) -> tuple[nn.Module, Steps]:
-    """A network whose steps are captured, kept from trial to trial: capturing takes longer than a short trial."""
+    """Network and captured steps, kept from trial to trial: capturing takes longer than a short trial."""
     model = build_model(name, num_classes, image_size=resolution, seed=0)
     model = model.to(device, memory_format=torch.channels_last)
     return model, make_steps(model, device, precision, capture=True)

@@ -1,7 +1,6 @@
-"""The folder of one trial: what it keeps there, under which names, and who may write.
+"""Folder of one trial: file names, a lock, and files that are complete as soon as their name exists.
 
-A name that exists is a file that is complete, whenever the power fails: all but the measured arrays, which `done.json`
-vouches for, are written under another name first.
+Arrays alone are written in place; they are complete when `done.json` is there.
 """
 
 import errno
@@ -20,13 +19,7 @@ from easiness.trials.evaluation import MEASURES, ExampleMetrics
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder, which is made if need be, against every other process of this machine.
-
-    Raises
-    ------
-    BlockingIOError
-        If another process is running the trial in it.
-    """
+    """Create the folder if need be, and hold its lock; BlockingIOError if another process of this machine holds it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
@@ -40,7 +33,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def in_use(folder: Path) -> bool:
-    """Whether a process is running the trial in this folder right now."""
+    """Whether a process is running the trial in this folder now."""
     if not folder.is_dir():
         return False
     try:
@@ -51,27 +44,27 @@ def in_use(folder: Path) -> bool:
 
 
 def is_done(folder: Path) -> bool:
-    """Whether the trial in this folder ran to its end."""
+    """Whether the trial in this folder is complete."""
     return (folder / "done.json").exists()
 
 
 def is_trained(folder: Path) -> bool:
-    """Whether the trial in this folder has its final network; a joint one may wait to be measured."""
+    """Whether the trial in this folder has its final network; a joint trial may still wait for its evaluation."""
     return (folder / "validation" / "epochs.json").exists()
 
 
 def weights_file(folder: Path, update: int) -> Path:
-    """Where a joint trial keeps its weights after so many updates, until they have been measured."""
+    """File of a joint trial's weights after `update` updates, until they are evaluated."""
     return folder / "weights" / f"updates={update:06d}.pt"
 
 
 def waiting_updates(folder: Path) -> set[int]:
-    """Moments, in updates, whose weights a joint trial keeps because they have not been measured yet."""
+    """Updates whose weights a joint trial keeps for the evaluation."""
     return {int(path.stem.removeprefix("updates=")) for path in weights_file(folder, 0).parent.glob("*.pt")}
 
 
 def measure_file(measure: str, update: int) -> str:
-    """Where a trial keeps one measure of one moment, as the artifact contract names it.
+    """Path in a trial's folder, and artifact path, of one measure after `update` updates.
 
     Examples
     --------
@@ -82,7 +75,7 @@ def measure_file(measure: str, update: int) -> str:
 
 
 def save_example_metrics(folder: Path, update: int, metrics: ExampleMetrics) -> None:
-    """Write every measure of one moment, (N,) each, under its `measure_file`."""
+    """Write every measure after `update` updates, (N,) each, to its `measure_file`."""
     for measure in MEASURES:
         target = folder / measure_file(measure, update)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -95,23 +88,18 @@ def read_measure(folder: Path, measure: str, updates: Sequence[int]) -> np.ndarr
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write JSON under a name that exists only when it is complete."""
-    _write_whole(path, lambda temporary: temporary.write_text(json.dumps(content, indent=1) + "\n"))
+    """Write JSON atomically."""
+    write_atomically(path, lambda temporary: temporary.write_text(json.dumps(content, indent=1) + "\n"))
 
 
 def save_tensors(path: Path, state: dict[str, object]) -> None:
-    """Write what `torch.load(weights_only=True)` reads, under a name that exists only when it is complete.
-
-    Raises
-    ------
-    OSError
-        If the disk is full.
-    """
+    """Write tensors for `torch.load(weights_only=True)` atomically."""
     path.parent.mkdir(exist_ok=True)
-    _write_whole(path, lambda temporary: torch.save(state, temporary))
+    write_atomically(path, lambda temporary: torch.save(state, temporary))
 
 
-def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file, and rename it when it is on the disk; OSError if the disk is full."""
     temporary = path.with_name(path.name + ".part")
     try:
         write(temporary)

@@ -1,18 +1,19 @@
-"""Easiness, ranks and deciles against slow versions and known truths."""
+"""Easiness, rank correlation, ROC area and deciles against slow versions and known truths."""
 
 import math
 import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easiness.analysis.reliability import reliability
-from easiness.analysis.scores import average_ranks, canonical_order, deciles, easiness, rank_correlation, roc_auc
+from easiness.analysis.scores import deciles, easiness, rank_correlation, roc_auc
 from easiness.analysis.sets import easiest, hardest
 from tests.tiny_scores import noisy_losses
 
+relaxed = settings(deadline=None)  # the machine may be busy, and scipy is imported at its first use
 small_scores = st.lists(st.integers(-3, 3), min_size=1, max_size=30)
 
 
@@ -68,17 +69,7 @@ def test_easiness_refuses_what_is_not_a_number():
         easiness(np.array([["0.1", "0.2"]]))
 
 
-def test_canonical_order_forgets_the_order_given():
-    losses_MN = noisy_losses(6, 20, 1.0)
-    shuffled_MN = losses_MN[np.random.default_rng(1).permutation(6)]
-    np.testing.assert_array_equal(losses_MN[canonical_order(losses_MN)], shuffled_MN[canonical_order(shuffled_MN)])
-
-
-@given(small_scores)
-def test_ranks_match_the_slow_version(values):
-    np.testing.assert_allclose(average_ranks(values), slow_ranks(values))
-
-
+@relaxed
 @given(small_scores, st.randoms())
 def test_rank_correlation_is_pearson_of_slow_ranks(values, random):
     others = [random.randint(-3, 3) for _ in values]
@@ -96,6 +87,7 @@ def test_rank_correlation_refuses_unequal_lengths_and_nan():
         rank_correlation([1, 2, np.nan], [1, 2, 3])
 
 
+@relaxed
 @given(small_scores, st.randoms())
 def test_roc_auc_counts_pairs(values, random):
     positive = [random.random() < 0.5 for _ in values]
@@ -114,6 +106,7 @@ def test_roc_auc_refuses_other_shapes():
         roc_auc([1, 2, 3], [True, False])
 
 
+@relaxed
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=80), st.integers(0, 5))
 def test_deciles_are_even_and_in_order(values, seed):
     decile_N = deciles(values, seed)

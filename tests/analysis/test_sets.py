@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from easiness.analysis.scores import rank_correlation
@@ -19,6 +19,7 @@ from easiness.analysis.sets import (
     set_size,
 )
 
+relaxed = settings(deadline=None)  # the machine may be busy
 scores = st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=60)
 fractions = st.floats(0.01, 0.5)
 
@@ -41,6 +42,7 @@ def test_set_size_refuses_no_examples():
         set_size(0.1, 0)
 
 
+@relaxed
 @given(scores, fractions, st.integers(0, 9))
 def test_sets_hold_the_extremes(values, fraction, seed):
     size = set_size(fraction, len(values))
@@ -53,6 +55,7 @@ def test_sets_hold_the_extremes(values, fraction, seed):
     assert sorted(values[n] for n in hard) == sorted(values)[len(values) - size :]
 
 
+@relaxed
 @given(scores, fractions, st.integers(0, 9))
 def test_easy_and_hard_never_share_a_tied_example(values, fraction, seed):
     size = set_size(fraction, len(values))
@@ -60,6 +63,7 @@ def test_easy_and_hard_never_share_a_tied_example(values, fraction, seed):
     assert not set(easiest(values, fraction, seed=seed)) & set(hardest(values, fraction, seed=seed))
 
 
+@relaxed
 @given(scores, fractions, st.randoms())
 def test_sets_within_classes_are_the_sets_of_the_classes(values, fraction, random):
     labels_N = np.array([random.choice([0, 2, 3]) for _ in values])
@@ -82,19 +86,20 @@ def test_ties_are_broken_evenly_and_reproducibly():
 
 
 def test_scores_that_are_not_finite_are_refused():
-    with pytest.raises(ValueError, match="2 of 3 easiness values are not finite"):
+    with pytest.raises(ValueError, match="2 of 3 scores are not finite"):
         easiest([np.nan, 1, np.inf])
 
 
 def test_labels_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="same shape"):
         easiest([1.0, 2.0], labels_N=[0])
-    with pytest.raises(ValueError, match="class numbers"):
+    with pytest.raises(ValueError, match="class numbers from 0, got -1 to 0"):
         hardest([1.0, 2.0], labels_N=[0, -1])
-    with pytest.raises(ValueError, match="class numbers"):
+    with pytest.raises(ValueError, match="class numbers, .* got float64"):
         hardest([1.0, 2.0], labels_N=[0.0, 1.0])
 
 
+@relaxed
 @given(st.sets(st.integers(0, 30), min_size=1), st.sets(st.integers(0, 30), min_size=1))
 def test_overlap_is_set_arithmetic(a, b):
     expected = len(a & b) / max(len(a), len(b))
@@ -107,8 +112,8 @@ def test_overlap_with_itself_and_with_a_disjoint_set():
 
 
 @pytest.mark.parametrize("count", [None, 10])
-def test_overlap_refuses_what_is_no_set(count):
-    with pytest.raises(ValueError, match="twice"):
+def test_overlap_refuses_bad_sets(count):
+    with pytest.raises(ValueError, match="lists 1 of 2 rows twice"):
         overlap([1, 1], [1, 2], count)
     with pytest.raises(ValueError, match="at least one row"):
         overlap(np.array([], int), [1], count)

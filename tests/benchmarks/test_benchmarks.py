@@ -1,6 +1,7 @@
-"""The benchmark times the same work on both sides and leaves nothing behind."""
+"""Benchmarks time the same work on both sides and leave nothing behind."""
 
 import json
+import logging
 import multiprocessing
 from pathlib import Path
 
@@ -13,16 +14,19 @@ from PIL import Image
 from easiness.analysis.matching.pairs import match_pairs
 from easiness.analysis.matching.sides import MatchOptions, ScoredModel
 from easiness.architectures import build_model
-from easiness.benchmarks import bench_loaders, bench_machine, bench_scaling, bench_score, bench_step
-from easiness.benchmarks.machine import count_flops
-from easiness.benchmarks.matching import _match_naively, bench_matching
+from easiness.benchmarks.loaders import bench_loaders
+from easiness.benchmarks.machine import bench_machine, count_flops
+from easiness.benchmarks.matching import MatchingSize, _match_naively, bench_matching
 from easiness.benchmarks.plain import score_resident, score_with_loaders
-from easiness.benchmarks.scaling import fit_exponent
+from easiness.benchmarks.run import BENCHES, Benchmarks, bench
+from easiness.benchmarks.scaling import bench_scaling, fit_exponent
+from easiness.benchmarks.score import bench_score
+from easiness.benchmarks.step import bench_step
 from easiness.benchmarks.timing import interleave, ratios
 from easiness.loaders import stage_resident
 from easiness.loaders.ffcv import why_no_ffcv
 from easiness.trials.evaluation import MEASURES, evaluate_examples
-from entrypoints.bench import bench
+from entrypoints.bench import print_bench
 from tests.tiny_data import tiny_dataset, tiny_recipe
 
 
@@ -34,14 +38,14 @@ def test_the_naive_way_counts_what_the_fast_way_counts():
 
 
 def test_figures_hang_together_and_files_are_gone(tmp_path):
-    size = {"n": 3000, "trials": 3, "moments": 2, "models": 2, "draws": 20}
-    measured = bench_matching(**size, naive_draws=2, folder=str(tmp_path))
+    size = MatchingSize(n=3000, trials=3, moments=2, models=2, draws=20)
+    measured = bench_matching(size, naive_draws=2, folder=tmp_path)
     assert not list(tmp_path.iterdir())
-    assert {key: measured[key] for key in size} == size
+    assert {key: measured[key] for key in vars(size)} == vars(size)
     assert measured["naive_draws_timed"] == 4
     assert measured["naive_seconds"] == measured["naive_seconds_per_draw"] * 20 * 2
     assert measured["ratio"] == measured["naive_seconds"] / measured["seconds"]
-    assert 0 < measured["peak_gib"] < 64
+    assert 0.05 < measured["peak_gib"] < 64  # the interpreter with numpy and torch takes more than the lower end
 
 
 def test_loaders_are_measured_beside_image_folder(tmp_path):
@@ -51,7 +55,7 @@ def test_loaders_are_measured_beside_image_folder(tmp_path):
         for i in range(3):
             image = rng.integers(0, 256, (40, 50, 3)).astype(np.uint8)
             Image.fromarray(image).save(tmp_path / "small" / "train" / name / f"{i}.JPEG")
-    table = bench_loaders([tmp_path / "small"], resolution=16, images=8, repeats=2, batch_size=4, workers=1)
+    table = bench_loaders(tmp_path / "small", resolution=16, images=8, repeats=2, batch_size=4, workers=1)
     names = [f"FFCV {mode}" for mode in ("jpg", "raw")] * (not why_no_ffcv())
     assert table["loader"].tolist() == [*names, "torchvision loader", "ImageFolder with Pillow"]
     assert set(table["data"]) == {"small"}
@@ -64,7 +68,7 @@ def test_loaders_are_measured_beside_image_folder(tmp_path):
 CPU = torch.device("cpu")
 
 
-def test_contestants_take_turns_and_the_warm_up_does_not_count():
+def test_tasks_take_turns_and_the_warm_up_does_not_count():
     calls = []
     seconds = interleave({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3, warm_up=2)
     assert calls == ["a", "b"] * 5
@@ -82,7 +86,11 @@ def test_counted_operations_are_those_of_the_layers():
 def test_ceilings_of_this_machine():
     measured = bench_machine(CPU, repeats=2)
     assert set(measured) == {"sgemm_gflops", "copy_gb_per_s", "decode_images_per_s"}
-    assert all(0 < each["low"] <= each["median"] <= each["high"] for each in measured.values())
+    for ceiling in measured.values():
+        assert len(ceiling["all"]) == 2
+        assert ceiling["low"] == min(ceiling["all"]) > 0
+        assert ceiling["high"] == max(ceiling["all"])
+        assert ceiling["median"] == np.mean(ceiling["all"])
 
 
 def test_share_of_the_ceiling_is_what_its_parts_give():
@@ -108,9 +116,9 @@ def test_plain_loops_give_what_ours_gives_of_every_example(way, more):
     measured_MCN = plain_scores(way, **more)
     assert measured_MCN.shape == (2, len(MEASURES), 20)
     assert np.isfinite(measured_MCN).all()
-    losses_MN, correct_MN = measured_MCN[:, 0], measured_MCN[:, MEASURES.index("correct")]
-    assert (losses_MN > 0).all()
-    assert set(np.unique(correct_MN)) <= {0.0, 1.0}
+    margin_MN, correct_MN = measured_MCN[:, MEASURES.index("margin")], measured_MCN[:, MEASURES.index("correct")]
+    np.testing.assert_array_equal(correct_MN, margin_MN > 0)
+    assert not np.array_equal(*measured_MCN), "trials begin with other weights"
 
 
 def test_plain_loops_score_the_views_that_ours_scores():
@@ -157,31 +165,55 @@ def test_fitted_exponent(power):
     assert fit_exponent(sizes, 3 * sizes**power) == pytest.approx(power, abs=1e-9)
 
 
-def test_the_entry_point_logs_a_json_and_figures(store, capsys):
-    bench(what="step", model="wide_resnet_10_1", repeats=1)
+def test_a_run_logs_a_json_and_figures_and_returns_what_it_logged(store, capfd):
+    result = bench(what="step", model="wide_resnet_10_1", repeats=1)
+    assert capfd.readouterr().out == "", "a library does not print"
     (run,) = mlflow.MlflowClient().search_runs(["0"], "tags.`easiness.kind` = 'bench'")
-    assert run.info.status == "FINISHED"
-    folder = Path(mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="bench"))
+    assert (run.info.status, run.info.run_id) == ("FINISHED", result.run_id)
+    folder = Path(mlflow.artifacts.download_artifacts(run_id=result.run_id, artifact_path="bench"))
     assert sorted(path.name for path in folder.iterdir()) == ["bench.json", "step.png"]
-    measured = json.loads((folder / "bench.json").read_text())
-    assert set(measured) == {"machine", "step"}
-    assert run.data.metrics["step/train/gflop"] == measured["step"]["train"]["gflop"]
-    assert run.data.metrics["step/train/share_of_sgemm"] == measured["step"]["train"]["share_of_sgemm"]["median"]
+    assert json.loads((folder / "bench.json").read_text()) == result.measured
+    assert set(result.measured) == {"machine", "step"}
+    step = result.measured["step"]["train"]
+    assert run.data.metrics["step/train/gflop"] == step["gflop"]
+    assert run.data.metrics["step/train/share_of_sgemm"] == step["share_of_sgemm"]["median"]
     assert "machine/sgemm_gflops" in run.data.metrics
-    assert f"run id     {run.info.run_id}" in capsys.readouterr().out
+    assert f"  train/gflop                              {step['gflop']:.4g}\n" in result.summary()
 
 
-def test_the_scoring_is_logged_beside_its_contestants(store):
-    bench(what="score", model="wide_resnet_10_1", repeats=1, limit=20, trials=1)
-    (run,) = mlflow.MlflowClient().search_runs(["0"], "tags.`easiness.kind` = 'bench'")
-    names = {name.removeprefix("score/times_ours/") for name in run.data.metrics if "times_ours" in name}
+def test_the_entry_point_prints_the_summary_of_the_folder_beside_its_caller(store, tmp_path, monkeypatch, capsys):
+    def returned(**options):
+        assert options == {"what": "loaders", "images": tmp_path / "photos"}
+        return Benchmarks("abc", {"loaders": {"FFCV raw": {"images_per_second": 2961.0}}}, "file:///artifacts")
+
+    monkeypatch.setattr("entrypoints.bench.bench", returned)
+    monkeypatch.setenv("EASINESS_CALLED_FROM", str(tmp_path))
+    print_bench(what="loaders", images="photos")
+    assert capsys.readouterr().out == (
+        "loaders\n  FFCV raw/images_per_second               2961\n\nrun id     abc\nartifacts  file:///artifacts\n"
+    )
+
+
+def test_all_leaves_out_the_loaders_where_there_are_no_image_files(store, monkeypatch, caplog):
+    measured = {name: lambda options, name=name: ({"name": name}, {}) for name in BENCHES}
+    monkeypatch.setattr("easiness.benchmarks.run.BENCHES", measured)
+    with caplog.at_level(logging.INFO, "easiness"):
+        result = bench(repeats=1)
+    assert list(result.measured) == ["machine", "step", "score", "scaling", "matching"]
+    assert "loaders are left out" in caplog.text
+
+
+def test_the_scoring_is_logged_beside_the_plain_loops(store):
+    result = bench(what="score", model="wide_resnet_10_1", repeats=1, limit=20, trials=1)
+    metrics = mlflow.MlflowClient().get_run(result.run_id).data.metrics
+    names = {name.removeprefix("score/times_ours/") for name in metrics if "times_ours" in name}
     assert names == {"plain loop", "plain loop resident"}  # MLflow refuses a comma
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"what": "speed"}, "unknown benchmark 'speed'"),
+        ({"what": "speed"}, "what is 'speed'; choose one of step, loaders, score, scaling, matching or all"),
         ({"what": "loaders"}, "give a folder of them as images"),
         ({"repeats": 0}, "repeats is 0, and must be at least 1"),
         ({"limit": 3}, "limit is 3, and must be at least 20"),

@@ -1,4 +1,4 @@
-"""Any picture becomes upright RGB of its own size; whatever is no whole picture is called bad."""
+"""Any image becomes upright RGB of its own size; a file that is not a whole image is bad."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image, ImageOps, features
 
 from easiness.datasets.image_files import Checked, ImageFiles, check_files, decode_image
 
@@ -43,8 +43,8 @@ GOOD = {
     "pil_sample_cmyk.jpg": (100, 100),
 }
 BAD = {
-    "PILLOW_LICENSE": "no known image format",
-    "broken.png": "no known image format",
+    "PILLOW_LICENSE": "not a known image format",
+    "broken.png": "not a known image format",
     "broken_data_stream.png": "unrecognized data stream",
     "truncated_image.png": "truncated",
     "truncated_jpeg.jpg": "truncated",
@@ -210,6 +210,17 @@ def test_damaged_metadata_do_not_make_a_damaged_picture(exif):
     np.testing.assert_array_equal(decode_image(encode(picture(), exif=exif)), picture())
 
 
+@pytest.mark.parametrize("entry", [(0x0100, 6, 1, b"\xff\0\0\0"), (0x011A, 2, 4, b"abc\0")])
+def test_pictures_whose_metadata_cannot_be_rewritten_are_turned_upright(entry):
+    entries = sorted([(0x0112, 3, 1, struct.pack("<HH", 6, 0)), entry])
+    fields = b"".join(struct.pack("<HHI", *field[:3]) + field[3] for field in entries)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + fields + bytes(4)
+    stored = np.ascontiguousarray(stored_for(picture(), 6))
+    with Image.open(encode(stored, exif=exif)) as image, pytest.raises((TypeError, struct.error)):
+        ImageOps.exif_transpose(image)
+    np.testing.assert_array_equal(decode_image(encode(stored, exif=exif)), picture())
+
+
 # --- bad files ----------------------------------------------------------------------------------------
 
 
@@ -270,7 +281,7 @@ def test_what_is_no_regular_file_is_bad(tmp_path):
     with open(odd, "wb") as file:
         file.write(encode(picture()).getvalue())
     checks = check_files([*(str(tmp_path / f"{name}.png") for name in ("pipe", "link", "empty")), odd])
-    assert checks == ["no regular file"] * 2 + ["no known image format", "its name is not UTF-8"]
+    assert checks == ["not a regular file"] * 2 + ["not a known image format", "its name is not UTF-8"]
 
 
 @pytest.mark.parametrize(
@@ -283,7 +294,7 @@ def test_what_is_no_regular_file_is_bad(tmp_path):
 )
 def test_formats_that_run_programs_or_take_any_bytes_are_no_pictures(content, tmp_path):
     (tmp_path / "x.jpg").write_bytes(content)
-    assert check_files([str(tmp_path / "x.jpg")]) == ["no known image format"]
+    assert check_files([str(tmp_path / "x.jpg")]) == ["not a known image format"]
 
 
 def test_checks_keep_the_order_of_many_files(tmp_path):

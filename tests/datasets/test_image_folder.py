@@ -146,7 +146,7 @@ def test_one_tree_is_split_by_seed(tmp_path, val_fraction, expected):
 @pytest.mark.parametrize("val_fraction", [0, 1, -0.1, 1.5, float("nan")])
 def test_val_fraction_outside(tmp_path, val_fraction):
     make_tree(tmp_path, {"a": 3, "b": 3})
-    with pytest.raises(ValueError, match=f"val_fraction={val_fraction} is not between 0 and 1"):
+    with pytest.raises(ValueError, match=f"val_fraction is {val_fraction}, and must be between 0 and 1"):
         open_image_folder(tmp_path, "train", val_fraction=val_fraction)
 
 
@@ -164,14 +164,14 @@ def test_odd_images_in_a_folder(shared_data, tmp_path):
     make_pair(tmp_path, ("odd", "plain"), train=0, val=1)
     shutil.copytree(shared_data / "odd-images", tmp_path / "train" / "odd")
     bad = [
-        "train/odd/PILLOW_LICENSE (no known image format)",
-        "train/odd/broken.png (no known image format)",
+        "train/odd/PILLOW_LICENSE (not a known image format)",
+        "train/odd/broken.png (not a known image format)",
         "train/odd/broken_data_stream.png (unrecognized data stream contents when reading image file)",
         "train/odd/truncated_image.png (image file is truncated)",
         "train/odd/truncated_jpeg.jpg (image file is truncated (8 bytes not processed))",
     ]
     message = refused(tmp_path)
-    assert message.startswith(f"5 of 12 files in {tmp_path} (train) are no readable images: ")
+    assert message.startswith(f"5 of 12 files in {tmp_path} (train) are not readable images: ")
     assert ", ".join(bad) + ";" in message
     assert "skip_bad=true" in message
     found = open_dataset("folder", tmp_path, skip_bad=True)

@@ -62,7 +62,7 @@ def test_a_flipped_byte_is_refused(packed, verify, where):
     at = {"header": 2200, "image": 8 * 2**20 + 700, "table": len(content) - 30}[where]
     content[at] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"train\.beton is damaged: 1 of 3 blocks .* the first at byte .* run prepare"):
+    with pytest.raises(ValueError, match=r"train\.beton is damaged: 1 of 3 checked blocks .* the first at byte "):
         open_dataset("imagenet", packed, verify=verify)
 
 
@@ -92,7 +92,7 @@ def test_quick_looks_at_all_tables_and_a_sample_of_the_rest(tmp_path, monkeypatc
         file.seek(2 * page + 5)
         file.write(b"x")
     verify_beton(path, manifest, "quick")
-    with pytest.raises(ValueError, match="1 of 62 blocks"):
+    with pytest.raises(ValueError, match="1 of 62 checked blocks"):
         verify_beton(path, manifest, "full")
     with pytest.raises(ValueError, match="verify is 'no', and must be one of quick, full"):
         verify_beton(path, manifest, "no")
@@ -102,7 +102,7 @@ def test_quick_looks_at_all_tables_and_a_sample_of_the_rest(tmp_path, monkeypatc
 def test_a_truncated_beton_is_refused(packed, keep):
     path = packed / "train.beton"
     os.truncate(path, keep if keep >= 0 else path.stat().st_size - 1)
-    with pytest.raises(ValueError, match=r"train\.beton has [\d,]+ bytes, and had [\d,]+ when it was packed"):
+    with pytest.raises(ValueError, match=r"train\.beton has [\d,]+ bytes, and had [\d,]+ when packed"):
         open_dataset("imagenet", packed)
 
 
@@ -110,16 +110,16 @@ def test_an_unfinished_or_missing_half_is_refused(packed):
     manifest = manifest_path(packed / "train.beton")
     content = manifest.read_text()
     manifest.write_text(content[:50])
-    with pytest.raises(ValueError, match="is damaged or of another version"):
+    with pytest.raises(ValueError, match="is damaged or has another layout"):
         open_dataset("imagenet", packed)
     manifest.write_text(json.dumps(json.loads(content) | {"new_field": 1}))
-    with pytest.raises(ValueError, match="of another version"):
+    with pytest.raises(ValueError, match="has another layout"):
         open_dataset("imagenet", packed)
     manifest.unlink()
-    with pytest.raises(ValueError, match=r"has no train\.json beside it: it was not packed to its end"):
+    with pytest.raises(ValueError, match=r"has no train\.json beside it, so packing was interrupted"):
         open_dataset("imagenet", packed)
     (packed / "train.beton").unlink()
-    with pytest.raises(FileNotFoundError, match=r"has val\.beton and no train\.beton"):
+    with pytest.raises(FileNotFoundError, match=r"has val\.beton but no train\.beton"):
         open_dataset("imagenet", packed)
 
 
@@ -132,7 +132,7 @@ def test_a_manifest_of_another_file_is_refused(packed, made):
 def test_an_empty_folder_and_none_at_all(tmp_path):
     with pytest.raises(ValueError, match="has no class folders; at least 2 classes are needed"):
         open_dataset("imagenet", tmp_path)
-    with pytest.raises(FileNotFoundError, match="no .*nowhere"):
+    with pytest.raises(FileNotFoundError, match="nowhere does not exist; give the folder"):
         open_dataset("imagenet", tmp_path / "nowhere")
     with pytest.raises(ValueError, match="dataset=imagenet needs the folder of images"):
         open_dataset("imagenet")

@@ -86,7 +86,7 @@ def test_kept_examples_alone_are_packed(tree, tmp_path):
     assert packed.manifest.sources == [everything.sources[row] for row in (0, 1, 7)]
     assert run(tree, tmp_path / "kept", skip_bad=True, keep=kept[::-1]).seconds == 0
     assert run(tree, tmp_path / "kept", skip_bad=True, keep=kept[:2]).seconds > 0
-    with pytest.raises(ValueError, match=r"1 of 2 ids to keep are of no image in .* have 0 to 8; the first is 9"):
+    with pytest.raises(ValueError, match=r"1 of 2 ids to keep are not in .* have ids 0 to 8; the first is 9"):
         run(tree, tmp_path / "wrong", skip_bad=True, keep=np.array([0, 9]))
     with pytest.raises(ValueError, match="class n02 of .* has no readable image"):
         run(tree, tmp_path / "wrong", skip_bad=True, keep=np.array([0]))
@@ -167,7 +167,7 @@ def test_every_odd_image_is_packed_or_named(tree, tmp_path, odd):
         expected = decode_image(target)
     except (OSError, ValueError):
         with pytest.raises(
-            ValueError, match=rf"train/n02/{odd.name} \(.+\) in .* is no readable image; .*skip_bad=true"
+            ValueError, match=rf"train/n02/{odd.name} \(.+\) in .* is not a readable image; .*skip_bad=true"
         ):
             run(tree, tmp_path / "out")
         assert names(tmp_path / "out") == []
@@ -271,7 +271,7 @@ def test_killed_between_file_and_manifest_is_refused_and_packed_again(tree, tmp_
     with pytest.raises(KeyboardInterrupt):
         run(tree, tmp_path / "out", options=PackOptions(mode="raw"))
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"train\.beton has no train\.json beside it: it was not packed to its end"):
+    with pytest.raises(ValueError, match=r"train\.beton has no train\.json beside it, so packing was interrupted"):
         open_dataset("imagenet", tmp_path / "out")
     assert run(tree, tmp_path / "out").seconds > 0
 
@@ -296,7 +296,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tree, tmp_path):
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("error: no room for train.beton in ")
+    assert line.startswith("error: no space for train.beton in ")
     assert "after 10 of 10 images; free some, lower max_side, or choose another output" in line
     assert names(tmp_path / "out") == []
     assert time.monotonic() - started < 60

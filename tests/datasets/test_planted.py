@@ -159,5 +159,5 @@ def test_unknown_split(split):
 
 
 def test_negative_seed():
-    with pytest.raises(ValueError, match="seed of 0 or more, not -1"):
+    with pytest.raises(ValueError, match="seed is -1, and must be at least 0"):
         draw_planted("val", seed=-1)

@@ -3,12 +3,12 @@ import time
 
 import pytest
 
-from easiness.datasets import prefetch as crew
+from easiness.datasets import prefetch
 from easiness.datasets.prefetch import StalledError, map_ahead
 
 
-def crews():
-    return [thread for thread in threading.enumerate() if thread.name == "crew"]
+def living_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "prefetch"]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -20,7 +20,7 @@ def test_results_come_in_order(workers, ahead, count):
         return number * number
 
     assert list(map_ahead(range(count), work, workers=workers, ahead=ahead)) == [n * n for n in range(count)]
-    assert not crews()
+    assert not living_threads()
 
 
 def test_items_are_taken_only_a_few_ahead():
@@ -37,7 +37,7 @@ def test_items_are_taken_only_a_few_ahead():
     assert next(results) == "1"
     assert len(taken) == 5
     results.close()
-    assert not crews()
+    assert not living_threads()
 
 
 def test_an_error_comes_in_the_place_of_its_result():
@@ -50,21 +50,21 @@ def test_an_error_comes_in_the_place_of_its_result():
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(KeyError, match="three"):
         next(results)
-    assert not crews()
+    assert not living_threads()
 
 
-def test_an_error_of_the_items_themselves_ends_the_crew():
+def test_an_error_of_the_items_themselves_ends_the_living_threads():
     def items():
         yield 1
         raise OSError("the list broke off")
 
     with pytest.raises(OSError, match="the list broke off"):
         list(map_ahead(items(), str, workers=2, ahead=3))
-    assert not crews()
+    assert not living_threads()
 
 
 def test_a_worker_that_is_stuck_ends_the_wait_and_is_named(monkeypatch):
-    monkeypatch.setattr(crew, "STALLED_AFTER_S", 0.3)
+    monkeypatch.setattr(prefetch, "STALLED_AFTER_S", 0.3)
     release = threading.Event()
 
     def work(number):
@@ -76,12 +76,12 @@ def test_a_worker_that_is_stuck_ends_the_wait_and_is_named(monkeypatch):
     with pytest.raises(StalledError, match=r"decoding number 5 takes more than 0\.3 seconds"):
         list(results)
     release.set()
-    for thread in crews():
+    for thread in living_threads():
         thread.join(10)
-    assert not crews()
+    assert not living_threads()
 
 
 def test_slow_items_that_wait_for_a_worker_are_not_stalled(monkeypatch):
-    monkeypatch.setattr(crew, "STALLED_AFTER_S", 1.0)
+    monkeypatch.setattr(prefetch, "STALLED_AFTER_S", 1.0)
     results = map_ahead(range(8), lambda _: time.sleep(0.3), workers=1, ahead=8)
     assert len(list(results)) == 8

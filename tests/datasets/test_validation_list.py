@@ -72,9 +72,9 @@ def test_lone_wnids_follow_the_order_of_the_names(root):
         ("a b\nc\n", "lines of different kinds"),
         ("a b c\n", "lines of different kinds"),
         ("x.JPEG n01\n", r"6 are only in the folder \(such as ILSVRC2012_val_00000001\.JPEG\), 1 only in the list"),
-        ("".join(f"{file} n77\n" for file in FILES), "the class n77, and the training set has none such"),
-        ("".join(f"{file} 3\n" for file in FILES), "names class 3, and 3 classes have numbers from 0"),
-        ("1\n2\n3\n1\n2\n3\n", "lone numbers of the devkit's list need .*meta.mat"),
+        ("".join(f"{file} n77\n" for file in FILES), "the class n77, which is not in the training set"),
+        ("".join(f"{file} 3\n" for file in FILES), "names class 3, and the 3 classes have numbers from 0"),
+        ("1\n2\n3\n1\n2\n3\n", "the numbers in the devkit's list need .*meta.mat"),
     ],
 )
 def test_lists_that_do_not_fit_are_refused(root, content, message):
@@ -86,12 +86,12 @@ def test_lists_that_do_not_fit_are_refused(root, content, message):
 def test_an_id_that_the_devkit_lacks(root):
     (root / "val.txt").write_text("1\n2\n3\n1\n2\n9\n")
     devkit(root / "meta.mat")
-    with pytest.raises(ValueError, match="names class 9, which meta.mat beside it does not know"):
+    with pytest.raises(ValueError, match="names class 9, which meta.mat beside it does not have"):
         list_flat(root / "val", WNIDS)
 
 
 def test_no_list_says_what_to_do(root):
-    with pytest.raises(FileNotFoundError, match=r"put val\.txt .* or name it with -P val_labels=FILE"):
+    with pytest.raises(FileNotFoundError, match=r"put val\.txt .* or give a list with -P val_labels=FILE"):
         list_imagenet(root, "val", seed=0, val_fraction=0.2)
 
 

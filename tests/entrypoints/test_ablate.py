@@ -22,9 +22,10 @@ from entrypoints.train import train
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = "tests.tiny_model:build"
-DATA = (f"--model={TINY}", "--limit=60", "--limit_val=60", "--log_models=none")
-SCORE = (*DATA, "--trials=2", "--epochs=2")
-SMALL = (*DATA, "--epochs=2", "--ratios=0.2,0.1", "--seeds=2")
+DATA = (f"--model={TINY}", "--limit=60", "--limit_val=60")
+TRAIN = (*DATA, "--log_model=false")
+SCORE = (*DATA, "--log_models=none", "--trials=2", "--epochs=2")
+SMALL = (*DATA, "--log_models=none", "--epochs=2", "--ratios=0.2,0.1", "--seeds=2")
 
 
 def call(monkeypatch, function, *words):
@@ -125,15 +126,15 @@ def test_a_kept_list_is_a_dataset_of_its_own(store, monkeypatch, capsys, tmp_pat
     np.testing.assert_array_equal(table["example_id"], kept)
     expected = data.subset(np.flatnonzero(data.groups == "majority")).fingerprint
     assert run.data.tags["easiness.fingerprint"] == expected
-    call(monkeypatch, train, *DATA, "--epochs=2", f"--keep={tmp_path / 'majority.npy'}")
+    call(monkeypatch, train, *TRAIN, "--epochs=2", f"--keep={tmp_path / 'majority.npy'}")
     assert "accuracy by group" in capsys.readouterr().out
     # The trial that score ran is the one that train asks for: the same recipe and the same data.
     line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, f"--scores={run.info.run_id}")
     assert f"score run {run.info.run_id} is of {len(kept)} examples of planted with fingerprint {expected[:12]}" in line
     write_kept(tmp_path, "other", np.array([5, 99_999]))
-    line = call_wrongly(monkeypatch, capsys, train, *DATA, f"--keep={tmp_path / 'other.csv'}")
-    assert "ids that this training set of 60 does not hold" in line
-    assert "nothing.csv" in call_wrongly(monkeypatch, capsys, train, *DATA, "--keep=nothing.csv")
+    line = call_wrongly(monkeypatch, capsys, train, *TRAIN, f"--keep={tmp_path / 'other.csv'}")
+    assert "are not in this training set of 60" in line
+    assert "nothing.csv" in call_wrongly(monkeypatch, capsys, train, *TRAIN, "--keep=nothing.csv")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_a_kept_list_is_a_dataset_of_its_own(store, monkeypatch, capsys, tmp_pat
         (["--ratios=0.99"], "ablation ratio 0.99 leaves 1 of 60 examples"),
         (["--strategies=easy,steps"], "unknown strategy 'steps'; choose from easy, hard, random, stepwise"),
         (["--seeds=0"], "seeds is 0, and must be at least 1"),
-        (["--trials=3"], "leave trials and score_at to score"),
+        (["--trials=3"], "unknown parameter 'trials'"),
         (["--scores=0123456789abcdef"], "there is no run 0123456789abcdef"),
         ([], "has no finished score run of tests.tiny_model:build on planted with fingerprint"),
     ],

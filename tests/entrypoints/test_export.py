@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from easiness import tracking
+from easiness import load_scores, tracking
 from easiness.commandline import command
 from entrypoints.export import FORMATS, export
 from tests.tiny_scores import draw_losses, log_score_run, tiny_planted
@@ -48,7 +48,7 @@ def run_id(store, tmp_path, dataset):
 
 def test_csv_is_the_whole_table(run_id, monkeypatch, tmp_path):
     call(monkeypatch, f"--run={run_id}", "--out=deep/down.csv")
-    expected = tracking.load_scores(run_id).table
+    expected = load_scores(run_id).table
     found = pd.read_csv(io.StringIO(exported("csv")), keep_default_na=False)
     pd.testing.assert_frame_equal(found, expected, check_dtype=False)
     assert (tmp_path / "deep" / "down.csv").read_text() == exported("csv")
@@ -58,7 +58,7 @@ def test_cleanlab_gets_qualities_in_the_order_of_the_data(run_id, monkeypatch, d
     call(monkeypatch, f"--run={run_id}", "--to=cleanlab")
     found = pd.read_csv(io.StringIO(exported("cleanlab")))
     np.testing.assert_array_equal(found["given_label"], dataset.labels)
-    np.testing.assert_allclose(found["label_quality"], np.exp(-tracking.load_scores(run_id).table["easiness"]))
+    np.testing.assert_allclose(found["label_quality"], np.exp(-load_scores(run_id).table["easiness"]))
 
 
 def test_fiftyone_needs_files(run_id, monkeypatch, capsys):

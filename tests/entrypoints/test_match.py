@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from easiness import tracking
+from easiness import load_scores, tracking
 from easiness.analysis.sets import chance_given_classes, easiest, hardest, overlap
 from easiness.commandline import command
 from entrypoints.match import match
@@ -223,7 +223,7 @@ def test_bad_runs_are_refused_in_one_line(store, monkeypatch, capsys, tmp_path, 
 
 def test_runs_without_losses_are_refused(store, monkeypatch, capsys, tmp_path, dataset):
     ids, _ = two_runs(tmp_path, dataset)
-    trial = tracking.load_scores(ids[1]).manifest.trials[2]["run_id"]
+    trial = load_scores(ids[1]).manifest.trials[2]["run_id"]
     losses = tracking.fetch(trial, "losses")
     (losses / "updates=000008.npy").unlink()
     assert f"trial run {trial} has no losses after 8 updates" in call_wrongly(monkeypatch, capsys)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from easiness import tracking
+from easiness import load_scores, tracking
 from easiness.commandline import command
 from easiness.reporting.page import LARGEST
 from entrypoints.match import match
@@ -112,7 +112,7 @@ def test_every_number_is_traced_to_its_inputs(made):
             address = path if path.startswith("runs:/") else f"runs:/{run['run_id']}/{path}"
             whose, name = address.removeprefix("runs:/").split("/", 1)
             assert hashlib.sha256(tracking.fetch(whose, name).read_bytes()).hexdigest() == digest
-    trials = tracking.load_scores(made.scores["ant"]).manifest.trials
+    trials = load_scores(made.scores["ant"]).manifest.trials
     assert set(manifest["runs"][0]["inputs"]) == {
         "scores/easiness.parquet", "scores/trajectory.npy", "scores/manifest.json", "preview/thumbnails.npz",
         *(f"runs:/{trial['run_id']}/predicted/updates=000008.npy" for trial in trials),
@@ -148,7 +148,7 @@ def test_verdicts_carry_their_numbers(made):
 
 def test_suspicious_labels_are_hard_for_every_model(made):
     found = pd.read_csv(made.folder / "tables" / "planted_suspicious.csv")
-    trajectories = [tracking.load_scores(run_id).trajectory[-1] for run_id in made.scores.values()]
+    trajectories = [load_scores(run_id).trajectory_TN[-1] for run_id in made.scores.values()]
     least = np.min([scores.argsort().argsort() + 1 for scores in trajectories], axis=0)
     rows = [made.dataset.example_ids.tolist().index(each) for each in found["example_id"]]
     np.testing.assert_array_equal(found["rank"], least[rows])
@@ -178,7 +178,7 @@ def test_the_page_in_a_browser(made, browser, width):
 
     table = "document.querySelector('table:has(caption)')"
     column = f"[...{table}.tHead.rows[0].cells].findIndex(each => each.textContent.startsWith('easiness_mean'))"
-    cells = f"[...{table}.tBodies[0].rows].map(row => Number(row.cells[{column}].dataset.v))"
+    cells = f"[...{table}.tBodies[0].rows].map(row => Number(row.cells[{column}].dataset.value))"
     before = browser.run(cells)
     for order in (sorted(before), sorted(before, reverse=True)):
         browser.run(f"{table}.tHead.rows[0].cells[{column}].querySelector('button').click()")
@@ -193,11 +193,11 @@ def test_the_page_in_a_browser(made, browser, width):
     browser.run(f"{{{script}}}")
     assert 0 < browser.run(shown) < everything
 
-    item = "document.querySelector('.gallery .item')"
-    assert browser.run(f"{item}.querySelector('.course').checkVisibility()") is False
+    item = "document.querySelector('.gallery .example')"
+    assert browser.run(f"{item}.querySelector('.trajectory').checkVisibility()") is False
     browser.run(f"{item}.querySelector('summary').click()")
-    assert browser.run(f"{item}.querySelector('.course').checkVisibility()") is True
-    assert browser.run(f"{item}.querySelectorAll('.course polyline').length") == 2
+    assert browser.run(f"{item}.querySelector('.trajectory').checkVisibility()") is True
+    assert browser.run(f"{item}.querySelectorAll('.trajectory polyline').length") == 2
     assert browser.complaints == []
 
 
@@ -304,7 +304,7 @@ def test_a_damaged_artifact_leaves_the_rest_of_the_report(store, tmp_path, capsy
 def test_predictions_that_a_trial_has_lost_are_done_without(store, tmp_path):
     dataset = tiny_planted(50)
     ant, _ = (log_scores(tmp_path, dataset, name, seed) for seed, name in enumerate(("ant", "bee")))
-    trial = tracking.load_scores(ant).manifest.trials[2]["run_id"]
+    trial = load_scores(ant).manifest.trials[2]["run_id"]
     shutil.rmtree(tracking.fetch(trial, "predicted"))
     call("--name=x")
     page = (tmp_path / "reports" / "x" / "index.html").read_text(encoding="utf-8")
@@ -336,5 +336,5 @@ def test_wrong_words_are_answered_in_one_line(store, capsys, words, message):
 def test_a_folder_that_is_no_report_is_left_alone(store, tmp_path, capsys):
     (tmp_path / "reports" / "x").mkdir(parents=True)
     (tmp_path / "reports" / "x" / "thesis.tex").write_text("mine")
-    assert "holds something that is no report" in call_wrongly(capsys, "--name=x")
+    assert "has files, but is not a report" in call_wrongly(capsys, "--name=x")
     assert (tmp_path / "reports" / "x" / "thesis.tex").read_text() == "mine"

@@ -17,7 +17,7 @@ from matplotlib.text import Text
 
 import easiness.figures
 from easiness import figures
-from easiness.figures import lettering, style
+from easiness.figures import style, text_fit
 
 NAN = float("nan")
 
@@ -124,11 +124,11 @@ SAMPLES = {
     "worst class": lambda: figures.worst_class([spread(arm("easy", (0.01, 0.02, 0.9)))]),
     "differences": lambda: figures.paired_differences([difference(name) for name in ARMS], title=LONG),
     "removal": lambda: figures.removal_heatmap(np.ones((36, 10)), [f"stepwise {r} %" for r in range(36)]),
-    "contestants": lambda: figures.contestants(
+    "speed bars": lambda: figures.speed_bars(
         {"ours": [1.0, 1.1], LONG: [200.0, 250.0]}, unit="seconds · lower = better", title=LONG
     ),
-    "contestants, one": lambda: figures.contestants({"ours": [0.7]}, unit="share"),
-    "growth": lambda: figures.growth(
+    "speed bars, one": lambda: figures.speed_bars({"ours": [0.7]}, unit="share"),
+    "growth": lambda: figures.scaling_curves(
         [5_000, 10_000, 25_000, 50_000],
         [10, 20, 50, 100],
         [0.5, 0.51, 0.55, 0.6],
@@ -137,7 +137,7 @@ SAMPLES = {
         x="number of examples",
         title=LONG,
     ),
-    "growth, one size": lambda: figures.growth(
+    "growth, one size": lambda: figures.scaling_curves(
         [1], [10], [0.5], time_exponent=NAN, memory_exponent=NAN, x="number of processes"
     ),
     "removal, one": lambda: figures.removal_heatmap(np.full((1, 10), NAN), ["by an unusually long name"]),
@@ -259,15 +259,15 @@ def test_the_room_knows_numpy_and_matplotlib_and_no_global_state():
 @settings(deadline=None)
 @given(st.text(max_size=60), st.floats(0.3, 4), st.integers(1, 4))
 def test_fitted_text_keeps_to_its_width_and_lines(text, width, lines):
-    fitted = lettering.fit(text, width, 9, lines=lines).split("\n")
+    fitted = text_fit.fit(text, width, 9, lines=lines).split("\n")
     assert len(fitted) <= lines
-    assert all(lettering.text_width(line, 9) <= width for line in fitted)
+    assert all(text_fit.text_width(line, 9) <= width for line in fitted)
 
 
 @settings(deadline=None)
 @given(st.text("abc de", max_size=40))
 def test_fitting_loses_nothing_that_has_room(text):
-    fitted = lettering.fit(text, 1.0, 9, lines=50)
+    fitted = text_fit.fit(text, 1.0, 9, lines=50)
     assert fitted.replace("\n", "").replace(" ", "") == text.replace(" ", "")
 
 
@@ -355,7 +355,7 @@ def test_trajectory_lines_are_the_means_of_the_deciles(moments):
 def test_trajectory_refuses():
     with pytest.raises(ValueError, match="one row per moment"):
         figures.trajectory_by_decile(np.ones((2, 5)), np.zeros(5, int), [1])
-    with pytest.raises(ValueError, match="decile 10 is none"):
+    with pytest.raises(ValueError, match="decile 10 is not one of 0"):
         figures.trajectory_by_decile(np.ones((1, 2)), [1, 10], [1])
     with pytest.raises(ValueError, match="one row per moment"):
         figures.trajectory_by_decile(np.ones((1, 0)), [], [1])
@@ -722,19 +722,20 @@ def test_ablation_refuses():
         figures.removal_heatmap(np.r_[np.zeros(9), 30.0][None], ["per cent"])
 
 
-def test_contestants_show_the_median_and_every_measurement():
-    figure = figures.contestants({"ours": [1.0, 3.0, 2.0], "theirs": [4.0]}, unit="seconds")
+def test_speed_bars_show_the_median_and_every_measurement():
+    figure = figures.speed_bars({"ours": [1.0, 3.0, 2.0], "theirs": [4.0]}, unit="seconds")
     (axes,) = figure.axes
     assert [bar.get_width() for bar in axes.patches] == [2.0, 4.0]
     assert sorted(axes.lines[0].get_xdata()) == [1.0, 2.0, 3.0]
     assert "ours: 2" in words(figure)
-    with pytest.raises(ValueError, match="no contestant"):
-        figures.contestants({}, unit="seconds")
+    with pytest.raises(ValueError, match="values is empty"):
+        figures.speed_bars({}, unit="seconds")
 
 
-def test_growth_is_a_straight_line_for_a_power_law():
-    figure = figures.growth([1, 2, 4], [3, 6, 12], [1, 1, 1], time_exponent=1.0, memory_exponent=0.0, x="trials")
+def test_scaling_is_a_straight_line_for_a_power_law():
+    exponents = {"time_exponent": 1.0, "memory_exponent": 0.0}
+    figure = figures.scaling_curves([1, 2, 4], [3, 6, 12], [1, 1, 1], x="trials", **exponents)
     assert "seconds, exponent 1.00" in words(figure)
     assert [axes.get_xscale() + axes.get_yscale() for axes in figure.axes] == ["loglog"] * 2
     with pytest.raises(ValueError, match="both must be above 0"):
-        figures.growth([1, 2], [1, 0], [1, 1], time_exponent=1.0, memory_exponent=0.0, x="trials")
+        figures.scaling_curves([1, 2], [1, 0], [1, 1], x="trials", **exponents)

@@ -3,7 +3,6 @@ import gc
 import pickle
 import resource
 import threading
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from easiness.datasets import open_dataset
-from easiness.datasets import prefetch as crew
+from easiness.datasets import open_dataset, prefetch
 from easiness.datasets.imagenet import list_imagenet
 from easiness.datasets.packing import PackOptions, pack
 from easiness.datasets.prefetch import StalledError
@@ -251,7 +249,7 @@ def test_a_beton_truncated_while_it_is_read_ends_in_an_error_that_names_the_imag
     records = opened_._columns.images.records
     with (tmp_path / "train.beton").open("r+b") as file:
         file.truncate(int(records["ptr"][40]) + 3)
-    with pytest.raises(ValueError, match=r"image 40 of .*train\.beton \(train/n03/10\.JPEG\) is no longer there"):
+    with pytest.raises(ValueError, match=r"image 40 of .*train\.beton \(train/n03/10\.JPEG\) is missing"):
         list(batches)
 
 
@@ -280,12 +278,12 @@ def test_an_exception_inside_the_pipeline_ends_the_pass(made, loader, monkeypatc
     monkeypatch.setattr(opened_._decoder, "decode", broken)
     with pytest.raises(ArithmeticError, match="a bug in the pipeline"):
         list(opened_.train_batches(0, SEEDS))
-    assert not [thread for thread in threading.enumerate() if thread.name == "crew"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "prefetch"]
 
 
 @pytest.mark.parametrize("loader", LOADERS)
 def test_a_decoder_that_hangs_ends_the_pass_and_names_the_image(made, loader, monkeypatch):
-    monkeypatch.setattr(crew, "STALLED_AFTER_S", 0.4)
+    monkeypatch.setattr(prefetch, "STALLED_AFTER_S", 0.4)
     opened_ = opened(made / "jpg", loader)
     release = threading.Event()
 
@@ -294,10 +292,8 @@ def test_a_decoder_that_hangs_ends_the_pass_and_names_the_image(made, loader, mo
         release.wait(30)
 
     monkeypatch.setattr(opened_._decoder, "decode", hangs)
-    started = time.monotonic()
     with pytest.raises(StalledError, match=r"decoding image 5 of .*train\.beton \(train/n01/.*\) takes more than 0\.4"):
         list(opened_.score_batches())
-    assert time.monotonic() - started < 60
     release.set()
 
 
@@ -314,7 +310,7 @@ def test_streamed_normalization_is_the_other_one_up_to_rounding(size):
 
 
 def test_the_wait_for_a_stalled_worker_is_below_a_minute():
-    assert crew.STALLED_AFTER_S < 60
+    assert prefetch.STALLED_AFTER_S < 60
 
 
 def results(folder):

@@ -46,7 +46,7 @@ def test_digest_moves_with_the_algorithm(monkeypatch):
     assert cifar10().digest() != before
 
 
-# Finished trials on tracking servers are known by this text; it must not change while ALGORITHM stays.
+# Finished trials on tracking servers are found by this text; it must not change while ALGORITHM stays.
 CIFAR10_AS_TEXT = (
     '{"algorithm": 1, "augmentation": "shift_flip", "batch_size": 128, "dataset": "cifar10", "epochs": 5, '
     '"learning_rate": 0.1, "milestones": [0.5, 0.8333333333333334], "model": "wide_resnet_16_4", "momentum": 0.9, '
@@ -203,7 +203,7 @@ def test_settings_read_back_are_the_recipe():
     recipe = make_recipe("cifar10", "resnet18", score_at=(3, 5), epochs=2, schedule_epochs=9)
     assert recipe_from(json.loads(json.dumps(recipe.settings()))) == recipe
     for wrong in ({"depth": 3}, {}):
-        with pytest.raises(ValueError, match="no settings of this version's recipes"):
+        with pytest.raises(ValueError, match="not the settings of a recipe"):
             recipe_from(wrong)
 
 

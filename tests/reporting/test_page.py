@@ -1,12 +1,13 @@
+import html
+
 import numpy as np
 import pandas as pd
 
 from easiness.reporting.blocks import Chart, Gallery, Heading, Picture, Table, Text, Verdicts
 from easiness.reporting.claims import FAILS, HOLDS, UNKNOWN, Verdict
-from easiness.reporting.formats import to_csv, to_html, to_markdown, to_tex
+from easiness.reporting.formats import to_csv, to_markdown, to_tex
 from easiness.reporting.gallery import Course, Item, Row, Section
 from easiness.reporting.page import LARGEST, make_page
-from easiness.reporting.trajectories import draw_trajectory
 
 
 def course(model="net", easiness=(2.0, 1.0), updates=(10, 20)):
@@ -19,14 +20,17 @@ def item(example_id, picture):
 
 def test_everything_is_escaped():
     evil = "<script>alert(1)</script>"
-    table = Table("t", evil, pd.DataFrame({evil: [evil], "run_id": ["r"]}), links={"r": 'x"y'})
+    table = Table(evil, evil, pd.DataFrame({evil: [evil] * 2_000, "run_id": "r"}), links={"r": 'x"y'})
     verdict = Verdict(evil, evil, HOLDS, evil, evil)
-    shelf = Section(evil, evil, [Row(evil, [Item(1, evil, (evil,), b"\x89PNG", [course(evil)])])])
-    blocks = [Heading(evil, 2), Text(evil), table, Verdicts([verdict]), Gallery([shelf]), Picture("p", evil, evil, b"")]
-    page = make_page(evil, blocks, {"p": b""})
+    section = Section(evil, evil, [Row(evil, [Item(1, evil, (evil,), b"\x89PNG", [course(evil)])])])
+    figures = [Chart("small", evil, evil, None), Picture(evil, evil, evil, b"")]
+    blocks = [Heading(evil, 2), Text(evil), table, Verdicts([verdict]), Gallery([section]), *figures]
+    page = make_page(evil, blocks, {"small": b"", evil: bytes(5_000_000)})  # too large to be embedded
     assert page.count("<script>") == 1  # the page's own
     assert evil not in page.lower()
-    assert 'href="x&quot;y"' in page
+    for path in (f"tables/{evil}.csv", f"figures/{evil}.png"):
+        assert f'<a href="{html.escape(path)}">{html.escape(path)}</a>' in page
+    assert 'href="x&#34;y"' in page
 
 
 def test_a_verdict_is_told_by_words_and_marks_not_by_colour_alone():
@@ -85,13 +89,17 @@ def test_an_example_without_a_picture_has_its_words():
     assert "<b>cat</b> #17<br>0.5 nats" in page
 
 
+def page_of(*curves):
+    return make_page("t", [Gallery([Section("s", "n", [Row("r", [Item(1, "cat", (), None, list(curves))])])])], {})
+
+
 def test_a_trajectory_begins_and_ends_where_it_should():
-    drawn = draw_trajectory([course(easiness=(2.0, 1.0, 0.0), updates=(0, 10, 20)), course("other", (1.0, 1.0))])
-    assert 'points="34,8 153,50 272,92"' in drawn
-    assert 'aria-label="net from 2 to 0 nats; other from 1 to 1 nats"' in drawn
-    assert "other: 1 nats, rank 3 of 50" in drawn
-    assert "<circle" in draw_trajectory([course(easiness=(1.0,), updates=(5,))])
-    assert "nan" not in draw_trajectory([course(easiness=(0.0, 0.0), updates=(0, 0))])
+    page = page_of(course(easiness=(2.0, 1.0, 0.0), updates=(0, 10, 20)), course("other", (1.0, 1.0)))
+    assert 'points="34,8 153,50 272,92"' in page
+    assert 'aria-label="net from 2 to 0 nats; other from 1 to 1 nats"' in page
+    assert "other: 1 nats, rank 3 of 50" in page
+    assert '<circle class="model0" cx="272" cy="8" r="3"/>' in page_of(course(easiness=(1.0,), updates=(5,)))
+    assert 'points="34,92 34,92"' in page_of(course(easiness=(0.0, 0.0), updates=(0, 0)))
 
 
 TABLE = pd.DataFrame({"name": ["a_b & c|d", "50 %"], "value": [1 / 3, np.nan], "count": [1, 2], "so": [True, False]})
@@ -118,7 +126,7 @@ def test_markdown_has_a_row_for_each():
 
 
 def test_cells_of_numbers_carry_all_digits_for_sorting():
-    text = to_html(TABLE, "c", {})
-    assert '<td class=n data-v="0.3333333333333333">0.3333</td>' in text
-    assert "<td class=n>–</td>" in text
-    assert 'data-v="True' not in text
+    page = make_page("t", [Table("t", "c", TABLE)], {})
+    assert '<td class="number" data-value="0.3333333333333333">0.3333</td>' in page
+    assert '<td class="number">–</td>' in page
+    assert "<td>yes</td>" in page

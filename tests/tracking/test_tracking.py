@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 from easiness import tracking
-from easiness.tracking import DataDescription, TrackingError, load_scores
+from easiness.runs.score.reading import load_scores
+from easiness.tracking import DataDescription, TrackingError
 from tests.tiny_scores import score_manifest
 
 FINGERPRINT = "ab" * 32

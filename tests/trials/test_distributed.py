@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from easiness.loaders import Batch
-from easiness.trials.distributed import ALONE, Ranks, normalize_together
+from easiness.trials.distributed import ALONE, Ranks, synchronize_batch_norm
 from easiness.trials.engines import choose_engine
 from easiness.trials.evaluation import MEASURES
 from easiness.trials.training import make_optimizer, train
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 STILL = "tests.still_model:build"
 ROOT = Path(__file__).resolve().parents[2]
 
-# Three epochs of three batches of 8, 8 and 5, with a measurement in the middle of an epoch; 4 + 4, 4 + 4 and 2 + 3.
+# Three epochs of three batches of 8, 8 and 5, scored in the middle of an epoch, too; shards of 4 + 4, 4 + 4 and 2 + 3.
 CHOSEN = {"model": STILL, "score_at": (2, 3, 9), "epochs": 3}
 
 PROGRAM = """
@@ -41,7 +41,7 @@ with joined() as ranks:
     if ranks.is_main:
         tasks = [tiny_task(folder / str(trial), trial=trial, **CHOSEN) for trial in (0, 1)]
         seen = []
-        run_trials(tasks, engine="together", device=CPU, report=seen.append, finished=lambda task: None)
+        run_trials(tasks, engine="torchrun", device=CPU, report=seen.append, finished=lambda task: None)
         print(sum(progress.images for progress in seen if progress.name == "trial 0"))
         ranks.broadcast(None)
     else:
@@ -108,23 +108,21 @@ def batch_of(count):
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("count", [3, 7, 8])
-def test_parts_are_the_batch(count, size):
-    parts = [Ranks(rank, size).part(batch_of(count)) for rank in range(size)]
-    assert np.concatenate([part.rows for part in parts]).tolist() == list(range(count))
-    assert torch.equal(torch.cat([part.images for part in parts]), batch_of(count).images)
-    assert max(len(part.rows) for part in parts) - min(len(part.rows) for part in parts) <= 1
+def test_shards_are_the_batch(count, size):
+    shards = [Ranks(rank, size).shard(batch_of(count)) for rank in range(size)]
+    assert np.concatenate([shard.rows for shard in shards]).tolist() == list(range(count))
+    assert torch.equal(torch.cat([shard.images for shard in shards]), batch_of(count).images)
+    assert torch.equal(torch.cat([shard.labels for shard in shards]), batch_of(count).labels)
+    assert max(len(shard.rows) for shard in shards) - min(len(shard.rows) for shard in shards) <= 1
 
 
-def test_every_scoring_batch_is_the_turn_of_one_process():
-    batches = [batch_of(2) for _ in range(7)]
-    turns = [list(Ranks(rank, 3).turns(batches)) for rank in range(3)]
-    assert [len(turn) for turn in turns] == [3, 2, 2]
-    assert sorted(id(batch) for turn in turns for batch in turn) == sorted(map(id, batches))
+def test_a_process_scores_every_third_batch_starting_at_its_rank():
+    assert [list(Ranks(rank, 3).shard_batches(range(7))) for rank in range(3)] == [[0, 3, 6], [1, 4], [2, 5]]
 
 
 def test_a_process_that_is_alone_changes_nothing():
     model = torch.nn.BatchNorm2d(3)
-    assert normalize_together(model, ALONE) is model
+    assert synchronize_batch_norm(model, ALONE) is model
     assert "forward" not in vars(model)
     values = torch.ones(2)
     assert ALONE.all_reduce(values) is values
@@ -133,11 +131,10 @@ def test_a_process_that_is_alone_changes_nothing():
 def test_batches_smaller_than_the_processes_are_refused(tmp_path):
     task = tiny_task(tmp_path, **CHOSEN)
     model = load_untrained(task)
-    moments = train(
-        model, make_optimizer(model, task.recipe), task.train.open(CPU), task.recipe, None, ranks=Ranks(0, 6)
-    )
+    optimizer, loader = make_optimizer(model, task.recipe), task.train.open(CPU)
+    checkpoints = train(model, optimizer, loader, task.recipe, None, ranks=Ranks(0, 6))
     with pytest.raises(ValueError, match="a batch of 5 examples is too small for 6 processes"):
-        next(moments)
+        next(checkpoints)
 
 
 def load_untrained(task):
@@ -146,8 +143,8 @@ def load_untrained(task):
     return build_model(task.recipe.model, 3, image_size=task.recipe.resolution, seed=0)
 
 
-def test_torchrun_is_an_engine_of_its_own(monkeypatch):
+def test_under_torchrun_no_other_engine_is_taken(monkeypatch):
     monkeypatch.setattr("easiness.trials.engines.current_ranks", lambda: Ranks(0, 2))
-    assert choose_engine("auto", CPU, 4) == "together"
+    assert choose_engine("auto", CPU, 4) == "torchrun"
     with pytest.raises(ValueError, match="engine is 'ray', and torchrun has started processes"):
         choose_engine("ray", CPU, 4)

@@ -1,4 +1,4 @@
-"""Every engine leaves the same bits; what goes wrong in a worker is said in the process that owns the run."""
+"""Every engine leaves the same bits; errors of a worker are raised in the process that owns the run."""
 
 import os
 import pickle
@@ -25,7 +25,7 @@ MORTAL = "tests.mortal_model:build"
 
 
 def run(tasks, engine, **options):
-    """News and finished trials of a run."""
+    """Progress and finished trials of a run."""
     news, finished = [], []
     run_trials(
         tasks, engine=engine, device=CPU, report=news.append, finished=lambda task: finished.append(task), **options
@@ -34,7 +34,7 @@ def run(tasks, engine, **options):
 
 
 def measured(task):
-    """All that a trial measured, and its weights."""
+    """Measures of a trial and its weights, in bytes."""
     files = {
         path.relative_to(task.folder).as_posix(): np.load(path).tobytes()
         for measure in MEASURES
@@ -90,7 +90,6 @@ from tests.trials.test_engines import run, tasks_of
 print("here")
 tasks = tasks_of(Path(sys.argv[1]), "script", epochs=1)
 print(*sorted(run(tasks, "processes")[1]))
-print("mlflow" in sys.modules)
 """
 
 
@@ -102,7 +101,7 @@ def test_workers_leave_the_program_alone(tmp_path):
         [sys.executable, program, tmp_path], cwd=root, env=os.environ | {"PYTHONPATH": str(root)},
         capture_output=True, text=True,
     )  # fmt: skip
-    assert done.stdout.split() == ["here", "0", "1", "False"], done.stderr
+    assert done.stdout.split() == ["here", "0", "1"], done.stderr
 
 
 @pytest.mark.parametrize(
@@ -174,7 +173,7 @@ def test_ray_gives_the_bits_of_inline_although_a_worker_is_killed(cluster, tmp_p
     inline, on_ray = ([tiny_task(tmp_path / name, model=MORTAL)] for name in ("inline", "ray"))
     run(inline, "inline")
     if not shared:
-        monkeypatch.setattr("easiness.trials.engines.ray._mark", lambda folder: "on another machine")
+        monkeypatch.setattr("easiness.trials.engines.ray._leave_token", lambda folder: "on another machine")
     news, done = run(on_ray, "ray", address=address)
     assert done == [0]
     assert measured(inline[0]) == measured(on_ray[0])
@@ -200,16 +199,18 @@ def test_results_cut_off_on_their_way_do_not_pass_for_a_trained_trial(tmp_path, 
 
 def test_what_a_lost_worker_had_counted_is_taken_back():
     pytest.importorskip("ray", reason="needs Ray: pip install 'easiness[ray]'")
-    from easiness.trials.engines.ray import _Display
+    from easiness.trials.engines.ray import _Relay
 
     reported = []
-    display = _Display(reported.append)
-    display.show(
+    relay = _Relay(reported.append)
+    relay.pass_on(
         [("a", Progress("trial 0", 50, resumed=True)), ("a", Progress("trial 0", 8)), ("x", Progress("trial 1", 3))]
     )
-    display.show([("b", Progress("trial 0", 56, resumed=True)), ("b", Progress("trial 0", 8))])
-    assert [sum(each.images for each in reported if each.name == name) for name in ("trial 0", "trial 1")] == [64, 3]
-    assert sum(each.images for each in reported if each.resumed) == 56
+    relay.pass_on([("b", Progress("trial 0", 56, resumed=True)), ("b", Progress("trial 0", 8))])
+    assert [
+        sum(progress.images for progress in reported if progress.name == name) for name in ("trial 0", "trial 1")
+    ] == [64, 3]
+    assert sum(progress.images for progress in reported if progress.resumed) == 56
 
 
 def test_error_on_ray_is_raised_here(cluster, tmp_path):

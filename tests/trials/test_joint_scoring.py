@@ -82,7 +82,9 @@ def test_the_same_images_are_reported_as_with_each(tmp_path):
     counts = []
     for joint in (False, True):
         news, _ = run(tasks_in(tmp_path / str(joint), joint))
-        counts.append([sum(each.images for each in news if each.name == f"trial {trial}") for trial in range(3)])
+        counts.append(
+            [sum(progress.images for progress in news if progress.name == f"trial {trial}") for trial in range(3)]
+        )
     assert counts[0] == counts[1]
 
 
@@ -130,15 +132,15 @@ def test_weights_that_give_nan_name_the_trial(tmp_path):
     assert not is_done(tasks[1].folder)
 
 
-def test_measuring_together_restores_the_modes(tmp_path):
+def test_evaluating_several_networks_restores_their_modes(tmp_path):
     models = [build(3).train(), build(3).eval()]
     loader = tiny_task(tmp_path).train.open(CPU)
-    together = evaluate_networks(models, loader)
+    metrics_of_both = evaluate_networks(models, loader)
     assert [model.training for model in models] == [True, False]
-    for model, measurements in zip(models, together, strict=True):
+    for model, metrics in zip(models, metrics_of_both, strict=True):
         alone = evaluate_examples(model, loader)
         for name in MEASURES:
-            np.testing.assert_array_equal(getattr(measurements, name), getattr(alone, name))
+            np.testing.assert_array_equal(getattr(metrics, name), getattr(alone, name))
 
 
 def run_tracked(recipe, data, run_id, score_pass):

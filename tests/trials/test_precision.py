@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from easiness import trials as room
 from easiness.loaders import stage_resident
 from easiness.recipes.recipe import ALGORITHM
+from easiness.trials import trial as trial_module
 from easiness.trials.evaluation import MEASURES
 from easiness.trials.precision import captures, make_steps, settle_precision
 from easiness.trials.trial import TrialTask, load_model, run_trial
@@ -67,14 +67,14 @@ def test_captured_steps_give_the_losses_of_eager_ones_in_every_trial(tmp_path, m
     }
     for task in tasks["eager"]:
         run_trial(task, CPU, lambda _: None)
-    monkeypatch.setattr(room, "captures", lambda device: True)
-    room._captured.cache_clear()
+    monkeypatch.setattr(trial_module, "captures", lambda device: True)
+    trial_module._captured.cache_clear()
     compiled = []
     real = torch.compile
     monkeypatch.setattr(torch, "compile", lambda step, **options: compiled.append(options) or real(step, **options))
     for task in tasks["captured"]:
         run_trial(task, CPU, lambda _: None)
-    room._captured.cache_clear()
+    trial_module._captured.cache_clear()
     assert compiled == [{"mode": "reduce-overhead", "dynamic": False}] * 2, "both steps, once for both trials"
     for eager, captured in zip(*tasks.values(), strict=True):
         for update in (2, 4):

@@ -1,4 +1,4 @@
-"""The folder of a trial: whole files or none, one writer, and nothing forgotten."""
+"""Folder of a trial: complete files or none, and one writer."""
 
 import errno
 import json
@@ -23,7 +23,7 @@ from easiness.trials.trial_folder import (
 
 
 def test_measures_come_back_under_the_names_of_the_contract(tmp_path):
-    measured = {measure: np.arange(5, dtype=np.float32) + place for place, measure in enumerate(MEASURES)}
+    measured = {measure: np.arange(5, dtype=np.float32) + k for k, measure in enumerate(MEASURES)}
     save_example_metrics(tmp_path, 391, ExampleMetrics(**measured))
     for measure, array in measured.items():
         assert np.array_equal(np.load(tmp_path / measure_file(measure, 391)), array)
@@ -56,7 +56,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, failure):
         save_tensors(path, {"epoch": 2})
     assert raised.value.errno == errno.ENOSPC
     assert torch.load(path, weights_only=True) == {"epoch": 1}
-    assert [each.name for each in tmp_path.iterdir()] == ["checkpoint.pt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
 def test_another_failure_keeps_its_own_words(tmp_path):

@@ -1,1 +1,1 @@
-"""Are easy and hard examples shared, beyond what class mix and luck give? Arrays in, numbers out; numpy only."""
+"""Matching of easy and hard sets: how much architectures, moments and outside scores share, beyond chance."""

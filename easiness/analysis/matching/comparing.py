@@ -1,6 +1,6 @@
-"""Hold two sides against each other: one rate, and what it takes to judge it.
+"""Comparison of two sides: one rate of overlap, and what it takes to judge it.
 
-Every rate comes with four companions: what luck gives, what luck gives once the class mix of both sets is
+Every rate comes with four companions: what chance gives, what chance gives once the class mix of both sets is
 known, how far fresh trials would move the rate, and how well one model's trials match each other.
 
 **What the interval is for.** The rate of two models depends on the number of trials behind each side: more
@@ -20,10 +20,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 
 from easiness.analysis.matching.resampling import KINDS, count_shared
 from easiness.analysis.matching.sides import Frame, Scope, Side
-from easiness.analysis.scores import correlation
 from easiness.analysis.sets import chance, chance_given_classes, corrected
 
 CONFIDENCE = 0.95
@@ -41,10 +41,9 @@ class Match:
         Moments; -1 for an outside score.
     epoch : int
         Index of the scored moment from 1 (of side a, within one model).
-    set : str
-        ``"easy"`` or ``"hard"``.
-    scope : str
-        ``"global"``: the fraction of all examples; ``"per_class"``: of every class.
+    set : ``"easy"`` or ``"hard"``
+    scope : ``"global"`` or ``"per_class"``
+        Whether the fraction is taken from all examples or from every class.
     rate : float
         Shared members over the size of the larger set.
     chance, chance_sd : float
@@ -56,12 +55,12 @@ class Match:
     low, high : float
         95 % interval of the rate, see the module; NaN where a side has one trial only.
     ceiling : float
-        Overlap of two disjoint halves of one model's own trials, averaged over cuts; geometric mean of the
-        two sides, as the noise of each lowers the rate by its own factor. A half has half the trials and so
+        Overlap of two disjoint halves of one model's trials, averaged over cuts; geometric mean of the
+        two sides, as the noise of each lowers the rate by a factor. A half has half the trials and so
         more noise than the sets of the rate, which can rise above it: a cautious yardstick, not a bound. NaN
         where a side has one trial only; an outside score counts as free of noise.
     rank_correlation : float
-        Spearman's, of the two sides' easiness.
+        Spearman's, of the two sides' easiness; NaN where one is constant.
     trials_a, trials_b : int
         0 for an outside score.
     n : int
@@ -96,22 +95,24 @@ class Match:
 
     @property
     def corrected_interval(self) -> tuple[float, float]:
-        """Interval of `corrected`, the chance level taken as it is."""
+        """Interval of `corrected`, with the chance level taken as exact."""
         return corrected(self.low, self.chance_given_classes), corrected(self.high, self.chance_given_classes)
 
 
 def compare(a: Side, b: Side, epoch: int, scope: Scope, degrees: int, frame: Frame) -> list[Match]:
     """Compare two sides, for easy and for hard; `degrees` of freedom are those of the reweighted trials."""
+    with np.errstate(invalid="ignore"):  # ranks that are all the same: NaN
+        correlation = float(np.corrcoef(a.ranks_N, b.ranks_N)[0, 1])
     matches = []
     for kind in KINDS:
         size, count = len(a.rows[kind]), len(a.ranks_N)
         rate = float(count_shared(a.bits[kind], b.bits[kind])[0] / size)
-        luck = chance(size, size, count)
-        mixed = chance_given_classes(a.rows[kind], b.rows[kind], frame.labels_N)
+        random = chance(size, size, count)
+        random_given_classes = chance_given_classes(a.rows[kind], b.rows[kind], frame.labels_N)
         low = high = math.nan
-        if a.drawn is not None and b.drawn is not None:
-            spread = float(count_shared(a.drawn[kind], b.drawn[kind]).std(ddof=1) / size)
-            reach = student_quantile(degrees) * spread
+        if a.resampled is not None and b.resampled is not None:
+            spread = float(count_shared(a.resampled[kind], b.resampled[kind]).std(ddof=1) / size)
+            reach = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, degrees)) * spread
             low, high = max(0.0, rate - reach), min(1.0, rate + reach)
         matches.append(
             Match(
@@ -123,15 +124,15 @@ def compare(a: Side, b: Side, epoch: int, scope: Scope, degrees: int, frame: Fra
                 set=kind,
                 scope=scope,
                 rate=rate,
-                chance=luck.mean,
-                chance_sd=luck.sd,
-                chance_given_classes=mixed.mean,
-                chance_given_classes_sd=mixed.sd,
-                corrected=corrected(rate, mixed.mean),
+                chance=random.mean,
+                chance_sd=random.sd,
+                chance_given_classes=random_given_classes.mean,
+                chance_given_classes_sd=random_given_classes.sd,
+                corrected=corrected(rate, random_given_classes.mean),
                 low=low,
                 high=high,
                 ceiling=math.sqrt(a.ceiling[kind] * b.ceiling[kind]),
-                rank_correlation=correlation(a.ranks_N, b.ranks_N),
+                rank_correlation=correlation,
                 trials_a=a.trials,
                 trials_b=b.trials,
                 n=count,
@@ -141,36 +142,12 @@ def compare(a: Side, b: Side, epoch: int, scope: Scope, degrees: int, frame: Fra
 
 
 def freedom(trials: int) -> int:
-    """Degrees of freedom that one side's trials give the spread of a rate.
-
-    As many as there are pairs of trials, up to six; M − 1 where that is more. Of two independent sides the
-    poorer decides, for both.
+    """Degrees of freedom that one side's trials give the spread of a rate; of two sides the poorer decides for both.
 
     Examples
     --------
     >>> [freedom(trials) for trials in (2, 3, 4, 7, 10)]
     [1, 3, 6, 6, 9]
     """
+    # As many as there are pairs of trials, up to six; M − 1 where that is more.
     return min(trials * (trials - 1) // 2, max(6, trials - 1))
-
-
-def student_quantile(degrees: int, confidence: float = CONFIDENCE) -> float:
-    """Half-width, in standard errors, of a two-sided interval by Student's t distribution.
-
-    Parameters
-    ----------
-    degrees : int
-        Of freedom, at least 1.
-    confidence : float
-        Share of the distribution within the interval.
-
-    Examples
-    --------
-    >>> [round(student_quantile(degrees), 2) for degrees in (1, 2, 6, 18)]
-    [12.71, 4.3, 2.45, 2.1]
-    """
-    # With t = √degrees tan φ, the density of φ is proportional to cos(φ) to the power degrees − 1.
-    angle = np.linspace(0, math.pi / 2, 20_001)
-    density = np.cos(angle) ** (degrees - 1)
-    mass = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
-    return math.sqrt(degrees) * math.tan(float(np.interp(confidence, mass / mass[-1], angle)))

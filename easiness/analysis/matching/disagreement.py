@@ -1,12 +1,12 @@
-"""Examples that are easy for one architecture and hard for another, beyond what trials disagree anyway."""
+"""Examples that are easy for one architecture and hard for another, beyond the noise of trials."""
 
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
-from easiness.analysis.matching.comparing import student_quantile
-from easiness.analysis.scores import average_ranks
+from easiness.analysis.scores import check_scores
 
 PRIOR_FREEDOM = 4
 
@@ -32,25 +32,11 @@ class Disagreement(NamedTuple):
 def disagreement(a_MN: NDArray, b_MN: NDArray) -> Disagreement:
     """Order examples by how much two architectures disagree, in units of trial noise.
 
-    Losses of different architectures have different scales, so each trial is turned into relative ranks (0 =
-    its easiest example, 1 = its hardest). The difference of the two means is divided by its standard error
-    over trials. With few trials the ranks of some examples agree by luck, and these would lead the list; each
-    variance is therefore pulled towards the mean variance of its model, which counts as `PRIOR_FREEDOM`
-    degrees of freedom beside the example's own M − 1.
-
-    Parameters
-    ----------
-    a_MN, b_MN : (M, N) arrays of float
-        Losses of two models at one moment, at least two trials each. Lower = easier.
-
-    Returns
-    -------
-    Disagreement
-
-    Raises
-    ------
-    ValueError
-        For a model with one trial only, unequal numbers of examples, or values that are not finite.
+    Takes the losses of both at one moment, at least two trials each. Losses of different architectures have
+    different scales, so each trial is turned into relative ranks (0 = its easiest example, 1 = its hardest). The
+    difference of the two means is divided by its standard error over trials. With few trials the ranks of some
+    examples agree by luck, and these would lead the list; each variance is therefore pulled towards the mean variance
+    of its model, which counts as `PRIOR_FREEDOM` degrees of freedom beside the example's own M − 1.
 
     Notes
     -----
@@ -80,24 +66,16 @@ def disagreement(a_MN: NDArray, b_MN: NDArray) -> Disagreement:
 def noise_limit(trials: int, count: int) -> float:
     """How far |z| reaches by the noise of trials alone: about one of `count` examples, or fewer, comes as far.
 
-    Parameters
-    ----------
-    trials : int
-        M of the side that has fewer, at least 2.
-    count : int
-        N.
-
-    Notes
-    -----
-    Student's t with the degrees of freedom of both variances, the prior's included. In simulations of N = 20,000
-    without any disagreement, 0.0 (M = 2) to 0.8 (M = 10) examples came as far.
+    `trials` is the number of the side that has fewer. Student's t with the degrees of freedom of both variances, the
+    prior's included: in simulations of N = 20,000 without any disagreement, 0.0 (M = 2) to 0.8 (M = 10) examples
+    came as far.
 
     Examples
     --------
     >>> round(noise_limit(4, 50_000), 1)
     6.3
     """
-    return student_quantile(2 * (trials - 1 + PRIOR_FREEDOM), 1 - 1 / count)
+    return float(scipy.stats.t.isf(0.5 / count, 2 * (trials - 1 + PRIOR_FREEDOM)))
 
 
 def _rank_moments(losses_MN: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -105,10 +83,10 @@ def _rank_moments(losses_MN: NDArray) -> tuple[NDArray[np.float64], NDArray[np.f
     trials, count = losses_MN.shape
     total_N, squares_N = np.zeros(count), np.zeros(count)
     for losses_N in losses_MN:
-        rank_N = (average_ranks(losses_N) - 1) / max(count - 1, 1)
+        rank_N = (scipy.stats.rankdata(check_scores(losses_N)) - 1) / max(count - 1, 1)
         total_N += rank_N
         squares_N += rank_N * rank_N
     mean_N = total_N / trials
-    own_N = np.maximum(squares_N / trials - mean_N**2, 0) * trials / (trials - 1)
-    own, prior = trials - 1, PRIOR_FREEDOM
-    return mean_N, (own * own_N + prior * own_N.mean()) / (own + prior) / trials
+    variance_N = np.maximum(squares_N / trials - mean_N**2, 0) * trials / (trials - 1)
+    degrees, prior = trials - 1, PRIOR_FREEDOM
+    return mean_N, (degrees * variance_N + prior * variance_N.mean()) / (degrees + prior) / trials

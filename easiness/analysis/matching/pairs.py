@@ -1,6 +1,7 @@
-"""Are easy and hard examples shared? Architectures against each other, moments, and outside scores.
+"""Matching of easy and hard sets: of pairs of models, of two moments of one model, and with outside scores.
 
-What a row says, and what its interval is for, stands in `easiness.comparing`.
+`easiness.analysis.matching.comparing` says what a row means, and what its interval is for. Nothing depends on the
+order of the models or of their trials.
 """
 
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from easiness.analysis.matching.comparing import Match, compare, freedom
@@ -23,39 +25,16 @@ from easiness.analysis.matching.sides import (
     model_side,
     observed,
 )
-from easiness.analysis.scores import average_ranks, easiness
+from easiness.analysis.scores import check_scores, easiness
 
 DEFAULTS = MatchOptions()
 
 
-def match_pairs(
-    models: Sequence[ScoredModel],
-    labels_N: ArrayLike,
-    options: MatchOptions = DEFAULTS,
-) -> list[Match]:
+def match_pairs(models: Sequence[ScoredModel], labels_N: ArrayLike, options: MatchOptions = DEFAULTS) -> list[Match]:
     """Match the easy and hard sets of every pair of models at every moment both have.
 
-    Moments pair by their index: the first epoch of one with the first of the other, whatever the updates.
-    The result does not depend on the order of the models or of their trials.
-
-    Parameters
-    ----------
-    models : sequence of ScoredModel
-        At least two, of different names, on the same N examples in the same order.
-    labels_N : (N,) array of int
-        Class of every example, from 0.
-    options : MatchOptions
-
-    Returns
-    -------
-    list of Match
-        By epoch, scope, pair and set.
-
-    Raises
-    ------
-    ValueError
-        With fewer than two models, models of the same name or with different numbers of examples, labels that
-        do not fit, or losses that are not finite.
+    Models have different names and the same N examples in the same order. Moments pair by their index: the first
+    epoch of one with the first of the other, whatever the updates. Rows come by epoch, scope, pair and set.
 
     Examples
     --------
@@ -100,29 +79,9 @@ def match_moments(
     *,
     options: MatchOptions = DEFAULTS,
 ) -> list[Match]:
-    """Match one model's sets at two moments, by default the first and the last.
+    """Match one model's sets at two moments, by default the first and the last; rows come by scope and set.
 
-    Both sides come from the same trials, which are reweighted together.
-
-    Parameters
-    ----------
-    model : ScoredModel
-    labels_N : (N,) array of int
-    first, last : int
-        Indices of the two moments.
-    options : MatchOptions
-
-    Returns
-    -------
-    list of Match
-        By scope and set.
-
-    Raises
-    ------
-    ValueError
-        As `match_pairs`.
-    IndexError
-        For a moment that was not scored.
+    `first` and `last` are indices of moments. Both sides come from the same trials, which are reweighted together.
 
     Examples
     --------
@@ -154,33 +113,11 @@ def match_external(
     higher_is_easier: bool,
     options: MatchOptions = DEFAULTS,
 ) -> list[Match]:
-    """Match one model's sets at every moment with the sets cut from scores made elsewhere.
+    """Match one model's sets at every moment with the sets cut from scores made elsewhere, in the same order.
 
-    The outside scores are taken as they are: the interval speaks of the model's trials alone, and the ceiling
-    counts the model's noise alone.
-
-    Parameters
-    ----------
-    model : ScoredModel
-        Side a.
-    scores_N : (N,) array
-        Finite, in the order of the model's examples.
-    labels_N : (N,) array of int
-    name : str
-        Of the scores; side b.
-    higher_is_easier : bool
-        Polarity of the scores. False for losses, EL2N, forgetting counts.
-    options : MatchOptions
-
-    Returns
-    -------
-    list of Match
-        By epoch, scope and set; ``updates_b`` is -1 and ``trials_b`` 0.
-
-    Raises
-    ------
-    ValueError
-        As `match_pairs`, or for scores of other length or not finite.
+    The outside scores, called `name`, are side b and taken as exact: the interval speaks of the model's trials alone,
+    and the ceiling counts the model's noise alone. `higher_is_easier` is False for losses, EL2N, forgetting counts.
+    Rows come by epoch, scope and set; ``updates_b`` is -1 and ``trials_b`` 0.
 
     Examples
     --------
@@ -196,18 +133,18 @@ def match_external(
     scores_N = np.asarray(scores_N)
     if scores_N.shape != (model.examples,):
         raise ValueError(f"{name} has scores of shape {scores_N.shape}, but {model.name} has {model.examples} examples")
-    hardness_N = -scores_N if higher_is_easier else scores_N
+    hardness_N = check_scores(-scores_N if higher_is_easier else scores_N)
     _, ties = trial_seed([hardness_N[None]], options.seed)
     seeds = trial_seed(model.losses, options.seed)
-    ranks_N = average_ranks(hardness_N)
+    ranks_N = scipy.stats.rankdata(hardness_N)
     matches = []
     for moment in range(len(model.updates)):
         [average] = averages([(model, moment)], options.threads)
         for scope in options.scopes:
             a = model_side(model, moment, average, scope, seeds, frame)
             rows, bits = observed(hardness_N, scope, branch(ties, SCOPES.index(scope)), frame)
-            drawn = {kind: bits[kind][None] for kind in KINDS}
-            b = Side(name, -1, 0, ranks_N, rows, bits, drawn, dict.fromkeys(KINDS, 1.0))
+            resampled = {kind: bits[kind][None] for kind in KINDS}
+            b = Side(name, -1, 0, ranks_N, rows, bits, resampled, dict.fromkeys(KINDS, 1.0))
             matches += compare(a, b, moment + 1, scope, freedom(a.trials), frame)
     return matches
 
@@ -220,22 +157,9 @@ def moment_overlaps(
     labels_N: ArrayLike | None = None,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """Overlap of one model's sets at any two moments.
+    """Overlap of one model's sets at any two moments: (T, T), symmetric, 1 on the diagonal.
 
-    Parameters
-    ----------
-    model : ScoredModel
-    kind : ``"easy"`` or ``"hard"``
-    fraction : float
-    labels_N : (N,) array of int, optional
-        With labels, the fraction is taken from every class.
-    seed : int
-        Breaks ties.
-
-    Returns
-    -------
-    (T, T) array of float64
-        Symmetric, 1 on the diagonal.
+    With labels, the fraction is taken from every class. The seed breaks ties.
 
     Examples
     --------

@@ -1,18 +1,18 @@
-"""What sets would other trials have given? Easy and hard sets under many reweightings of the trials.
+"""Resampled sets: easy and hard sets under many reweightings of the trials.
 
 Hundreds of sets are cut from millions of examples, so sets are selected, never sorted, and kept as packed
 bits that are counted, never as lists of rows: a sample of the examples brackets each cut, one pass over the
 losses decides everything outside the bracket, and only what lies inside is partitioned. The result is exact.
 """
 
+import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
-from easiness.analysis.scores import trial_digests
 from easiness.analysis.sets import set_size
 
 COLUMNS = 8192  # examples of one pass: with ROWS of them in float32, 1 MiB, which stays in a core's cache
@@ -32,19 +32,8 @@ def spread_weights(trials: int, draws: int, seed: int | np.random.SeedSequence) 
     Resampling M trials with replacement repeats some of them, so the number of effective trials falls and
     changes from draw to draw; both distort the spread of a set overlap, most for small M. These weights are
     1/M plus a uniformly random direction that sums to 0 and has length 1/√M. The reweighted mean then varies
-    around the mean by exactly the estimated variance of a mean of M trials, equally in every draw.
-
-    Parameters
-    ----------
-    trials : int
-        M, at least 2.
-    draws : int
-    seed : int or SeedSequence
-
-    Returns
-    -------
-    (draws, M) array of float32
-        Rows sum to 1; weights may be negative.
+    around the mean by exactly the estimated variance of a mean of M trials, equally in every draw. Rows of the
+    (draws, M) weights sum to 1; weights may be negative.
 
     Examples
     --------
@@ -62,14 +51,9 @@ def spread_weights(trials: int, draws: int, seed: int | np.random.SeedSequence) 
 
 
 def half_weights(trials: int, splits: int, seed: int | np.random.SeedSequence) -> NDArray[np.float32]:
-    """Weights of the means of two disjoint halves of the trials, for `splits` random cuts.
+    """Weights (2, splits, M) of the means of two disjoint halves of the trials, for `splits` random cuts.
 
     With odd M one trial sits out each cut.
-
-    Returns
-    -------
-    (2, splits, M) array of float32
-        Rows sum to 1.
 
     Examples
     --------
@@ -89,22 +73,11 @@ def half_weights(trials: int, splits: int, seed: int | np.random.SeedSequence) -
     return weights_2SM
 
 
-def trial_seed(losses_TMN: list[NDArray], seed: int) -> tuple[NDArray[np.int64], np.random.SeedSequence]:
-    """Order of the trials, and a source of randomness, that depend only on what the trials hold.
+def trial_seed(losses_TMN: Sequence[NDArray], seed: int) -> tuple[NDArray[np.int64], np.random.SeedSequence]:
+    """Canonical order of M trials, and a source of randomness, that depend only on the trials' losses at all moments.
 
     Whatever is drawn from the source for the trials in that order does not depend on the order in which they
     were listed. Models with different losses get independent sources; equal ones get equal sources.
-
-    Parameters
-    ----------
-    losses_TMN : T arrays (M, N)
-        The same M trials at T moments.
-    seed : int
-
-    Returns
-    -------
-    order_M : (M,) array of int64
-    source : SeedSequence
 
     Examples
     --------
@@ -114,21 +87,18 @@ def trial_seed(losses_TMN: list[NDArray], seed: int) -> tuple[NDArray[np.int64],
     >>> bool((order_M == 1 - mirrored_M).all()), source.entropy == same.entropy
     (True, True)
     """
-    digests = trial_digests(losses_TMN)
+    hashes = [hashlib.blake2b(digest_size=16) for _ in losses_TMN[0]]
+    for losses_MN in losses_TMN:
+        for trial_hash, losses_N in zip(hashes, losses_MN, strict=True):
+            trial_hash.update(np.ascontiguousarray(losses_N))
+    digests = [trial_hash.digest() for trial_hash in hashes]
     order_M = np.array(sorted(range(len(digests)), key=digests.__getitem__), dtype=np.int64)
     entropy = [int.from_bytes(digests[m]) for m in order_M]
     return order_M, np.random.SeedSequence([seed, *entropy])
 
 
 def branch(source: np.random.SeedSequence, *path: int) -> np.random.SeedSequence:
-    """Seed of one purpose; unlike `spawn`, the same however often it is asked for.
-
-    Examples
-    --------
-    >>> source = np.random.SeedSequence(0)
-    >>> branch(source, 1, 2).spawn_key, branch(branch(source, 1), 2).spawn_key
-    ((1, 2), (1, 2))
-    """
+    """Seed for one purpose; unlike that of `spawn`, the same however often it is asked for."""
     return np.random.SeedSequence(source.entropy, spawn_key=(*source.spawn_key, *path))
 
 
@@ -142,7 +112,9 @@ def packed_sets(
     members: list[NDArray[np.int64]] | None = None,
     threads: int = 2,
 ) -> dict[str, NDArray[np.uint8]]:
-    """Easy and hard sets under each row of weights, as packed bits to be counted.
+    """Easy and hard sets under each row of weights, as packed bits to be counted: (D, bytes) each.
+
+    The bits stand in an order that is the same for all calls with the same N and `members`.
 
     Parameters
     ----------
@@ -160,12 +132,6 @@ def packed_sets(
         Rows of each class: the fraction is then taken from every class, and the bits are in the order of the
         members. By default all examples are one group.
     threads : int
-
-    Returns
-    -------
-    dict of (D, bytes) arrays of uint8
-        For ``"easy"`` and ``"hard"``; a bit for each example, in an order that is the same for all calls with
-        the same N and `members`.
 
     Examples
     --------
@@ -211,7 +177,7 @@ def packed_rows(rows: NDArray, count: int, members: list[NDArray[np.int64]] | No
 
 
 def count_shared(a_DB: NDArray[np.uint8], b_DB: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Members that two packed sets share, row by row; a single row is held against all rows of the other.
+    """Members that two packed sets share, row by row; a single row is compared with all rows of the other.
 
     Examples
     --------
@@ -292,7 +258,7 @@ def _select(
 def _weighted(
     weights_bM: NDArray[np.float32], losses_MC: NDArray[np.float32], out_bC: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """Multiply in pieces too small for the BLAS to start threads of its own: those would fight with ours."""
+    """Weighted sums, in pieces too small for the BLAS to start threads, which would compete with ours."""
     if out_bC is None:
         out_bC = np.empty((len(weights_bM), losses_MC.shape[1]), dtype=np.float32)
     step = max(BLAS_ALONE // weights_bM.size, 64)
@@ -303,7 +269,7 @@ def _weighted(
 
 
 def _brackets(values_bS: NDArray, share: float) -> dict[str, tuple[NDArray, NDArray]]:
-    """Judge from a sample of the examples between which ends each row's cut lies, all but surely."""
+    """Ends between which each row's cut almost surely lies, estimated from a sample of the examples."""
     sampled = values_bS.shape[1]
     error = SLACK * math.sqrt(share * (1 - share) / sampled)
     low_at, high_at = math.floor((share - error) * sampled), math.ceil((share + error) * sampled)

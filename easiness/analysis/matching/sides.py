@@ -1,4 +1,4 @@
-"""Cut the sets that are to be compared: observed, under reweighted trials, and of halves of the trials."""
+"""Sides of a comparison: sets as observed, under reweighted trials, and of halves of the trials."""
 
 import math
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from easiness.analysis.matching.resampling import (
@@ -18,8 +19,8 @@ from easiness.analysis.matching.resampling import (
     packed_sets,
     spread_weights,
 )
-from easiness.analysis.scores import average_ranks, easiness
-from easiness.analysis.sets import class_counts, easiest, hardest
+from easiness.analysis.scores import easiness
+from easiness.analysis.sets import check_labels, class_members, easiest, hardest
 
 Scope = Literal["global", "per_class"]
 SCOPES: tuple[Scope, ...] = ("global", "per_class")
@@ -76,7 +77,7 @@ class MatchOptions:
     splits : int
         Cuts into halves behind each ceiling.
     seed : int
-        Of reweightings, cuts into halves and ties.
+        Seed of reweightings, cuts into halves and ties.
     threads : int
         Changes the speed, never the result.
     """
@@ -99,14 +100,9 @@ class MatchOptions:
 
 @dataclass(frozen=True)
 class Frame:
-    """What all comparisons of one call have in common.
+    """Labels, groups and options that all comparisons of one call share.
 
-    Attributes
-    ----------
-    labels_N : (N,) array of int64
-    members : dict of lists of arrays
-        For each scope the groups that are cut apart; None where all examples are one group.
-    options : MatchOptions
+    For each scope, `members` lists the rows of the groups that are cut apart; None where all examples are one group.
     """
 
     labels_N: NDArray[np.int64]
@@ -126,9 +122,10 @@ class Side:
         Average ranks of the easiness.
     rows, bits : dict
         Easy and hard set, as row indices and packed.
-    drawn : dict of (draws or 1, bytes) arrays, or None
+    resampled : dict of (draws or 1, bytes) arrays, or None
         Packed sets under reweighted trials; None where one trial leaves nothing to reweight.
     ceiling : dict of float
+        Mean overlap of two halves of the trials.
     """
 
     name: str
@@ -137,47 +134,24 @@ class Side:
     ranks_N: NDArray[np.float64]
     rows: dict[str, NDArray[np.int64]]
     bits: dict[str, NDArray[np.uint8]]
-    drawn: dict[str, NDArray[np.uint8]] | None
+    resampled: dict[str, NDArray[np.uint8]] | None
     ceiling: dict[str, float]
 
 
 def make_frame(models: Sequence[ScoredModel], labels_N: ArrayLike, options: MatchOptions) -> Frame:
-    """Check that models and labels speak of the same examples, and group these by class.
-
-    Raises
-    ------
-    ValueError
-        If the numbers of examples differ, or labels are not class numbers.
-
-    Examples
-    --------
-    >>> model = ScoredModel("one", (1,), [np.zeros((1, 3))])
-    >>> make_frame([model], [0, 1, 0], MatchOptions()).members
-    {'global': None, 'per_class': [array([0, 2]), array([1])]}
-    """
+    """Check that models and labels speak of the same examples, and group these by class."""
     labels_N = np.asarray(labels_N)
     counts = {model.name: model.examples for model in models} | {"labels": labels_N.size}
     if len(set(counts.values())) > 1 or labels_N.ndim != 1:
         raise ValueError(f"numbers of examples differ: {counts}; score and label the same data")
-    sizes = class_counts(np.arange(len(labels_N)), labels_N)
-    groups = np.split(np.argsort(labels_N, kind="stable"), np.cumsum(sizes)[:-1])
-    return Frame(labels_N, {"global": None, "per_class": [rows for rows in groups if len(rows)]}, options)
+    labels_N = check_labels(labels_N)
+    return Frame(labels_N, {"global": None, "per_class": class_members(labels_N)}, options)
 
 
-def averages(of: list[tuple[ScoredModel, int]], threads: int) -> list[tuple[NDArray, NDArray]]:
-    """Average each model's trials at a moment: easiness, and its ranks.
+def averages(wanted: list[tuple[ScoredModel, int]], threads: int) -> list[tuple[NDArray, NDArray]]:
+    """Easiness and its average ranks, for each wanted model and moment.
 
-    Raises
-    ------
-    ValueError
-        If losses are not finite; the message names model, moment and trial.
-
-    Examples
-    --------
-    >>> model = ScoredModel("one", (1,), [np.array([[1.0, 2.0, 6.0]])])
-    >>> [(easiness_N, ranks_N)] = averages([(model, 0)], threads=1)
-    >>> easiness_N, ranks_N
-    (array([1., 2., 6.]), array([1., 2., 3.]))
+    Losses that are not finite are refused by the names of model, moment and trial.
     """
 
     def average(item: tuple[ScoredModel, int]) -> tuple[NDArray, NDArray]:
@@ -186,10 +160,10 @@ def averages(of: list[tuple[ScoredModel, int]], threads: int) -> list[tuple[NDAr
             easiness_N = easiness(model.losses[moment])
         except ValueError as error:
             raise ValueError(f"{model.name} after {model.updates[moment]} updates: {error}") from None
-        return easiness_N, average_ranks(easiness_N)
+        return easiness_N, scipy.stats.rankdata(easiness_N)
 
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(average, of))
+        return list(pool.map(average, wanted))
 
 
 def model_side(
@@ -202,26 +176,12 @@ def model_side(
 ) -> Side:
     """Cut one model's sets at one moment: as observed, under reweighted trials, and of halves of the trials.
 
-    Parameters
-    ----------
-    model : ScoredModel
-    moment : int
-        Index of the moment.
-    average : tuple
-        Of this model and moment, from `averages`.
-    scope : str
-    seeds : tuple
-        From `resampling.trial_seed`.
-    frame : Frame
-
-    Returns
-    -------
-    Side
+    `average` comes from `averages`, `seeds` from `resampling.trial_seed`.
     """
     easiness_N, ranks_N = average
     order_M, source = seeds
-    here = SCOPES.index(scope)
-    rows, bits = observed(easiness_N, scope, branch(source, 0, moment, here), frame)
+    path = (moment, SCOPES.index(scope))
+    rows, bits = observed(easiness_N, scope, branch(source, 0, *path), frame)
     side = (model.name, model.updates[moment], model.trials, ranks_N, rows, bits)
     if model.trials < 2:
         return Side(*side, None, dict.fromkeys(KINDS, math.nan))
@@ -232,23 +192,23 @@ def model_side(
         model.losses[moment],
         np.concatenate([weights_DM, *halves_2SM]),
         frame.options.fraction,
-        branch(source, 3, moment, here),
+        branch(source, 3, *path),
         order_M=order_M,
         members=frame.members[scope],
         threads=frame.options.threads,
     )
-    drawn = {kind: packed[kind][: frame.options.draws] for kind in KINDS}
+    resampled = {kind: packed[kind][: frame.options.draws] for kind in KINDS}
     ceiling = {}
     for kind in KINDS:
         first, second = np.split(packed[kind][frame.options.draws :], 2)
         ceiling[kind] = float(count_shared(first, second).mean() / len(rows[kind]))
-    return Side(*side, drawn, ceiling)
+    return Side(*side, resampled, ceiling)
 
 
 def observed(
     easiness_N: NDArray, scope: Scope, source: np.random.SeedSequence, frame: Frame
 ) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.uint8]]]:
-    """Cut the easy and the hard set from scores; returns them as rows and as bits."""
+    """Easy and hard set of the scores, as rows and as bits."""
     labels_N = None if scope == "global" else frame.labels_N
     ties = int(source.generate_state(1)[0])
     rows = {kind: CUT[kind](easiness_N, frame.options.fraction, seed=ties, labels_N=labels_N) for kind in KINDS}

@@ -146,7 +146,7 @@ def differences_table(accuracy: pd.DataFrame, strategies: Sequence[str]) -> pd.D
     Returns
     -------
     pandas.DataFrame
-        Columns strategy, ratio, difference (mean over seeds, a fraction), low, high (95 % calibrated bootstrap over
+        Columns strategy, ratio, difference (mean over seeds, a fraction), low, high (95 % interval by Student's t over
         seeds, paired; NaN for one seed), seeds. Empty where random was not among the strategies.
     """
     others = [strategy for strategy in strategies if strategy != "random"]

@@ -9,8 +9,8 @@ from easiness.analysis.matching.sides import SCOPES
 from easiness.analysis.reliability import TARGET_RELIABILITY
 from easiness.datasets import Dataset
 from easiness.figures import Figure
-from easiness.figures.lettering import file_name
-from easiness.runs.match.results import MatchingResults
+from easiness.figures.text_fit import file_name
+from easiness.runs.match.tables import MatchingResults
 
 # Half-width in standard deviations of the band around the chance line.
 _BAND = 1.96
@@ -22,20 +22,11 @@ _TITLES = {"global": "sets cut from all images", "per_class": "sets cut from eve
 
 
 def matching_figures(results: MatchingResults, x: str) -> dict[str, Figure]:
-    """Draw Fig. 3, outside scores, heat maps of moments and reliability.
-
-    Parameters
-    ----------
-    results : MatchingResults
-    x : str
-        What the moments are numbered by.
-    """
+    """Fig. 3, outside scores, heat maps of moments and reliability; `x` is what the moments count."""
     drawn = {}
     tables = {"fig3": ("Shared by architectures", results.pairs), "external": ("Outside scores", results.external)}
     for stem, (title, table) in tables.items():
-        if table is None or table.empty:
-            continue
-        for scope in SCOPES:
+        for scope in SCOPES if table is not None and len(table) else ():
             drawn[f"{stem}_{scope}"] = _curves(table[table["scope"] == scope], x, f"{title}: {_TITLES[scope]}")
     for model, curve in results.reliability.items():
         if len(curve.trials) > 1:
@@ -49,29 +40,27 @@ def matching_figures(results: MatchingResults, x: str) -> dict[str, Figure]:
     for scope, by_model in results.overlaps.items():
         for model, overlaps in by_model.items():
             updates_T = results.updates[model]
-            for kind in KINDS:
-                if len(updates_T) > 1:
-                    drawn[f"heatmap_{scope}_{kind}_{file_name(model)}"] = figures.overlap_heatmap(
-                        overlaps[kind], updates_T, title=f"{model} at any two moments: {kind} {_TITLES[scope]}"
-                    )
+            for kind in KINDS if len(updates_T) > 1 else ():
+                title = f"{model} at any two moments: {kind} {_TITLES[scope]}"
+                name = f"heatmap_{scope}_{kind}_{file_name(model)}"
+                drawn[name] = figures.overlap_heatmap(overlaps[kind], updates_T, title=title)
     return drawn
 
 
 def disagreement_figures(disagreements: pd.DataFrame, dataset: Dataset) -> dict[str, Figure]:
-    """Draw the examples on which each pair of models differs most, with their pictures."""
+    """Examples on which each pair of models differs most, with their pictures."""
     drawn = {}
     row_of = {example_id: row for row, example_id in enumerate(dataset.example_ids.tolist())}
-    for (a, b), part in disagreements.groupby(["a", "b"], sort=False):
-        sides = [part[part["z"] > 0].head(_PICTURES), part[part["z"] < 0].head(_PICTURES)]
-        if not any(map(len, sides)):
-            continue
-        drawn[f"disagreement_{file_name(a)}_{file_name(b)}"] = figures.harder_for_either(
-            a,
-            b,
-            *([dataset.images[row_of[each]] for each in side["example_id"]] for side in sides),
-            *([_caption(row) for row in side.itertuples()] for side in sides),
-            title=f"Where {a} and {b} disagree most",
-        )
+    for (a, b), table in disagreements.groupby(["a", "b"], sort=False):
+        sides = [table[table["z"] > 0].head(_PICTURES), table[table["z"] < 0].head(_PICTURES)]
+        if any(map(len, sides)):
+            drawn[f"disagreement_{file_name(a)}_{file_name(b)}"] = figures.harder_for_either(
+                a,
+                b,
+                *([dataset.images[row_of[example_id]] for example_id in side["example_id"]] for side in sides),
+                *([_caption(row) for row in side.itertuples()] for side in sides),
+                title=f"Where {a} and {b} disagree most",
+            )
     return drawn
 
 
@@ -80,21 +69,15 @@ def _caption(row: tuple) -> str:
 
 
 def _curves(table: pd.DataFrame, x: str, title: str) -> Figure:
-    curves_by_set = {}
-    for kind in KINDS:
-        rows = table[table["set"] == kind]
-        curves_by_set[kind] = [
-            {
-                "name": f"{a} – {b}",
-                "epochs": part["epoch"].to_numpy(),
-                "rate": part["rate"].to_numpy(),
-                "low": part["low"].to_numpy(),
-                "high": part["high"].to_numpy(),
-                "ceiling": part["ceiling"].to_numpy(),
-                "class_chance": part["chance_given_classes"].to_numpy(),
-            }
-            for (a, b), part in rows.groupby(["a", "b"], sort=False)
+    columns = {"epochs": "epoch", "rate": "rate", "low": "low", "high": "high", "ceiling": "ceiling"}
+    columns["class_chance"] = "chance_given_classes"
+    curves_by_set = {
+        kind: [
+            {"name": f"{a} – {b}", **{name: rows[column].to_numpy() for name, column in columns.items()}}
+            for (a, b), rows in table[table["set"] == kind].groupby(["a", "b"], sort=False)
         ]
+        for kind in KINDS
+    }
     mean, sd = table["chance"].iloc[0], table["chance_sd"].iloc[0]
     band = (mean, max(0.0, mean - _BAND * sd), mean + _BAND * sd)
     return figures.matching_curves(curves_by_set, chance=band, x=x, title=title)

@@ -1,5 +1,6 @@
-"""One class under the eyes of a model: its easiest and hardest examples (Fig. 1), and averages of sets (Fig. 2)."""
+"""Pictures of one class under a model: its easiest and hardest examples (Fig. 1), averages of its sets (Fig. 2)."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,11 @@ from easiness.analysis.diversity import Diversity, OrderTest, diversity, order_t
 from easiness.analysis.sets import easiest, hardest
 from easiness.datasets import Dataset, open_dataset
 from easiness.figures import Figure
-from easiness.figures.lettering import file_name
+from easiness.figures.text_fit import file_name
 from easiness.loaders.resident import fit_images
 from easiness.tracking import ScoreManifest
+
+LOG = logging.getLogger("easiness")
 
 # The classes that the paper shows; elsewhere it is the first class.
 _SHEET_OF, _AVERAGES_OF = {"cifar10": "dog"}, {"cifar10": "horse"}
@@ -24,34 +27,24 @@ _PICTURES = 18
 
 
 class TooFewImagesError(ValueError):
-    """A set of fewer than two images, which has no variance."""
+    """Set of fewer than two images, which has no variance."""
 
 
 @dataclass(frozen=True)
 class ClassDiversity:
-    """How diverse the easy, random and hard examples of a class are, under one model.
-
-    Attributes
-    ----------
-    class_name : str
-    sets : dict of Diversity
-        easy, random and hard: as many examples each.
-    test : OrderTest
-        Of hard > random > easy.
-    """
+    """Diversity of equally many easy, random and hard examples of a class, and the test of hard > random > easy."""
 
     class_name: str
     sets: dict[str, Diversity]
     test: OrderTest
 
+    def order_test(self) -> dict[str, object]:
+        """Test with the class it is about."""
+        return {"class_name": self.class_name, **self.test._asdict()}
+
 
 def shown_classes(dataset: str, class_names: tuple[str, ...], class_name: str | None) -> tuple[str, str]:
-    """Which class the contact sheet shows, and which the averages: the one asked for, or those of the paper.
-
-    Raises
-    ------
-    ValueError
-        If there is no such class.
+    """Class of the contact sheet and class of the averages: the one asked for, or those of the paper.
 
     Examples
     --------
@@ -68,16 +61,7 @@ def shown_classes(dataset: str, class_names: tuple[str, ...], class_name: str | 
 
 
 def reopen_dataset(manifest: ScoreManifest, example_ids_N: np.ndarray, root: Path | None) -> Dataset:
-    """Open the training set of a score run again, and make sure that it is the same.
-
-    Parameters
-    ----------
-    manifest : ScoreManifest
-        Of the score run.
-    example_ids_N : numpy.ndarray
-        (N,) which rows of the whole dataset it scored, by a limit or by a list of what to keep.
-    root : pathlib.Path or None
-        Archive or folder that holds it now.
+    """Open the N examples of a score run again, from the archive or folder that holds them now.
 
     Raises
     ------
@@ -107,7 +91,7 @@ def look_at_classes(
     seed: int,
     resolution: int,
 ) -> tuple[dict[str, Figure], dict[str, ClassDiversity]]:
-    """Draw Fig. 1 and Fig. 2 under every model; a class too small for averages gets none, which is said.
+    """Draw Fig. 1 and Fig. 2 under every model; a class too small for averages gets none, and a warning.
 
     Parameters
     ----------
@@ -122,37 +106,28 @@ def look_at_classes(
 
     Returns
     -------
-    dict of Figure
-        By the name of their file.
-    dict of ClassDiversity
-        By model.
+    dict of Figure, dict of ClassDiversity
+        By the name of their file, and by model.
     """
     drawn, measured = {}, {}
     sheet_of, averages_of = classes
     for model, table in tables.items():
         drawn[f"fig1_{file_name(sheet_of)}_{file_name(model)}"] = class_sheet(dataset, table, sheet_of, model)
-        scores_N = table["easiness"].to_numpy()
+        easiness_N = table["easiness"].to_numpy()
         try:
-            found = class_diversity(dataset, scores_N, averages_of, fraction=fraction, seed=seed, resolution=resolution)
-        except TooFewImagesError as reason:
-            print(f"no average images: {reason}")
+            measure = class_diversity(
+                dataset, easiness_N, averages_of, fraction=fraction, seed=seed, resolution=resolution
+            )
+        except TooFewImagesError as error:
+            LOG.warning("no average images: %s", error)
             continue
-        measured[model] = found
-        drawn[f"fig2_{file_name(averages_of)}_{file_name(model)}"] = class_averages(found, model)
+        measured[model] = measure
+        drawn[f"fig2_{file_name(averages_of)}_{file_name(model)}"] = class_averages(measure, model)
     return drawn, measured
 
 
 def class_sheet(dataset: Dataset, table: pd.DataFrame, class_name: str, model: str) -> Figure:
-    """Draw the easiest and the hardest examples of a class (Fig. 1).
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The N examples.
-    table : pandas.DataFrame
-        N rows: example_id, class_name, easiness (lower = easier).
-    class_name, model : str
-    """
+    """Draw the easiest and the hardest examples of a class (Fig. 1), of N rows as in `look_at_classes`."""
     members = table[table["class_name"] == class_name].sort_values("easiness", kind="stable")
     count = min(_PICTURES, len(members) // 2) or 1
     ends = (members.head(count), members.tail(count)[::-1])
@@ -178,7 +153,7 @@ def class_diversity(
     fraction : float
         Share of the class in each set.
     seed : int
-        Of the random set, the interval and the permutations.
+        Seed of the random set, the interval and the permutations.
     resolution : int
         Side in pixels of the squares that images of different sizes are cut to; images of one size stay as they are.
 
@@ -195,9 +170,9 @@ def class_diversity(
             f"a share of {fraction:g} of the {len(members)} images of {class_name} leaves {len(easy)}, and diversity "
             "needs two"
         )
-    drawn = np.random.default_rng(seed).choice(len(members), len(easy), replace=False)
-    rows = {"easy": easy, "random": np.sort(drawn), "hard": hard}
-    images = {name: _same_size(dataset, members[each], resolution) for name, each in rows.items()}
+    random = np.random.default_rng(seed).choice(len(members), len(easy), replace=False)
+    rows = {"easy": easy, "random": np.sort(random), "hard": hard}
+    images = {name: _same_size(dataset, members[chosen], resolution) for name, chosen in rows.items()}
     sets = {name: diversity(images_BHWC, seed=seed) for name, images_BHWC in images.items()}
     return ClassDiversity(class_name, sets, order_test(images["easy"], images["random"], images["hard"], seed=seed))
 
@@ -206,9 +181,9 @@ def class_averages(measured: ClassDiversity, model: str) -> Figure:
     """Draw the average images with their diversity (Fig. 2)."""
     sets = measured.sets
     return figures.average_images(
-        [each.average_HWC for each in sets.values()],
+        [measure.average_HWC for measure in sets.values()],
         list(sets),
-        [(each.variance, each.low, each.high) for each in sets.values()],
+        [(measure.variance, measure.low, measure.high) for measure in sets.values()],
         title=(
             f"{measured.class_name}, {model}: averages of {sets['easy'].images} images\n"
             f"hard > random > easy: p = {measured.test.p:.2g}"
@@ -218,20 +193,15 @@ def class_averages(measured: ClassDiversity, model: str) -> Figure:
 
 def diversity_table(measured: Mapping[str, ClassDiversity]) -> pd.DataFrame:
     """Diversity of every set under every model: class_name, model, set, images, variance, low, high."""
-    rows = [
-        {
-            "class_name": each.class_name,
-            "model": model,
-            "set": name,
-            "images": found.images,
-            "variance": found.variance,
-            "low": found.low,
-            "high": found.high,
-        }
-        for model, each in measured.items()
-        for name, found in each.sets.items()
-    ]
-    return pd.DataFrame(rows)
+    columns = ("images", "variance", "low", "high")
+    return pd.DataFrame(
+        [
+            {"class_name": measure.class_name, "model": model, "set": name}
+            | {column: getattr(images, column) for column in columns}
+            for model, measure in measured.items()
+            for name, images in measure.sets.items()
+        ]
+    )
 
 
 def _same_size(dataset: Dataset, rows: np.ndarray, resolution: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the MLflow UI shows of a score run: figures, two small tables and a page that joins them."""
+"""Preview of a score run in the MLflow UI: figures, two small tables, and one page with all of them."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from easiness.datasets import Dataset
 from easiness.runs import pages
 from easiness.runs.score.tables import class_counts
 
-# Examples in each half of the picture, and rows in each half of the table.
+# Examples at each end: in the picture, and as rows of the table.
 _PICTURES, _ROWS = 24, 50
 
 
@@ -23,7 +23,7 @@ def write_preview(
     Parameters
     ----------
     folder : pathlib.Path
-        Where to; made if it is missing.
+        Made if it is missing.
     dataset : Dataset
         The N examples, for their pictures.
     table : pandas.DataFrame
@@ -54,8 +54,8 @@ def write_preview(
         ),
         "trajectory": figures.trajectory_by_decile(trajectory_TN, deciles(scores), updates_T, title=title),
         "easiest_and_hardest": figures.easiest_and_hardest(
-            *(_pictures(dataset, part) for part in (easy, hard)),
-            *(_captions(part) for part in (easy, hard)),
+            *([dataset.images[row] for row in examples.index] for examples in (easy, hard)),
+            *(_captions(examples) for examples in (easy, hard)),
             title=title,
         ),
         "class_counts": figures.class_counts(counts["easy"], counts["hard"], dataset.class_names, title=title),
@@ -78,9 +78,5 @@ def write_preview(
     pages.write_page(folder / "index.html", title, parts)
 
 
-def _pictures(dataset: Dataset, part: pd.DataFrame) -> list[np.ndarray]:
-    return [dataset.images[row] for row in part.index]
-
-
-def _captions(part: pd.DataFrame) -> list[str]:
-    return [f"{row.class_name}\n#{row.example_id}  {row.easiness:.3g}" for row in part.itertuples()]
+def _captions(examples: pd.DataFrame) -> list[str]:
+    return [f"{row.class_name}\n#{row.example_id}  {row.easiness:.3g}" for row in examples.itertuples()]

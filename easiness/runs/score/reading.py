@@ -1,5 +1,163 @@
-"""Scores read back."""
+"""Scores of a finished score run, read back from a tracking server."""
 
-from easiness.tracking.reading import Scores, load_scores
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
-__all__ = ["Scores", "load_scores"]
+import numpy as np
+import pandas as pd
+
+from easiness import tracking
+from easiness.runs.notebook import result_html
+from easiness.runs.score.tables import class_counts
+from easiness.runs.score.thumbnails import read_thumbnails
+from easiness.tracking import RunArtifacts, ScoreManifest
+
+# Above so many classes a person looks into the file.
+_FEW_CLASSES = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Easiness of every training example under one model. Lower easiness = easier.
+
+    Attributes
+    ----------
+    run_id : str
+        Score run.
+    manifest : ScoreManifest
+        Dataset, fingerprint, recipe, updates, the run ids of the trials.
+    table : pandas.DataFrame
+        One row per example: example_id, source, label, class_name, easiness (nats), easiness_std, rank, set, predicted,
+        predicted_share; group where the truth is known.
+    trajectory_TN : numpy.ndarray
+        (T, N) easiness in nats at every scored moment.
+    metrics : dict of float
+        Numbers of the run: easiness_mean, reliability …
+    tracking_uri : str or None
+        Server that holds the trials.
+    hashes : dict of str
+        SHA-256 of every artifact that was read, by its path; of a trial's, by `runs:/RUN_ID/path`.
+    """
+
+    run_id: str
+    manifest: ScoreManifest
+    table: pd.DataFrame
+    trajectory_TN: np.ndarray
+    metrics: dict[str, float] = field(default_factory=dict)
+    tracking_uri: str | None = None
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def model(self) -> str:
+        """Name of the network."""
+        return self.manifest.model
+
+    @property
+    def trials(self) -> int:
+        """Number of trials M."""
+        return len(self.manifest.trials)
+
+    @property
+    def updates_T(self) -> np.ndarray:  # noqa: N802, its shape
+        """(T,) int64 updates at the scored moments."""
+        return np.asarray(self.manifest.updates, np.int64)
+
+    @cached_property
+    def losses_TMN(self) -> np.ndarray:  # noqa: N802
+        """(T, M, N) float32 cross-entropy in nats; lower = easier."""
+        return self.measure("losses")
+
+    def measure(self, name: str, mapped: Path | None = None) -> np.ndarray:
+        """(T, M, N) float32 of a measure: losses, el2n, margin, correct or predicted, fetched from the trials' runs.
+
+        With a folder `mapped`, the array lies in a file there and is only mapped into memory.
+        """
+        manifest = self.manifest
+        return tracking.read_trials(
+            manifest.trial_runs, name, manifest.updates, manifest.fingerprint, self.tracking_uri, mapped=mapped
+        )
+
+    @cached_property
+    def predicted_MN(self) -> np.ndarray:  # noqa: N802
+        """(M, N) label that every trial predicts at the last moment, in the smallest type."""
+        manifest, count = self.manifest, len(self.table)
+        classes, name = len(manifest.class_names), f"predicted/updates={manifest.updates[-1]:06d}.npy"
+        predicted_MN = np.empty((self.trials, count), np.min_scalar_type(classes - 1))
+        with self._artifacts() as artifacts:
+            for m, run_id in enumerate(manifest.trial_runs):
+                labels_N = np.load(artifacts.path(name, run_id))
+                if labels_N.shape != (count,) or not (labels_N.min() >= 0 and labels_N.max() < classes):
+                    raise ValueError(
+                        f"{name} of trial run {run_id} must hold {count} labels from 0 to {classes - 1}, got shape "
+                        f"{labels_N.shape}, {labels_N.min()} to {labels_N.max()}"
+                    )
+                predicted_MN[m] = labels_N
+        return predicted_MN
+
+    @cached_property
+    def thumbnails(self) -> dict[int, bytes]:
+        """Small pictures (png or jpeg) of both ends of every class and of the hardest examples, by example id."""
+        with self._artifacts() as artifacts:
+            return read_thumbnails(artifacts.path("preview/thumbnails.npz"))
+
+    def summary(self) -> str:
+        """Class counts of both sets and the numbers of the run, for a terminal."""
+        counts = class_counts(self.table, self.manifest.class_names)
+        few = len(counts) <= _FEW_CLASSES
+        return "\n".join(
+            [
+                "",
+                "lower easiness = easier; examples of each class in the easy and in the hard set:",
+                counts.to_string(index=False) if few else f"{len(counts)} classes: see preview/class_counts.csv",
+                *(f"{name:>28}  {value:.4g}" for name, value in self.metrics.items()),
+                "",
+                tracking.whereabouts(self.run_id),
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        title = f"Easiness of {self.model} on {self.manifest.dataset} (lower = easier)"
+        numbers = {"trials": self.trials, "updates": self.manifest.moment} | self.metrics | {"run": self.run_id}
+        return result_html(title, numbers, self.table)
+
+    def _artifacts(self) -> RunArtifacts:
+        return RunArtifacts(self.run_id, self.tracking_uri, self.hashes)
+
+
+def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:
+    """Read a score run back from a tracking server.
+
+    Parameters
+    ----------
+    run_id : str
+        Finished score run.
+    tracking_uri : str, optional
+        Server or store; MLflow's own default without it.
+
+    Returns
+    -------
+    Scores
+        Table and arrays; the arrays of single trials are fetched when they are asked for.
+
+    Raises
+    ------
+    ValueError
+        If it is not a score run, or its manifest was written by another version.
+    FileNotFoundError
+        If the run has no scores.
+    TrackingError
+        If the server does not answer.
+    """
+    metrics = tracking.run_of_kind(run_id, "score", tracking_uri).metrics
+    hashes: dict[str, str] = {}
+    with RunArtifacts(run_id, tracking_uri, hashes) as artifacts:
+        manifest = artifacts.manifest(ScoreManifest)
+        table = pd.read_parquet(artifacts.path("scores/easiness.parquet"))
+        trajectory_TN = np.load(artifacts.path("scores/trajectory.npy"))
+    if trajectory_TN.shape != (len(manifest.updates), len(table)):
+        raise ValueError(
+            f"scores/trajectory.npy of run {run_id} has shape {trajectory_TN.shape}, and the run has "
+            f"{len(manifest.updates)} moments and {len(table)} examples"
+        )
+    return Scores(run_id, manifest, table, trajectory_TN, metrics, tracking_uri, hashes)

@@ -92,11 +92,12 @@ def score(
         )
         trajectory_TN = np.stack([easiness(losses_MN) for losses_MN in losses_TMN])
         manifest = _manifest(setup, records, run_id, moment=moment, fraction=fraction, per_class=per_class)
-        scores = Scores(run_id, manifest, table, trajectory_TN)
+        metrics = score_metrics(table, losses_TMN[updates.index(moment)])
+        scores = Scores(run_id, manifest, table, trajectory_TN, metrics)
+        vars(scores)["losses_TMN"] = losses_TMN  # they are here: no need to fetch them
         with tempfile.TemporaryDirectory() as folder:
             _write_artifacts(Path(folder), scores, setup)
             tracking.log_folder(run_id, Path(folder))
-        metrics = score_metrics(table, losses_TMN[updates.index(moment)])
         tracking.log_metrics(run_id, metrics)
         tracking.set_tags(run_id, {"mlflow.note.content": _note(description, metrics, moment)})
     return scores

@@ -1,14 +1,11 @@
-"""Where trials run: one after another in this process, side by side on this machine, or on a Ray cluster."""
-
-from collections.abc import Callable
+"""Engines that run trials: one by one in this process, side by side on this machine, or on a Ray cluster."""
 
 import torch
 
 from easiness.trials.distributed import current_ranks
-from easiness.trials.engines.inline import run_inline
 from easiness.trials.engines.processes import prepare_workers, run_in_processes
 from easiness.trials.engines.torchrun import run_under_torchrun
-from easiness.trials.trial import Progress, TrialTask, evaluate_jointly
+from easiness.trials.trial import Finished, Report, TrialTask, evaluate_jointly, run_trial
 
 ENGINES = ("auto", "processes", "inline", "ray")
 
@@ -16,12 +13,9 @@ __all__ = ["ENGINES", "choose_engine", "prepare_workers", "run_trials"]
 
 
 def choose_engine(engine: str, device: torch.device, tasks: int) -> str:
-    """Settle `auto`: side by side where a machine has several cores or GPUs for several trials, else one by one.
+    """Settle `auto`: `processes` where a machine has several cores or GPUs for several trials, else `inline`.
 
-    Raises
-    ------
-    ValueError
-        If there is no such engine.
+    Under torchrun it is `torchrun`, and any other engine is a ValueError, as is an unknown one.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}, and must be one of {', '.join(ENGINES)}")
@@ -39,37 +33,36 @@ def run_trials(
     *,
     engine: str,
     device: torch.device,
-    report: Callable[[Progress], None],
-    finished: Callable[[TrialTask], None],
+    report: Report,
+    finished: Finished,
     address: str = "auto",
 ) -> None:
-    """Run trials; each leaves its results in its own folder.
+    """Run trials; each leaves its results in its folder.
+
+    The first error of a trial is raised; the other trials are stopped, and resume at their checkpoints next time.
 
     Parameters
     ----------
     tasks : list of TrialTask
-        No two of one name; each may have its own recipe and data.
+        Trials with different names; each may have its own recipe and data.
     engine : str
-        `inline`, `processes`, `ray` or `together`, as `choose_engine` settled it.
+        `inline`, `processes`, `ray` or `torchrun`, from `choose_engine`.
     device : torch.device
-        Where to train; `processes` and `ray` give each trial a GPU of its own where it is one.
+        Device to train on; with `processes` and `ray`, each trial gets a GPU to itself where this is a GPU.
     report : callable
         Gets every `Progress`, in this process.
     finished : callable
         Gets every task as soon as its trial is complete, in this process.
     address : str
-        Of the Ray cluster: `auto` finds the one that runs here, `local` starts one for these trials.
-
-    Raises
-    ------
-    Exception
-        Whatever the first failing trial raised; the others are stopped, and go on from their checkpoints next time.
+        Address of the Ray cluster: `auto` finds the one that runs here, `local` starts one for these trials.
     """
     joint = tasks[0].joint
-    # Joint trials are finished together, by one scoring pass of this process.
+    # Joint trials are completed together, by one scoring pass of this process.
     trained = (lambda task: None) if joint else finished
     if engine == "inline":
-        run_inline(tasks, device, report, trained)
+        for task in tasks:
+            run_trial(task, device, report)
+            trained(task)
     elif engine == "processes":
         run_in_processes(tasks, device, report, trained)
     elif engine == "torchrun":

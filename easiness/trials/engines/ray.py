@@ -1,7 +1,7 @@
-"""Trials as tasks of a Ray cluster: on any machine with room, again where a worker is lost, results brought back here.
+"""Trials as tasks of a Ray cluster, retried where a worker is lost; their results are brought to this machine.
 
 Ray sends this package, the user's model and the images; the nodes need the same Python and torch. A trial whose worker
-is lost goes on from its checkpoint where the nodes share the folder of this run, and starts anew where they do not.
+is lost resumes at its checkpoint where the nodes share the folder of this run, and starts anew where they do not.
 """
 
 import importlib.util
@@ -11,20 +11,18 @@ import tempfile
 import time
 import uuid
 import warnings
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from easiness.loaders import Staged
 from easiness.trials.engines.errors import picklable
-from easiness.trials.trial import Progress, TrialTask, run_trial
-from easiness.trials.trial_folder import is_done, is_trained
+from easiness.trials.trial import Finished, Progress, Report, TrialTask, run_trial
+from easiness.trials.trial_folder import is_done, is_trained, write_atomically
 
 # Ray would report its use to its makers.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -40,62 +38,51 @@ except ImportError as error:
 RETRIES = 3
 
 # A message through a cluster costs a thousand times what one between two processes costs.
-_NEWS_EVERY_S = 1.0
+_SEND_EVERY_S = 1.0
 
 
 def run_on_cluster(
-    tasks: list[TrialTask],
-    device: torch.device,
-    report: Callable[[Progress], None],
-    finished: Callable[[TrialTask], None],
-    address: str,
+    tasks: list[TrialTask], device: torch.device, report: Report, finished: Finished, address: str
 ) -> None:
-    """Run trials on a Ray cluster; see `easiness.trials.engines.run_trials`.
-
-    Raises
-    ------
-    ConnectionError
-        If there is no cluster at that address.
-    RuntimeError
-        If a trial's workers were lost more often than it is started again.
-    """
-    with _cluster(address, {task.recipe.model for task in tasks}):
-        news = Queue(actor_options={"num_cpus": 0})
-        images = _Images()
-        start = ray.remote(_run)
+    """Run trials on a Ray cluster; see `easiness.trials.engines.run_trials`."""
+    with _connect(address, {task.recipe.model for task in tasks}):
+        messages = Queue(actor_options={"num_cpus": 0})
+        sent_images: dict[int, ray.ObjectRef] = {}
+        remote_run = ray.remote(_run)
         running = {}
         for task in tasks:
             if (is_trained if task.joint else is_done)(task.folder):  # and not yet on the tracking server
                 finished(task)
                 continue
-            train, val = (images.sent(staged) for staged in (task.train, task.val))
-            folder = task.folder.absolute()
-            options = start.options(
+            train, train_images = _send_images(task.train, sent_images)
+            val, val_images = _send_images(task.val, sent_images)
+            small_task = replace(task, train=train, val=val, folder=task.folder.absolute())
+            start = remote_run.options(
                 num_cpus=task.recipe.threads,
                 num_gpus=1 if device.type == "cuda" else 0,
                 max_retries=RETRIES,
                 # On a shared folder, the lock of a machine that vanished may outlive it for a while.
                 retry_exceptions=[BlockingIOError],
             )
-            bare = replace(task, train=train.rest, val=val.rest, folder=folder)
-            running[options.remote(bare, train.images, val.images, _mark(folder), str(device), news)] = task
-        display = _Display(report)
+            token = _leave_token(task.folder)
+            running[start.remote(small_task, train_images, val_images, token, str(device), messages)] = task
+        relay = _Relay(report)
         while running:
-            ready, _ = ray.wait(list(running), timeout=_NEWS_EVERY_S)
-            # Asked before the results are looked at: news of a finished trial is there by then.
-            display.show(news.get_nowait_batch(news.qsize()))
+            ready, _ = ray.wait(list(running), timeout=_SEND_EVERY_S)
+            # Read before the results: the last messages of a finished trial are there by then.
+            relay.pass_on(messages.get_nowait_batch(messages.qsize()))
             for reference in ready:
                 task = running.pop(reference)
                 _receive(reference, task)
                 finished(task)
 
 
-@contextmanager
-def _cluster(address: str, models: set[str]) -> Iterator[None]:
-    own = {model.split(":")[0].split(".")[0] for model in models if ":" in model}
-    modules = [Path(__file__).parents[2], *map(_place, sorted(own))]
+def _connect(address: str, models: set[str]) -> AbstractContextManager:
+    """Connection to the cluster; when it is closed, all tasks of this run end."""
+    packages = {model.split(":")[0].split(".")[0] for model in models if ":" in model}
+    modules = [Path(__file__).parents[2], *map(_package_path, sorted(packages))]
     try:
-        ray.init(
+        return ray.init(
             address=address,
             runtime_env={"py_modules": [str(module) for module in modules]},
             log_to_driver=False,
@@ -106,28 +93,34 @@ def _cluster(address: str, models: set[str]) -> Iterator[None]:
         raise ConnectionError(
             f"no Ray cluster answers at address {address!r}; start one with `ray start --head`, or use address=local"
         ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()  # and with it all tasks of this run
 
 
-def _mark(folder: Path) -> str:
-    """Leave a token in the folder of a trial, by which a worker knows it as the same folder."""
+def _package_path(package: str) -> Path:
+    """Folder or file of the package that holds the user's model."""
+    origin = Path(importlib.util.find_spec(package).origin)
+    return origin.parent if origin.name == "__init__.py" else origin
+
+
+def _send_images(staged: Staged, sent: dict[int, "ray.ObjectRef"]) -> tuple[Staged, "ray.ObjectRef | None"]:
+    """Staged dataset without its images, and these in the cluster's memory: each array once, however many share it."""
+    images = getattr(staged, "images", None)
+    if not isinstance(images, np.ndarray):  # in files
+        return staged, None
+    if id(images) not in sent:
+        sent[id(images)] = ray.put(images)  # an id is never used again here: the tasks keep their arrays
+    return replace(staged, images=None), sent[id(images)]
+
+
+def _leave_token(folder: Path) -> str:
+    """Write a token into the folder of a trial; a worker that reads it shares the folder."""
     token = uuid.uuid4().hex
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "token").write_text(token)
     return token
 
 
-def _place(package: str) -> Path:
-    """Folder or file of the package that holds the user's model."""
-    origin = Path(importlib.util.find_spec(package).origin)
-    return origin.parent if origin.name == "__init__.py" else origin
-
-
 def _receive(reference: "ray.ObjectRef", task: TrialTask) -> None:
-    """Put what a worker sent into the folder of its trial, last what says that it is trained, and that it is done."""
+    """Write a worker's files into the folder of its trial; those that say that it is trained, and done, come last."""
     try:
         result = ray.get(reference)
     except BlockingIOError as error:
@@ -140,11 +133,9 @@ def _receive(reference: "ray.ObjectRef", task: TrialTask) -> None:
         raise result
     last = ("validation/epochs.json", "done.json")
     for name in sorted(result, key=lambda name: last.index(name) if name in last else -1):
-        target = task.folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.part")
-        partial.write_bytes(result[name])
-        partial.replace(target)
+        path = task.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda temporary, content=result[name]: temporary.write_bytes(content))
     (task.folder / "token").unlink(missing_ok=True)
 
 
@@ -154,103 +145,75 @@ def _run(
     val_images: np.ndarray | None,
     token: str,
     device: str,
-    news: Queue,
+    messages: Queue,
 ) -> dict[str, bytes] | BaseException:
-    """On a worker: run a trial in the folder of the run where this machine sees it, else in one of its own.
+    """Run a trial on a worker, in the folder of the run where this machine shares it, else in a temporary one.
 
-    Returns
-    -------
-    dict of bytes
-        Files by name; empty where they are in the run's folder already. Or what the trial raised.
+    Returns the files of a temporary folder by name, or the error of the trial.
     """
-    # Ray's shared memory is for reading, torch warns of that, and nobody writes to images.
+    # Arrays in Ray's shared memory are read-only, which torch warns of; nobody writes to images.
     warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-    mark = task.folder / "token"
-    shared = mark.is_file() and mark.read_text() == token
-    place = task.folder if shared else Path(tempfile.mkdtemp(prefix="easiness-"))
-    teller = _Teller(news)
+    token_file = task.folder / "token"
+    shared = token_file.is_file() and token_file.read_text() == token
+    folder = task.folder if shared else Path(tempfile.mkdtemp(prefix="easiness-"))
+    reporter = _Reporter(messages)
     try:
         train, val = _with_images(task.train, train_images), _with_images(task.val, val_images)
-        run_trial(replace(task, train=train, val=val, folder=place), torch.device(device), teller.tell)
-        return {} if shared else _files(place)
+        run_trial(replace(task, train=train, val=val, folder=folder), torch.device(device), reporter.report)
+        files = [] if shared else [path for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
     except BlockingIOError:
         raise
     except Exception as error:
         return picklable(error)
     finally:
-        teller.send()
+        reporter.send()
         if not shared:
-            shutil.rmtree(place)
-
-
-def _files(folder: Path) -> dict[str, bytes]:
-    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != "lock")
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-
-
-class _Sent(NamedTuple):
-    """A staged dataset on its way: what is small, and where the cluster keeps its images (None: in files)."""
-
-    rest: Staged
-    images: "ray.ObjectRef | None"
-
-
-class _Images:
-    """Puts images into the cluster's memory, each array once, however many subsets share it."""
-
-    def __init__(self) -> None:
-        self._kept: dict[int, tuple[np.ndarray, ray.ObjectRef]] = {}
-
-    def sent(self, staged: Staged) -> _Sent:
-        images = getattr(staged, "images", None)
-        if not isinstance(images, np.ndarray):
-            return _Sent(staged, None)
-        if id(images) not in self._kept:
-            self._kept[id(images)] = images, ray.put(images)
-        return _Sent(replace(staged, images=None), self._kept[id(images)][1])
+            shutil.rmtree(folder)
 
 
 def _with_images(staged: Staged, images: np.ndarray | None) -> Staged:
     return staged if images is None else replace(staged, images=images)
 
 
-class _Teller:
-    """On a worker: gathers news, and sends it every second. Each attempt at a trial has a name of its own."""
+class _Reporter:
+    """Progress of one attempt at a trial, gathered on its worker and sent every second."""
 
-    def __init__(self, news: Queue) -> None:
-        self._news, self._attempt = news, uuid.uuid4().hex
+    def __init__(self, messages: Queue) -> None:
+        self._messages, self._attempt = messages, uuid.uuid4().hex
         self._waiting: list[Progress] = []
-        self._sent = time.monotonic()
+        self._sent_at = time.monotonic()
 
-    def tell(self, progress: Progress) -> None:
+    def report(self, progress: Progress) -> None:
         last = self._waiting[-1] if self._waiting else None
         if last and not last.metrics and not progress.metrics and last.resumed == progress.resumed:
             self._waiting[-1] = replace(last, images=last.images + progress.images)
         else:
             self._waiting.append(progress)
-        if time.monotonic() - self._sent > _NEWS_EVERY_S:
+        if time.monotonic() - self._sent_at > _SEND_EVERY_S:
             self.send()
 
     def send(self) -> None:
-        self._news.put_nowait_batch([(self._attempt, progress) for progress in self._waiting])
-        self._waiting, self._sent = [], time.monotonic()
+        self._messages.put_nowait_batch([(self._attempt, progress) for progress in self._waiting])
+        self._waiting, self._sent_at = [], time.monotonic()
 
 
-class _Display:
-    """Hands news on, and takes back what a lost worker had counted."""
+class _Relay:
+    """Progress of all trials passed on, less the images of attempts whose worker was lost."""
 
-    def __init__(self, report: Callable[[Progress], None]) -> None:
+    def __init__(self, report: Report) -> None:
         self._report = report
         self._attempts: dict[str, str] = {}
-        self._counted: dict[str, dict[bool, int]] = defaultdict(lambda: {False: 0, True: 0})
+        self._images: Counter[tuple[str, bool]] = Counter()
 
-    def show(self, news: list[tuple[str, Progress]]) -> None:
-        for attempt, progress in news:
-            counted = self._counted[progress.name]
-            if self._attempts.setdefault(progress.name, attempt) != attempt:
-                self._attempts[progress.name] = attempt
-                for resumed, images in filter(lambda item: item[1], counted.items()):
-                    self._report(Progress(progress.name, -images, resumed=resumed))
-                counted.update({False: 0, True: 0})
-            counted[progress.resumed] += progress.images
+    def pass_on(self, messages: list[tuple[str, Progress]]) -> None:
+        for attempt, progress in messages:
+            name = progress.name
+            if self._attempts.setdefault(name, attempt) != attempt:
+                self._attempts[name] = attempt
+                for resumed in (False, True):
+                    lost = self._images.pop((name, resumed), 0)
+                    if lost:
+                        self._report(Progress(name, -lost, resumed=resumed))
+            self._images[name, progress.resumed] += progress.images
             self._report(progress)

@@ -16,10 +16,10 @@ def test_matches_a_plain_version():
         pooled_N = (freedom * own_N + PRIOR_FREEDOM * own_N.mean()) / (freedom + PRIOR_FREEDOM)
         errors.append(pooled_N / len(losses_MN))
         means.append(ranks_MN.mean(axis=0))
-    found = disagreement(a_MN, b_MN)
-    np.testing.assert_allclose(found.difference_N, means[0] - means[1])
-    np.testing.assert_allclose(found.z_N, (means[0] - means[1]) / np.sqrt(errors[0] + errors[1]))
-    assert (np.diff(np.abs(found.z_N[found.order_N])) <= 0).all()
+    result = disagreement(a_MN, b_MN)
+    np.testing.assert_allclose(result.difference_N, means[0] - means[1])
+    np.testing.assert_allclose(result.z_N, (means[0] - means[1]) / np.sqrt(errors[0] + errors[1]))
+    assert (np.diff(np.abs(result.z_N[result.order_N])) <= 0).all()
 
 
 def test_planted_examples_lead_and_the_sign_says_for_whom_they_are_hard():
@@ -29,17 +29,17 @@ def test_planted_examples_lead_and_the_sign_says_for_whom_they_are_hard():
     b_MN *= 100  # another scale of losses is no disagreement
     a_MN[:, :10] = mean_N[:10] + 8 + rng.normal(size=(6, 10))
     b_MN[:, :10] = 100 * (mean_N[:10] - 8 + rng.normal(size=(6, 10)))
-    found = disagreement(a_MN, b_MN)
-    assert set(found.order_N[:10]) == set(range(10))
-    assert (found.z_N[:10] > 0).all()
+    result = disagreement(a_MN, b_MN)
+    assert set(result.order_N[:10]) == set(range(10))
+    assert (result.z_N[:10] > 0).all()
 
 
 def test_noise_alone_stays_near_a_standard_normal():
     rng = np.random.default_rng(2)
     mean_N = rng.normal(size=5000)
-    found = disagreement(*(mean_N + rng.normal(size=(2, 8, 5000))))
-    assert found.z_N.std() == pytest.approx(1, abs=0.1)
-    assert np.abs(found.z_N).max() < 7
+    result = disagreement(*(mean_N + rng.normal(size=(2, 8, 5000))))
+    assert result.z_N.std() == pytest.approx(1, abs=0.1)
+    assert np.abs(result.z_N).max() < 7
 
 
 def test_sides_swap_signs():

@@ -269,6 +269,8 @@ def test_bad_input_is_refused_with_the_reason():
         match_pairs(models, labels_N, dataclasses.replace(QUICK, fraction=0))
     with pytest.raises(ValueError, match=r"el2n has scores of shape \(3,\)"):
         match_external(models[0], [1, 2, 3], labels_N, name="el2n", higher_is_easier=False)
+    with pytest.raises(ValueError, match="600 of 600 scores are not finite"):
+        match_external(models[0], np.full(600, np.nan), labels_N, name="el2n", higher_is_easier=False)
     models[1].losses[1][2, :5] = np.nan
     with pytest.raises(ValueError, match=r"net1 after 200 updates: .*trial 2: 5 of 600"):
         match_pairs(models, labels_N, QUICK)

@@ -34,7 +34,7 @@ def test_classes_without_examples_make_no_group():
 def test_averages_come_in_the_order_asked_for():
     losses_TMN = np.random.default_rng(0).normal(size=(3, 2, 50))
     model = ScoredModel("net", (1, 2, 3), list(losses_TMN))
-    found = averages([(model, moment) for moment in (2, 0, 1)], threads=2)
-    for (easiness_N, ranks_N), moment in zip(found, (2, 0, 1), strict=True):
+    means = averages([(model, moment) for moment in (2, 0, 1)], threads=2)
+    for (easiness_N, ranks_N), moment in zip(means, (2, 0, 1), strict=True):
         np.testing.assert_allclose(easiness_N, losses_TMN[moment].mean(axis=0))
         np.testing.assert_array_equal(np.argsort(ranks_N), np.argsort(easiness_N))

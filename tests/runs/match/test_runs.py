@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from easiness import tracking
+from easiness import load_scores, tracking
 from easiness.runs.match.runs import model_names, numbered_by, open_matched_runs, paper_models, scored_models
 from tests.tiny_data import tiny_dataset
 from tests.tiny_scores import draw_losses, log_score_run
@@ -58,7 +58,7 @@ def test_a_second_scoring_of_the_same_trials_is_refused(store, tmp_path):
     dataset = tiny_dataset(30)
     losses_TMN = draw_losses(dataset, 0)
     first = log_score_run(tmp_path, dataset, losses_TMN)
-    trials = tracking.load_scores(first).manifest.trials
+    trials = load_scores(first).manifest.trials
     second = log_score_run(tmp_path, dataset, losses_TMN, trials=trials)
     said = re.escape(
         f"runs {first} (net) and {second} (net) cannot be matched: both were made of trial run {trials[0]['run_id']}"

@@ -1,4 +1,4 @@
-"""Text that fits: measured, broken into lines, and free of what the font cannot draw."""
+"""Text measured, broken into lines that fit, and free of characters that the font cannot draw."""
 
 import bisect
 import functools
@@ -16,7 +16,7 @@ def _drawable() -> frozenset[int]:
 
 
 def drawable(text: str) -> str:
-    """Replace what the font cannot draw by its code point: two class names stay two names.
+    """Replace characters that the font cannot draw by their code points, so that two class names stay two names.
 
     >>> drawable("chat 猫")
     'chat U+732B'
@@ -68,10 +68,8 @@ def fit(text: str, width: float, size: float, *, lines: int, weight: str = "norm
 
 
 def file_name(model: str) -> str:
-    """Name of a model or a class as part of a file's.
+    """Name of a model or a class as part of a file name.
 
-    Examples
-    --------
     >>> file_name("tests.tiny_model:build (0123abcd)")
     'tests.tiny_model_build_0123abcd'
     """

@@ -1,13 +1,11 @@
-"""The little that the page does by itself: sort and filter tables. All is there without it."""
-
-SCRIPT = """
+// Sorting and filtering of tables, and galleries that unfold for a printer. Everything is on the page without it.
 "use strict";
 for (const table of document.querySelectorAll("main table")) {
   const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
   const value = (row, column) => {
     const cell = row.cells[column];
-    if (!heads[column].classList.contains("n")) return cell.textContent;
-    return cell.dataset.v === undefined ? NaN : Number(cell.dataset.v);
+    if (!heads[column].classList.contains("number")) return cell.textContent;
+    return cell.dataset.value === undefined ? NaN : Number(cell.dataset.value);
   };
   const compare = (a, b) => typeof a === "number" ? a - b : a.localeCompare(b, undefined, {numeric: true});
   heads.forEach((head, column) => {
@@ -17,12 +15,12 @@ for (const table of document.querySelectorAll("main table")) {
     head.append(button);
     button.addEventListener("click", () => {
       const down = head.getAttribute("aria-sort") === "ascending";
-      heads.forEach(each => each.removeAttribute("aria-sort"));
+      heads.forEach(other => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const rows = [...body.rows].map(row => [value(row, column), row]);
-      const unknown = each => Number.isNaN(each[0]);  // stands last, whichever way
+      const unknown = ([number]) => Number.isNaN(number);  // last, whichever way
       rows.sort((a, b) => unknown(a) || unknown(b) ? unknown(a) - unknown(b) : (down ? -1 : 1) * compare(a[0], b[0]));
-      body.append(...rows.map(each => each[1]));
+      body.append(...rows.map(([, row]) => row));
     });
   });
   if (body.rows.length > 8) {
@@ -40,10 +38,9 @@ for (const table of document.querySelectorAll("main table")) {
 }
 const opened = [];
 addEventListener("beforeprint", () => {
-  for (const shelf of document.querySelectorAll(".gallery > details:not([open])")) {
-    shelf.open = true;
-    opened.push(shelf);
+  for (const section of document.querySelectorAll(".gallery > details:not([open])")) {
+    section.open = true;
+    opened.push(section);
   }
 });
 addEventListener("afterprint", () => { while (opened.length) opened.pop().open = false; });
-"""

@@ -1,0 +1,96 @@
+"""Tables of a finished ablate run, read back from a tracking server."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from easiness import tracking
+from easiness.runs.notebook import result_html
+from easiness.tracking import AblationManifest, RunArtifacts
+
+# Tables beside the accuracies; one without a row is left out when it is read.
+_OTHERS = ("removed", "differences", "costs", "class_accuracy", "group_accuracy")
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation:
+    """Accuracy after removing easy, hard or random examples.
+
+    Attributes
+    ----------
+    run_id : str
+    manifest : AblationManifest
+        Data, recipes, strategies, ratios.
+    tables : dict of pandas.DataFrame
+        By name, as in `easiness.runs.ablate.tables`: accuracy, class_accuracy, removed, differences, costs, and
+        group_accuracy where the truth is known.
+    hashes : dict of str
+        SHA-256 of every artifact that was read, by its path.
+    """
+
+    run_id: str
+    manifest: AblationManifest
+    tables: dict[str, pd.DataFrame]
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def variant(self) -> str:
+        """How examples were drawn and networks trained: what tells ablations of one model and data apart."""
+        flags = [name.replace("_", " ") for name in ("balanced", "equal_updates") if getattr(self.manifest, name)]
+        return ", ".join([f"{self.manifest.weighting} weights", *flags])
+
+    @property
+    def title(self) -> str:
+        """Model and variant."""
+        return f"{self.manifest.recipe['model']}, {self.variant}"
+
+    def mean_accuracy(self) -> pd.DataFrame:
+        """Accuracy (a fraction), mean over seeds: one row per ratio, one column per strategy."""
+        return _by_ratio(self.tables["accuracy"], ["strategy"], "accuracy")
+
+    def summary(self) -> str:
+        """Mean accuracies and costs, for a terminal."""
+        parts = [f"accuracy in percent, mean of {self.manifest.seeds} seeds:\n{_percent(self.mean_accuracy())}"]
+        if "group_accuracy" in self.tables:
+            keys = ["strategy", "group"]
+            parts.append(f"by group:\n{_percent(_by_ratio(self.tables['group_accuracy'], keys, 'accuracy'))}")
+            removed = self.tables["removed"]
+            removed = removed[removed["grouping"] == "group"]
+            parts.append(f"share removed of each group, in percent:\n{_percent(_by_ratio(removed, keys, 'share'))}")
+        costs = "\n".join(self.manifest.summary)
+        parts.append(f"cost against nothing removed, in percentage points (± half of the 95 % interval):\n{costs}")
+        return "\n" + "\n\n".join([*parts, tracking.whereabouts(self.run_id)])
+
+    def _repr_html_(self) -> str:
+        manifest = self.manifest
+        numbers = {"seeds": manifest.seeds, "easiness after": f"{manifest.moment} updates", "run": self.run_id}
+        accuracy = self.mean_accuracy().reset_index()
+        return result_html(f"Accuracy after removing examples of {manifest.dataset}: {self.title}", numbers, accuracy)
+
+
+def read_ablation(run_id: str, tracking_uri: str | None = None) -> Ablation:
+    """Read an ablate run back from a tracking server.
+
+    Raises
+    ------
+    ValueError
+        If it is not an ablate run, or its manifest was written by another version.
+    FileNotFoundError
+        If the run has no accuracies.
+    """
+    tracking.run_of_kind(run_id, "ablate", tracking_uri)
+    hashes: dict[str, str] = {}
+    with RunArtifacts(run_id, tracking_uri, hashes) as artifacts:
+        manifest = artifacts.manifest(AblationManifest)
+        tables = {"accuracy": artifacts.table("accuracy")}
+        others = {name: artifacts.optional_table(name) for name in _OTHERS}
+    tables |= {name: table for name, table in others.items() if table is not None and len(table)}
+    return Ablation(run_id, manifest, tables, hashes)
+
+
+def _by_ratio(table: pd.DataFrame, columns: list[str], values: str) -> pd.DataFrame:
+    return table.pivot_table(index="ratio", columns=columns, values=values, sort=False).sort_index()
+
+
+def _percent(shares: pd.DataFrame) -> str:
+    return shares.map(lambda share: "" if pd.isna(share) else f"{100 * share:.1f}").to_string()

@@ -1,0 +1,144 @@
+"""Score runs that can be matched: of the same examples in the same order, and made of different trials."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from easiness import tracking
+from easiness.analysis.matching.sides import ScoredModel
+from easiness.runs.score.reading import Scores, load_scores
+from easiness.tracking import ScoreManifest
+
+LOG = logging.getLogger("easiness")
+
+
+def open_matched_runs(run_id: str, wanted: Sequence[str] = (), *, one_is_enough: bool = False) -> dict[str, Scores]:
+    """Read the score runs to be matched.
+
+    Parameters
+    ----------
+    run_id : str
+        Run of the matching; score runs are looked for in its experiment.
+    wanted : sequence of str
+        Run ids. Without them: of the data that were scored last, the latest finished run of every model.
+    one_is_enough : bool
+        Whether a single run will do, which has no other to be matched with.
+
+    Returns
+    -------
+    dict of Scores
+        By name, in the order of the names: the model, with the beginning of the run id where a model is there twice.
+
+    Raises
+    ------
+    ValueError
+        If there are too few runs, one is given twice, two were made of the same trial, or they are not of the same
+        examples in the same order.
+    """
+    run_ids = list(wanted) or _latest_of_each_model(run_id)
+    for repeated in (run_id for run_id, count in Counter(run_ids).items() if count > 1):
+        raise ValueError(f"run {repeated} is given twice; give different runs")
+    scores = sorted(map(load_scores, run_ids), key=lambda run: (run.model, run.run_id))
+    if len(scores) < 2 and not one_is_enough:
+        (only,) = scores
+        raise ValueError(
+            f"matching needs at least two models, and there is one: {only.model} (run {only.run_id}); score another "
+            "model on the same data, name runs with runs=ID,ID, or give outside scores with against=FILE"
+        )
+    for other in scores[1:]:
+        _refuse_differences(scores[0], other)
+    _refuse_shared_trials(scores)
+    models = Counter(run.model for run in scores)
+    return {run.model if models[run.model] == 1 else f"{run.model} ({run.run_id[:8]})": run for run in scores}
+
+
+def scored_models(scores: Mapping[str, Scores], folder: Path) -> list[ScoredModel]:
+    """Losses of every run, mapped from files in a folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a trial has no losses.
+    """
+    models = []
+    for name, run in scores.items():
+        (folder / run.run_id).mkdir()
+        losses_TMN = run.measure("losses", mapped=folder / run.run_id)
+        models.append(ScoredModel(name, run.manifest.updates, list(losses_TMN)))
+    return models
+
+
+def _latest_of_each_model(run_id: str) -> list[str]:
+    runs = tracking.find_score_runs(run_id)
+    if not runs:
+        raise ValueError(
+            "there is no finished score run in this experiment; make some with -e score, or name runs with runs=ID,ID"
+        )
+    same = [run for run in runs if run.fingerprint == runs[0].fingerprint]
+    others = {run.fingerprint: f"{run.dataset} ({run.fingerprint[:12]})" for run in runs if run not in same}
+    if others:
+        LOG.warning(
+            "left out are score runs of other data: %s; name runs with runs=ID,ID to match those",
+            ", ".join(others.values()),
+        )
+    latest: dict[str, str] = {}
+    for run in same:
+        latest.setdefault(run.model, run.run_id)
+    return list(latest.values())
+
+
+def _refuse_differences(first: Scores, other: Scores) -> None:
+    """Refuse runs of other examples, in another order, or under another polarity."""
+    pair = f"runs {_name(first)} and {_name(other)} cannot be matched"
+    a, b = first.manifest, other.manifest
+    if a.fingerprint != b.fingerprint:
+        data_b = _data_of(b)
+        apart = [f"{name} {value} and {data_b[name]}" for name, value in _data_of(a).items() if value != data_b[name]]
+        raise ValueError(f"{pair}, their data differ: {', '.join(apart)}")
+    if a.polarity != b.polarity:
+        raise ValueError(f"{pair}: {a.polarity} and {b.polarity}")
+    for column in ("example_id", "label"):
+        a_N, b_N = (run.table[column].to_numpy() for run in (first, other))
+        if len(a_N) != len(b_N):
+            raise ValueError(f"{pair}: they hold {len(a_N)} and {len(b_N)} examples")
+        rows = np.flatnonzero(a_N != b_N)
+        if len(rows):
+            row = rows[0]
+            raise ValueError(
+                f"{pair}, their orders differ: row {row} has {column} {a_N[row]} in the one and {b_N[row]} in the "
+                f"other, as have {len(rows) - 1} more rows"
+            )
+
+
+def _refuse_shared_trials(scores: Sequence[Scores]) -> None:
+    """Refuse runs that were made of the same trial, as a second scoring takes finished trials from the first."""
+    owners: dict[str, Scores] = {}
+    for run in scores:
+        for trial in run.manifest.trial_runs:
+            owner = owners.setdefault(trial, run)
+            if owner is not run:
+                raise ValueError(
+                    f"runs {_name(owner)} and {_name(run)} cannot be matched: both were made of trial run {trial}, "
+                    "whose noise they share; leave one of them out, or score with another seed"
+                )
+
+
+def _name(scores: Scores) -> str:
+    return f"{scores.run_id} ({scores.model})"
+
+
+def _data_of(manifest: ScoreManifest) -> dict[str, object]:
+    """What a person can see of a fingerprint."""
+    return {
+        "dataset": manifest.dataset,
+        "examples": manifest.examples,
+        "limit": manifest.limit,
+        "seed": manifest.recipe["seed"],
+        "source": manifest.source,
+        "classes": len(manifest.class_names),
+        "skipped files": len(manifest.skipped),
+        "fingerprint": manifest.fingerprint[:12],
+    }

@@ -1,0 +1,153 @@
+"""Results of a finished match run, read back from a tracking server."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from easiness import tracking
+from easiness.analysis.reliability import ReliabilityCurve
+from easiness.runs.match.tables import MatchingResults, at_last_moment
+from easiness.runs.notebook import result_html
+from easiness.runs.score.thumbnails import read_thumbnails
+from easiness.tracking import MatchManifest, RunArtifacts
+
+# Beginnings of the names of figures that show images, and so cannot be drawn again without the data.
+_IMAGE_FIGURES = ("fig1_", "fig2_", "disagreement_")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Matching(MatchingResults):
+    """What architectures share: the fields of `MatchingResults`, and what belongs to the run.
+
+    Attributes
+    ----------
+    run_id : str
+    manifest : MatchManifest
+        Data, matched runs, options, verdicts.
+    diversity : pandas.DataFrame or None
+        From `diversity_table`; None without images.
+    order_tests : dict of dict
+        By model: the class, and the fields of `OrderTest`.
+    tracking_uri : str or None
+        Server that holds the run.
+    hashes : dict of str
+        SHA-256 of every artifact that was read, by its path.
+    """
+
+    run_id: str
+    manifest: MatchManifest
+    diversity: pd.DataFrame | None
+    order_tests: dict[str, dict]
+    tracking_uri: str | None = None
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Models and data."""
+        return match_title(self.updates, self.manifest.dataset)
+
+    @property
+    def sentences(self) -> list[str]:
+        """Verdict on each set, in words."""
+        return [entry["sentence"] for entry in self.manifest.verdict]
+
+    @cached_property
+    def pictures(self) -> dict[str, bytes]:
+        """Figures (png) that show images, by name."""
+        names = tracking.artifact_names(self.run_id, "figures", ".png", self.tracking_uri)
+        with self._artifacts() as artifacts:
+            shown = [name for name in names if name.startswith(_IMAGE_FIGURES)]
+            return {name: artifacts.path(f"figures/{name}.png").read_bytes() for name in shown}
+
+    @cached_property
+    def thumbnails(self) -> dict[int, bytes]:
+        """Small pictures of the examples in dispute, by example id; none without images."""
+        with self._artifacts() as artifacts:
+            return artifacts.optional("preview/thumbnails.npz", read_thumbnails, {})
+
+    def summary(self) -> str:
+        """Rates at the last moment and the verdicts, for a terminal."""
+        tables = {
+            "matching rates at the last moment": at_last_moment(self.pairs),
+            "first moment against the last (Table 1)": self.table1,
+        }
+        if self.external is not None:
+            tables["against outside scores, at the last moment"] = at_last_moment(self.external)
+        shown = [
+            f"{name}:\n{table.to_string(index=False, float_format='{:.3f}'.format, na_rep='')}"
+            for name, table in tables.items()
+            if len(table)
+        ]
+        verdict = ["\n".join(self.sentences)] if self.sentences else []
+        return "\n" + "\n\n".join([*shown, *verdict, tracking.whereabouts(self.run_id)])
+
+    def _repr_html_(self) -> str:
+        numbers = {"fraction": self.manifest.fraction, "draws": self.manifest.draws, "run": self.run_id}
+        table = at_last_moment(self.pairs if len(self.pairs) else self.moments)
+        return result_html(self.title, numbers, table, self.sentences)
+
+    def _artifacts(self) -> RunArtifacts:
+        return RunArtifacts(self.run_id, self.tracking_uri, self.hashes)
+
+
+def match_title(names: Iterable[str], dataset: str) -> str:
+    """Name of a match run."""
+    return f"match {', '.join(names)} on {dataset}"
+
+
+def read_matching(run_id: str, tracking_uri: str | None = None) -> Matching:
+    """Read a match run back from a tracking server.
+
+    Raises
+    ------
+    ValueError
+        If it is not a match run, or its manifest was written by another version.
+    FileNotFoundError
+        If a table is missing.
+    """
+    tracking.run_of_kind(run_id, "match", tracking_uri)
+    hashes: dict[str, str] = {}
+    with RunArtifacts(run_id, tracking_uri, hashes) as artifacts:
+        manifest = artifacts.manifest(MatchManifest)
+        return Matching(
+            run_id=run_id,
+            manifest=manifest,
+            updates={run["model"]: tuple(run["updates"]) for run in manifest.runs},
+            pairs=artifacts.table("matching"),
+            moments=artifacts.table("moments"),
+            external=artifacts.optional_table("external"),
+            table1=artifacts.table("table1"),
+            disagreements=artifacts.table("disagreement"),
+            beyond_noise=pd.DataFrame(manifest.beyond_noise),
+            reliability={model: _curve(entry) for model, entry in manifest.reliability.items()},
+            overlaps={
+                "global": _matrices(manifest.moment_overlaps),
+                "per_class": _matrices(manifest.moment_overlaps_per_class),
+            },
+            diversity=artifacts.optional_table("diversity"),
+            order_tests=artifacts.optional("diversity.json", _read_json, {}),
+            tracking_uri=tracking_uri,
+            hashes=hashes,
+        )
+
+
+def _read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _matrices(by_model: Mapping[str, Mapping[str, list]]) -> dict[str, dict[str, np.ndarray]]:
+    return {
+        model: {kind: np.asarray(matrix, np.float64) for kind, matrix in by_kind.items()}
+        for model, by_kind in by_model.items()
+    }
+
+
+def _curve(entry: Mapping[str, object]) -> ReliabilityCurve:
+    # Unknown numbers are null in json; numpy reads None as NaN.
+    trials, values = np.asarray(entry["trials"], np.int64), np.asarray(entry["reliability"], np.float64)
+    return ReliabilityCurve(trials, values, float(np.asarray(entry["trials_needed"], np.float64)))

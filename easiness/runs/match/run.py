@@ -1,0 +1,193 @@
+"""A match run: how much score runs share, between models, between moments, and with scores made elsewhere."""
+
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from easiness import tracking
+from easiness.analysis.matching.sides import MatchOptions
+from easiness.analysis.sets import set_size
+from easiness.datasets import Dataset
+from easiness.figures import Figure, save
+from easiness.runs.match.comparable import open_matched_runs, scored_models
+from easiness.runs.match.external import read_external_scores
+from easiness.runs.match.figures import disagreement_figures, matching_figures
+from easiness.runs.match.page import write_page
+from easiness.runs.match.pictures import diversity_table, look_at_classes, reopen_dataset, shown_classes
+from easiness.runs.match.reading import Matching, match_title
+from easiness.runs.match.tables import MatchingResults, match_models, metric_curves
+from easiness.runs.match.verdict import verdicts
+from easiness.runs.public import public
+from easiness.runs.score.reading import Scores
+from easiness.runs.score.thumbnails import write_thumbnails
+from easiness.tracking import DataDescription, MatchManifest, to_json
+
+LOG = logging.getLogger("easiness")
+
+
+@public
+def match(
+    runs: tuple[str, ...] = (),
+    fraction: float = 0.1,
+    draws: int = 200,
+    seed: int = 0,
+    threads: int | None = None,
+    against: str | Path | None = None,
+    against_column: str | None = None,
+    against_polarity: str = "higher_is_harder",
+    class_name: str | None = None,
+    data: str | Path | None = None,
+) -> Matching:
+    """Match the easy and hard examples of score runs: between models, moments, and with scores made elsewhere.
+
+    Parameters
+    ----------
+    runs : tuple of str
+        Ids of score runs; empty: the latest finished one of every model in the experiment, on the data scored last.
+    fraction : float
+        Share of the examples in the easy set, and in the hard set.
+    draws : int
+        Reweightings of the trials behind each interval.
+    seed : int
+        Seed of reweightings, ties and permutations.
+    threads : int, optional
+        One per processor if not given; they change the speed, never the result.
+    against : path, optional
+        File of scores made elsewhere: npz, csv or parquet.
+    against_column : str, optional
+        Which of its columns; the only one of numbers if not given.
+    against_polarity : str
+        `higher_is_harder` or `higher_is_easier`.
+    class_name : str, optional
+        Class of Fig. 1 and Fig. 2; if not given, dog and horse on cifar10, elsewhere the first class.
+    data : path, optional
+        Archive or folder that holds the images; if not given, where they were when they were scored.
+
+    Returns
+    -------
+    Matching
+        Tables, verdicts and reliabilities, as `read_matching` reads them.
+    """
+    threads = (os.cpu_count() or 1) if threads is None else threads
+    options = MatchOptions(fraction=fraction, draws=draws, seed=seed, threads=threads)
+    with tracking.tracked_run("match", "match") as run_id, tempfile.TemporaryDirectory() as temporary:
+        scores = open_matched_runs(run_id, runs, one_is_enough=against is not None)
+        first = next(iter(scores.values()))
+        manifest, table = first.manifest, first.table
+        set_size(fraction, len(table))
+        classes = shown_classes(manifest.dataset, manifest.class_names, class_name)
+        external = None
+        if against is not None:
+            path = Path(against).expanduser()
+            external = read_external_scores(path, table, column=against_column, polarity=against_polarity)
+        dataset = _find_images(first, data)
+        _log_runs(run_id, scores)
+        models = scored_models(scores, Path(temporary))
+        papers = {name: run.model for name, run in scores.items() if manifest.dataset == "cifar10"}
+        results = match_models(models, table, options, paper_models=papers, external=external)
+        counted = {run.manifest.numbered_by for run in scores.values()}
+        numbered_by = "epoch" if counted == {"epoch"} else "scored moment"
+        figures, measured = matching_figures(results, numbered_by), {}
+        if dataset is not None:
+            tables = {name: run.table for name, run in scores.items()}
+            look = {"fraction": fraction, "seed": seed, "resolution": manifest.recipe["resolution"]}
+            class_figures, measured = look_at_classes(dataset, tables, classes, **look)
+            figures |= class_figures | disagreement_figures(results.disagreements, dataset)
+        matching = Matching(
+            **vars(results),
+            run_id=run_id,
+            manifest=_manifest(scores, results, options, numbered_by),
+            diversity=diversity_table(measured) if measured else None,
+            order_tests={model: measure.order_test() for model, measure in measured.items()},
+        )
+        folder = Path(temporary, "artifacts")
+        _write_artifacts(folder, matching, figures, dataset)
+        tracking.log_folder(run_id, folder)
+        tracking.log_epochs(run_id, metric_curves(matching))
+        points = "\n".join(f"- {sentence}" for sentence in matching.sentences)
+        note = f"{matching.title}.\n\n{points}\n\nArtifacts: `preview/index.html`, `matching.csv`, `table1.csv`."
+        tracking.set_tags(run_id, {"mlflow.note.content": note})
+    return matching
+
+
+def _log_runs(run_id: str, scores: Mapping[str, Scores]) -> None:
+    first = next(iter(scores.values())).manifest
+    source, classes = first.source or "built in", len(first.class_names)
+    data = DataDescription(first.dataset, "train", source, first.fingerprint, first.examples, classes)
+    tracking.log_data(run_id, data)
+    tags = {
+        "mlflow.runName": match_title(scores, first.dataset),
+        "easiness.fingerprint": first.fingerprint,
+        "easiness.dataset": first.dataset,
+        "easiness.score_runs": ",".join(run.run_id for run in scores.values()),
+    }
+    tracking.set_tags(run_id, tags)
+
+
+def _find_images(scores: Scores, data: str | Path | None) -> Dataset | None:
+    """Open the images of a score run again; a warning says where they are not found, unless a place was given."""
+    source = data or scores.manifest.source
+    root = None if source is None else Path(source).expanduser()
+    try:
+        return reopen_dataset(scores.manifest, scores.table["example_id"].to_numpy(), root)
+    except (OSError, ValueError) as error:
+        if data is not None:
+            raise
+        LOG.warning("no pictures, the images are not found here: %s; data=PLACE says where they are", error)
+        return None
+
+
+def _manifest(
+    scores: Mapping[str, Scores], results: MatchingResults, options: MatchOptions, numbered_by: str
+) -> MatchManifest:
+    first = next(iter(scores.values())).manifest
+    manifest = MatchManifest(
+        dataset=first.dataset,
+        fingerprint=first.fingerprint,
+        class_names=first.class_names,
+        fraction=options.fraction,
+        seed=options.seed,
+        draws=options.draws,
+        numbered_by=numbered_by,
+        runs=tuple(
+            {"run_id": run.run_id, "model": name, "updates": run.manifest.updates, "trials": run.trials}
+            for name, run in scores.items()
+        ),
+        reliability={
+            model: {name: getattr(curve, name) for name in ("trials", "reliability", "trials_needed")}
+            for model, curve in results.reliability.items()
+        },
+        moment_overlaps=results.overlaps["global"],
+        moment_overlaps_per_class=results.overlaps["per_class"],
+        verdict=tuple(verdicts(results.pairs)),
+        beyond_noise=tuple(results.beyond_noise.to_dict("records")),
+    )
+    return MatchManifest.from_json(manifest.to_json(), "")  # arrays as lists, as a reader gets them
+
+
+def _write_artifacts(folder: Path, matching: Matching, figures: Mapping[str, Figure], dataset: Dataset | None) -> None:
+    (folder / "figures").mkdir(parents=True)
+    (folder / "preview").mkdir()
+    tables = {
+        "matching": matching.pairs,
+        "moments": matching.moments,
+        "table1": matching.table1,
+        "external": matching.external,
+        "disagreement": matching.disagreements,
+        "diversity": matching.diversity,
+    }
+    for name, table in tables.items():
+        if table is not None:
+            table.to_csv(folder / f"{name}.csv", index=False)
+    if matching.order_tests:
+        (folder / "diversity.json").write_text(to_json(matching.order_tests), encoding="utf-8")
+    (folder / MatchManifest.FILE).write_text(matching.manifest.to_json(), encoding="utf-8")
+    paths = {name: save(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()}
+    write_page(folder / "preview" / "index.html", matching, paths)
+    if dataset is not None:
+        disputed = np.flatnonzero(np.isin(dataset.example_ids, matching.disagreements["example_id"]))
+        write_thumbnails(folder / "preview" / "thumbnails.npz", dataset, disputed)
