@@ -185,7 +185,7 @@ def test_an_arrow_that_runs_up_is_seen(name, source):
         ("analysis.sets", "import numpy as np\nfrom easiness.analysis.scores import tie_keys\nimport scipy.stats"),
         ("tracking", "import mlflow\nimport pandas"),
         ("figures.style", "import matplotlib.style\nimport numpy"),
-        ("loaders.ffcv", "import ffcv\nfrom . import protocol"),
+        ("loaders.ffcv", "import numba\nfrom . import protocol"),
         ("runs.options", "import torch"),
         ("runs.pages", "from jinja2 import Environment"),
     ],

@@ -1,23 +1,22 @@
 """Runs for a report that were never trained: score runs with pictures, and an ablation with accuracies of its own."""
 
-import json
-
 import numpy as np
 import pandas as pd
 
 from easiness import tracking
 from easiness.runs.score.tables import score_table
 from easiness.runs.score.thumbnails import shown_rows, write_thumbnails
+from easiness.tracking import AblationManifest
 from tests.tiny_scores import UPDATES, draw_losses, log_score_run
 
 STRATEGIES = ("easy", "hard", "random", "stepwise")
 RATIOS = (0.3, 0.7)
 
 
-def log_scores(folder, dataset, model, seed, *, pictures=True, predictions=True, **manifest):
+def log_scores(folder, dataset, model, seed, **manifest):
     """Log a score run of three trials with everything that a report reads; returns the run id."""
     losses_TMN = draw_losses(dataset, seed)
-    predicted_MN = np.tile((dataset.labels + 1) % dataset.num_classes, (3, 1)) if predictions else None
+    predicted_MN = np.tile((dataset.labels + 1) % dataset.num_classes, (3, 1))
     table = score_table(dataset, losses_TMN[-1], predicted_MN=predicted_MN)
     recipe = {"seed": 0, "resolution": 64, "score_at": [], "epochs": 2, "model": model}
     columns = {name: table[name] for name in table}
@@ -30,11 +29,10 @@ def log_scores(folder, dataset, model, seed, *, pictures=True, predictions=True,
         predicted_MN=predicted_MN,
         **{"recipe": recipe} | manifest,
     )
-    if pictures:
-        place = folder / run_id / "preview"
-        place.mkdir()
-        write_thumbnails(place / "thumbnails.npz", dataset, shown_rows(table, losses_TMN[-1].mean(axis=0)))
-        tracking.log_folder(run_id, place, "preview")
+    preview = folder / run_id / "preview"
+    preview.mkdir()
+    write_thumbnails(preview / "thumbnails.npz", dataset, shown_rows(table, losses_TMN[-1].mean(axis=0)))
+    tracking.log_folder(run_id, preview, "preview")
     return run_id
 
 
@@ -67,12 +65,12 @@ def log_ablation(folder, dataset, model, scores):
     with tracking.tracked_run("ablate", f"ablate {model}") as run_id:
         tags = {"easiness.model": model, "easiness.dataset": dataset.name, "easiness.fingerprint": dataset.fingerprint}
         tracking.set_tags(run_id, tags)
-        content = {
-            "kind": "ablate", "dataset": dataset.name, "fingerprint": dataset.fingerprint,
-            "recipe": {"model": model, "epochs": 4}, "scores": scores, "moment": UPDATES[-1],
-            "strategies": list(STRATEGIES), "seeds": 3,
-            "weighting": "inverse", "balanced": False, "equal_updates": False,
-        }  # fmt: skip
-        (place / "ablation.json").write_text(json.dumps(tracking.make_manifest(run_id, content)))
+        manifest = AblationManifest(
+            run_id=run_id, dataset=dataset.name, fingerprint=dataset.fingerprint, fingerprint_val="cd" * 32,
+            class_names=dataset.class_names, recipe={"model": model, "epochs": 4}, scores=scores, scores_recipe={},
+            moment=UPDATES[-1], strategies=STRATEGIES, seeds=3, weighting="inverse", balanced=False, allow_empty=False,
+            equal_updates=False, seed=0, ratios=RATIOS, summary=("removing 30 %: stepwise costs 5.0 points",), code={},
+        )  # fmt: skip
+        (place / "ablation.json").write_text(manifest.to_json())
         tracking.log_folder(run_id, place)
     return run_id

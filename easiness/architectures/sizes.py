@@ -1,5 +1,7 @@
 """Check that a model works on images of a size, and search for the smallest size that works."""
 
+import bisect
+
 import torch
 from torch import nn
 from torch.func import functional_call
@@ -38,12 +40,14 @@ def check_image_size(model: nn.Module, name: str, num_classes: int, image_size: 
         ) from error
     for mode, output in outputs.items():
         if not isinstance(output, torch.Tensor):
-            found = f"a {type(output).__name__}"
+            result = f"a {type(output).__name__}"
         elif output.shape != (2, num_classes):
-            found = f"a tensor of shape {tuple(output.shape)}"
+            result = f"a tensor of shape {tuple(output.shape)}"
         else:
             continue
-        raise ValueError(f"model {name!r} returns {found} in {mode} mode for two images, not logits (2, {num_classes})")
+        raise ValueError(
+            f"model {name!r} returns {result} in {mode} mode for two images, not logits (2, {num_classes})"
+        )
 
 
 def _outputs(model: nn.Module, image_size: int, device: str) -> dict[str, object]:
@@ -73,18 +77,8 @@ def _works(model: nn.Module, image_size: int) -> bool:
 def _smallest_size(model: nn.Module, fails: int) -> int | None:
     """Smallest size that works, given one that fails; None if none is found.
 
-    Assumes that every size above a working one works, which is true for convolutional networks.
+    Bisection, because in convolutional networks every size above a working one works.
     """
-    fails = max(fails, 0)
-    works = fails + 1
-    while not _works(model, works):
-        fails, works = works, 2 * works
-        if works > LARGEST_TRIED:
-            return None
-    while works - fails > 1:
-        middle = (fails + works) // 2
-        if _works(model, middle):
-            works = middle
-        else:
-            fails = middle
-    return works
+    sizes = range(max(fails, 0) + 1, LARGEST_TRIED + 1)
+    index = bisect.bisect_left(sizes, True, key=lambda size: _works(model, size))
+    return sizes[index] if index < len(sizes) else None

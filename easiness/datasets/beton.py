@@ -67,14 +67,8 @@ class WrittenBeton(NamedTuple):
 class BetonWriter:
     """Writer of one file: a context manager that leaves the whole file or nothing, even when killed.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        Name that the file gets in `finish`; an existing file is replaced.
-    capacity : int
-        Largest number of examples.
-    page_size : int
-        A power of two, at least the bytes of the largest image.
+    The file gets its name in `finish`. `capacity` is the largest number of examples; `page_size`, a power of two, is at
+    least the bytes of the largest image.
     """
 
     def __init__(self, path: Path, capacity: int, page_size: int = PAGE_SIZE) -> None:
@@ -99,9 +93,6 @@ class BetonWriter:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
         self._temporary.unlink(missing_ok=True)
-
-    def __len__(self) -> int:
-        return self._count
 
     @property
     def bytes_written(self) -> int:

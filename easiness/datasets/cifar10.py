@@ -78,15 +78,10 @@ class Cifar10(NamedTuple):
 
 
 def read_cifar10(root: str | Path | None, split: str) -> Cifar10:
-    """Read one split and verify all files of the archive.
+    """Read ``train`` (50,000 images) or ``val`` (the 10,000 test images), and verify all files of the archive.
 
-    Parameters
-    ----------
-    root
-        An archive, the unpacked folder, or a folder that contains one of them. None: ``.easiness/data``, with a
-        download if nothing is there.
-    split
-        ``train`` (50,000 images) or ``val`` (the 10,000 test images).
+    `root` is an archive, the unpacked folder, or a folder that contains one of them. None stands for
+    ``.easiness/data``, with a download if nothing is there.
 
     Raises
     ------

@@ -4,7 +4,6 @@ Images keep their size and are never all in memory. A file is bad if Pillow cann
 one is; damage inside a JPEG that the decoder conceals is not found here.
 """
 
-import contextlib
 import functools
 import hashlib
 import operator
@@ -13,6 +12,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -140,10 +140,14 @@ def printable(name: str) -> str:
 
 
 def _upright_rgb(image: Image.Image) -> np.ndarray:
-    # Damaged metadata do not make a bad image, and Pillow raises almost anything on them. In place, the image is turned
-    # before its metadata are rewritten.
-    with contextlib.suppress(Exception):
+    try:
         ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
+    except Exception:
+        # Damaged metadata do not make a bad image, and Pillow raises almost anything on them. In place, the image is
+        # turned before its metadata are rewritten.
+        pass
     if image.mode == "F":
         raise ValueError("floating-point pixels have no agreed range")
     if image.mode.startswith("I"):
@@ -168,7 +172,7 @@ _quiet_callers = 0
 _quiet_filters = warnings.catch_warnings()
 
 
-@contextlib.contextmanager
+@contextmanager
 def _pillow_warnings_off() -> Iterator[None]:
     """Ignore Pillow's warnings about large or oddly tagged images, in all threads.
 

@@ -16,20 +16,8 @@ NAMED_AT_MOST = 5
 class ImageFolder(NamedTuple):
     """One split of an image folder, classes and files in the order of their names.
 
-    Attributes
-    ----------
-    images : ImageFiles or BetonImages
-        N images.
-    labels : numpy.ndarray
-        (N,) int64.
-    class_names : tuple of str
-        K names.
-    sources : numpy.ndarray
-        (N,) str, path below the root, with forward slashes.
-    digests : numpy.ndarray
-        (N, 16) uint8, BLAKE2b-128 of each image's stored bytes.
-    skipped : tuple of str
-        Bad files that were left out, each with the reason.
+    N images, labels (N,) int64, K class names, sources (N,) str (paths below the root, with forward slashes), digests
+    (N, 16) uint8 (BLAKE2b-128 of the stored bytes), and the bad files that were left out, each with the reason.
     """
 
     images: ImageFiles | BetonImages
@@ -45,17 +33,9 @@ def open_image_folder(
 ) -> ImageFolder:
     """Open one split of ``root/train/<class>`` and ``root/val/<class>``, or of the one tree ``root/<class>``.
 
-    Files anywhere below a class's folder belong to the class; hidden files and folders do not count. Links to folders
-    are followed for the class folders only.
-
-    Parameters
-    ----------
-    root, split
-        Folder; ``train`` or ``val``.
-    seed, val_fraction
-        For one tree: the split of each class by seed, with this share in ``val`` and at least one file on each side.
-    skip_bad
-        Leave out unreadable files instead of raising an error.
+    Files anywhere below a class's folder belong to the class; hidden files and folders do not count, and links to
+    folders are followed for the class folders only. One tree is split by `seed`, each class with the share
+    `val_fraction` in ``val`` and at least one file on each side. `skip_bad` leaves out unreadable files.
 
     Raises
     ------
@@ -175,12 +155,12 @@ def _class_folders(tree: Path) -> list[str]:
     )
     if stray:
         raise ValueError(
-            f"{tree} holds images beside or instead of class folders ({len(stray):,}, such as "
+            f"{tree} has images beside or instead of class folders ({len(stray):,}, such as "
             f"{printable(stray[0])}); put each into the folder of its class"
         )
     if len(names) < 2:
-        found = f"only the class folder {printable(names[0])}" if names else "no class folders"
-        raise ValueError(f"{tree} has {found}; at least 2 classes are needed, one folder each")
+        folders = f"only the class folder {printable(names[0])}" if names else "no class folders"
+        raise ValueError(f"{tree} has {folders}; at least 2 classes are needed, one folder each")
     return names
 
 

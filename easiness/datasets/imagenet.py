@@ -23,46 +23,20 @@ SAMPLED_BLOCKS = 16
 
 @dataclass(frozen=True)
 class Manifest:
-    """Description of a .beton, in a JSON file beside it; a file without one is not finished.
-
-    Attributes
-    ----------
-    split : str
-        ``train`` or ``val``.
-    examples : int
-        N.
-    fingerprint : str
-        `Dataset.fingerprint`.
-    class_names, sources : list of str
-        K names; N paths below the packed folder, with forward slashes.
-    digests : str
-        Hex, N times the BLAKE2b-128 of an image's stored bytes.
-    settings : dict
-        How the images were packed.
-    origin : str
-        Digest of the packed files and settings, by which `prepare` notices a change.
-    skipped : list of str
-        Bad files that were left out, each with the reason.
-    size, block_size : int
-        Bytes of the file and of a block.
-    blocks : list of str
-        BLAKE2b-128 (hex) of every block of the file.
-    schema : int
-        Version of this layout.
-    """
+    """Description of a .beton, in a JSON file beside it; a file without one is not finished."""
 
     split: str
     examples: int
-    fingerprint: str
+    fingerprint: str  # `Dataset.fingerprint`
     class_names: list[str]
-    sources: list[str]
-    digests: str
-    settings: dict[str, object]
-    origin: str
-    skipped: list[str]
-    size: int
+    sources: list[str]  # paths below the packed folder, with forward slashes
+    digests: str  # hex, the BLAKE2b-128 of the stored bytes of each image
+    settings: dict[str, object]  # how the images were packed
+    origin: str  # digest of the packed files and settings, by which `prepare` notices a change
+    skipped: list[str]  # bad files that were left out, each with the reason
+    size: int  # bytes of the file
     block_size: int
-    blocks: list[str]
+    blocks: list[str]  # BLAKE2b-128 (hex) of every block of the file
     schema: int = SCHEMA
 
     def dump(self) -> str:

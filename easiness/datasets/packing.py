@@ -112,22 +112,16 @@ def pack(
     skip_bad: bool = False,
     keep: np.ndarray | None = None,
 ) -> Packed:
-    """Pack the images of one split, or do nothing if that was done before.
+    """Pack the images of one split into `target`, or do nothing if that was done before.
 
-    The .beton appears when it is whole, and its manifest after it.
+    The .beton appears when it is whole, and its manifest, the .json of that name, after it.
 
     Parameters
     ----------
-    root : pathlib.Path
-        Folder below which the manifest names the sources.
-    split : str
-        ``train`` or ``val``.
+    root, split : pathlib.Path, str
+        Folder below which the manifest names the sources; ``train`` or ``val``.
     files_of : dict
         Class name to paths, classes in the order of their labels.
-    target : pathlib.Path
-        The .beton; its manifest is the .json of that name.
-    options : PackOptions
-        How images are stored.
     workers : int, optional
         Threads that decode; one per core by default.
     skip_bad : bool
@@ -295,9 +289,9 @@ def _origin(root: Path, files_of: dict[str, list[str]], settings: dict[str, obje
 
 
 def _write_whole(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
+    temporary = path.with_name(path.name + ".part")
     try:
-        part.write_text(text)
-        part.replace(path)
+        temporary.write_text(text)
+        temporary.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

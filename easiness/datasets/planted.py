@@ -28,24 +28,12 @@ COUNTS = {
 
 @dataclass(frozen=True)
 class Planted:
-    """One split of the drawn dataset, in random order.
+    """One split of the drawn dataset, in random order."""
 
-    Attributes
-    ----------
-    images : numpy.ndarray
-        (N, 64, 64, 3) uint8 RGB.
-    labels, true_labels : numpy.ndarray
-        (N,) int64, as given to the network (wrong in group "mislabelled"), and as drawn.
-    groups : numpy.ndarray
-        (N,) str, "majority", "minority" or "mislabelled".
-    class_names : tuple of str
-        Ten names.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    true_labels: np.ndarray
-    groups: np.ndarray
+    images: np.ndarray  # (N, 64, 64, 3) uint8 RGB
+    labels: np.ndarray  # (N,) int64, as given to the network: wrong in group "mislabelled"
+    true_labels: np.ndarray  # (N,) int64, as drawn
+    groups: np.ndarray  # (N,) str, "majority", "minority" or "mislabelled"
     class_names: tuple[str, ...]
 
 
@@ -67,14 +55,14 @@ def draw_planted(split: str, *, seed: int = 0) -> Planted:
     N = K * per_class
 
     # Before shuffling, picture i is number i // K of class i % K.
-    true_labels, places = np.arange(N) % K, np.arange(N) // K
-    groups = np.repeat(list(counts), list(counts.values()))[places]
+    true_labels, numbers = np.arange(N) % K, np.arange(N) // K
+    groups = np.repeat(list(counts), list(counts.values()))[numbers]
     wrong = groups == "mislabelled"
-    nth_wrong = places - (per_class - counts["mislabelled"])
+    nth_wrong = numbers - (per_class - counts["mislabelled"])
     labels = np.where(wrong, (true_labels + 1 + nth_wrong) % K, true_labels)
     rare = (groups == "minority") | (wrong & (nth_wrong == 0))
     # The two rare looks of a class take turns.
-    looks = np.where(rare, 1 + (true_labels + places) % 2, 0)
+    looks = np.where(rare, 1 + (true_labels + numbers) % 2, 0)
 
     stream = np.random.SeedSequence(seed, spawn_key=(list(COUNTS).index(split),))
     words = np.stack([np.random.PCG64(child).random_raw(WORDS) for child in stream.spawn(N)])
@@ -125,9 +113,9 @@ def _paint(kind: "Kind", looks: np.ndarray, words: np.ndarray) -> np.ndarray:
         silhouette = np.minimum(silhouette, distance)
     canvas *= 1 - 0.3 * np.clip(1 - silhouette / 0.25, 0, 1)[..., None]
     light = 1 - 0.12 * (across + down)[..., None]
-    for distance, part in layers:
+    for distance, colour in layers:
         cover = np.clip(0.5 - distance * radius, 0, 1)[..., None]
-        canvas += ((accent if part else body) * light - canvas) * cover
+        canvas += ((accent if colour else body) * light - canvas) * cover
 
     grain = words[:, UNIFORMS:-1].astype("<u8").view(np.uint8).reshape(n, SIDE, SIDE, 3)
     canvas = canvas * (1 + 0.1 * u[:, 5, ..., None]) + (grain * 0.09375 - 12)

@@ -31,16 +31,8 @@ def list_flat(folder: Path, class_names: tuple[str, ...], labels: Path | None = 
 
     A list has one line per image: ``FILE WNID`` or ``FILE NUMBER`` (from 0, in the order of the class names); Kaggle's
     ``LOC_val_solution.csv``; or, in the order of the file names, only a wnid or an ``ILSVRC2012_ID`` (from 1), which
-    the ``meta.mat`` beside the devkit's list maps to a wnid.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Folder of the images.
-    class_names : tuple of str
-        Classes of the training set.
-    labels : pathlib.Path, optional
-        The list; by default, one is searched beside the images and beside their folder.
+    the ``meta.mat`` beside the devkit's list maps to a wnid. Without `labels`, a list is searched beside the images and
+    beside their folder.
 
     Raises
     ------

@@ -107,15 +107,10 @@ def _normalized(train: StagedStream, val: StagedStream) -> tuple[StagedStream, S
     """Both sets with the colour statistics of the training set, if the recipe asks for them."""
     if train.recipe.normalization != "channel":
         return train, val
-    mean, std = _channel_statistics(train)
-    return tuple(replace(staged, mean_C=mean, std_C=std) for staged in (train, val))
-
-
-def _channel_statistics(train: StagedStream) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each colour, by one pass over the training set."""
     # With mean 0 and standard deviation 1, the batches are the grey levels.
-    grey_levels = replace(train, mean_C=np.zeros(3), std_C=np.ones(3))
+    grey_levels = replace(train, mean_C=np.zeros(3), std_C=np.ones(3)).open(torch.device("cpu"))
     counts = np.zeros((3, 256), np.int64)
-    for batch in grey_levels.open(torch.device("cpu")).score_batches():
+    for batch in grey_levels.score_batches():
         counts += level_counts(batch.images.permute(0, 2, 3, 1).numpy().astype(np.uint8))
-    return level_statistics(counts)
+    mean, std = level_statistics(counts)
+    return tuple(replace(staged, mean_C=mean, std_C=std) for staged in (train, val))

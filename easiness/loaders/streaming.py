@@ -31,27 +31,13 @@ class Columns(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Part of a batch, for one worker.
+    """Part of a batch, for one worker."""
 
-    Attributes
-    ----------
-    rows : numpy.ndarray
-        (B,) int64, the examples.
-    boxes : numpy.ndarray
-        (B, 4) int64: top, left, height, width of each crop in pixels.
-    flip : numpy.ndarray
-        (B,) bool: whether the view is mirrored left to right.
-    views : numpy.ndarray
-        (B, R, R, 3) uint8, to be filled.
-    at : numpy.ndarray
-        (1,) int64, index of the image in work, for messages.
-    """
-
-    rows: np.ndarray
-    boxes: np.ndarray
-    flip: np.ndarray
-    views: np.ndarray
-    at: np.ndarray
+    rows: np.ndarray  # (B,) int64, the examples
+    boxes: np.ndarray  # (B, 4) int64, top, left, height, width of each crop in pixels
+    flip: np.ndarray  # (B,) bool, whether the view is mirrored left to right
+    views: np.ndarray  # (B, R, R, 3) uint8, to be filled
+    at: np.ndarray  # (1,) int64, index of the image in work, for messages
 
 
 class Decoder(Protocol):

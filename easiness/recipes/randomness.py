@@ -96,20 +96,10 @@ def flips(seed: int, epoch: int, example_ids: np.ndarray) -> np.ndarray:
 def crop_boxes(seed: int, epoch: int, example_ids: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Boxes of random resized crops, the "scale and aspect ratio augmentation" of ImageNet training.
 
-    Area and logarithm of the aspect ratio are uniform. A box that does not fit is drawn again, ten times at most; then
-    the largest centred box of an allowed aspect ratio is taken (as Szegedy et al. 2015 and torchvision do).
-
-    Parameters
-    ----------
-    seed, epoch, example_ids
-        As in `uniforms`.
-    sizes : numpy.ndarray
-        (N, 2) height and width of the images in pixels.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N, 4) int64: top, left, height, width; always inside the image, at least one pixel.
+    From `sizes` (N, 2), height and width in pixels, to (N, 4) int64: top, left, height, width, inside the image and at
+    least one pixel. Area and logarithm of the aspect ratio are uniform. A box that does not fit is drawn again, ten
+    times at most; then the largest centred box of an allowed aspect ratio is taken (as Szegedy et al. 2015 and
+    torchvision do).
     """
     ids = np.asarray(example_ids)
     height, width = (np.asarray(sizes)[:, k].astype(np.float64) for k in (0, 1))

@@ -112,12 +112,9 @@ class Recipe:
         score_at = self.score_at or ()
         if any(update < 0 for update in score_at) or len(set(score_at)) < len(score_at):
             raise ValueError(f"score_at is {self.score_at}, and must be different numbers of updates, none below 0")
-        for name, allowed in (
-            ("augmentation", AUGMENTATIONS),
-            ("normalization", NORMALIZATIONS),
-            ("loader", LOADERS),
-            ("precision", PRECISIONS),
-        ):
+        choices = {"augmentation": AUGMENTATIONS, "normalization": NORMALIZATIONS}
+        choices |= {"loader": LOADERS, "precision": PRECISIONS}
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, and must be one of {', '.join(allowed)}")
         if self.augmentation == "shift_flip" and self.shift >= self.resolution:

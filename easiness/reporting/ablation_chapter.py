@@ -1,11 +1,11 @@
-"""What an ablate run says of a dataset: what examples are worth, and what was really removed."""
+"""Chapter on an ablate run: what examples are worth, and what was really removed."""
 
 import pandas as pd
 
 from easiness.figures.text_fit import file_name
 from easiness.reporting.blocks import Block, Chart, Heading, Table, Text
-from easiness.reporting.sources import AblationSource
 from easiness.runs.ablate.figures import ablation_figures
+from easiness.runs.ablate.reading import Ablation
 
 # Caption and alternative text of a figure, by its name.
 _WORDS = {
@@ -36,50 +36,37 @@ _WORDS = {
 }
 
 
-def ablation_chapter(key: str, source: AblationSource) -> list[Block]:
-    """Assemble the section on what examples are worth.
+# Captions of the tables, by name.
+_CAPTIONS = {
+    "differences": "Accuracy minus that of random at the same ratio and seed, a fraction; above 0 = better.",
+    "costs": "Accuracy minus that with nothing removed, at the same seed, a fraction; below 0 = it costs.",
+    "accuracy": "Every arm: its accuracy, what it was trained on, and what that took.",
+    "removed": "Share of each difficulty decile (1 = easiest), class or group that every arm really removed.",
+    "class_accuracy": "Accuracy of every arm on each class.",
+    "group_accuracy": "Accuracy of every arm on each group that is known from how the data were made.",
+}
 
-    Parameters
-    ----------
-    key : str
-        Of the dataset; begins the names of its files.
-    source : AblationSource
-    """
-    settings, tables = source.settings, source.tables
-    stem = f"{key}_{file_name(source.title)}"
-    accuracy, removed = tables["accuracy"], tables.get("removed", pd.DataFrame())
-    figures = ablation_figures(
-        accuracy, removed, tables.get("differences", pd.DataFrame()), settings["strategies"], source.title
+
+def ablation_chapter(key: str, ablation: Ablation) -> list[Block]:
+    """Section on what examples are worth; `key` names the dataset and begins the names of its files."""
+    manifest, tables = ablation.manifest, ablation.tables
+    stem = f"{key}_{file_name(ablation.title)}"
+    shown = [tables.get(name, pd.DataFrame()) for name in ("accuracy", "removed", "differences")]
+    figures = ablation_figures(*shown, manifest.strategies, ablation.title)
+    about = (
+        f"{manifest.seeds} trainings per arm of {manifest.recipe['epochs']} epochs each; easiness after "
+        f"{manifest.moment} updates, from score run {manifest.scores}. The **ablation ratio** is the share of the "
+        "training set that is removed. Accuracy is that of the last epoch on the validation set."
     )
-    blocks: list[Block] = [
-        Heading(f"What examples are worth (Fig. 4): {source.title}"),
-        Text(
-            f"{settings['seeds']} trainings per arm of {settings['recipe']['epochs']} epochs each; easiness after "
-            f"{settings['moment']} updates, from score run {settings['scores']}. The **ablation ratio** is "
-            "the share of the "
-            "training set that is removed. Accuracy is that of the last epoch on the validation set."
+    means = ablation.mean_accuracy()
+    return [
+        Heading(f"What examples are worth (Fig. 4): {ablation.title}"),
+        Text(about),
+        *(Chart(f"{stem}_{name}", *_WORDS[name], lambda figure=figure: figure) for name, figure in figures.items()),
+        Table(f"{stem}_mean_accuracy", "Accuracy at the last epoch, mean over seeds.", means),
+        *(
+            Table(f"{stem}_{name}", caption, tables[name], folded=True)
+            for name, caption in _CAPTIONS.items()
+            if name in tables
         ),
     ]
-    blocks += [Chart(f"{stem}_{name}", *_WORDS[name], lambda figure=figure: figure) for name, figure in figures.items()]
-    captions = {
-        "differences": "Accuracy minus that of random at the same ratio and seed, a fraction; above 0 = better.",
-        "costs": "Accuracy minus that with nothing removed, at the same seed, a fraction; below 0 = it costs.",
-        "accuracy": "Every arm: its accuracy, what it was trained on, and what that took.",
-        "removed": "Share of each difficulty decile (1 = easiest), class or group that every arm really removed.",
-        "class_accuracy": "Accuracy of every arm on each class.",
-        "group_accuracy": "Accuracy of every arm on each group that is known from how the data were made.",
-    }
-    blocks.append(
-        Table(f"{stem}_mean_accuracy", "Accuracy at the last epoch, mean over seeds.", mean_accuracy(accuracy))
-    )
-    return blocks + [
-        Table(f"{stem}_{name}", caption, tables[name], folded=True)
-        for name, caption in captions.items()
-        if name in tables
-    ]
-
-
-def mean_accuracy(accuracy: pd.DataFrame) -> pd.DataFrame:
-    """One row per ratio, one column per strategy, means over seeds."""
-    means = accuracy.pivot_table(index="ratio", columns="strategy", values="accuracy", sort=False)
-    return means.sort_index().reset_index().rename_axis(None, axis="columns")

@@ -4,12 +4,16 @@ Every number is a difference of accuracies at the same seed, in percentage point
 over seeds of `easiness.analysis.intervals`.
 """
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
 
 from easiness.analysis.intervals import Difference, paired_difference
 from easiness.reporting.claims import FAILS, HOLDS, UNKNOWN, Verdict
+
+# Two strategies, the first held against the second.
+Pair = tuple[str, str]
 
 # From this share on, very many examples are removed.
 MANY = 0.5
@@ -26,67 +30,59 @@ _OVER_SEEDS = (
 
 def hard_worth_more(accuracy: pd.DataFrame | None) -> Verdict:
     """Judge whether removing hard examples costs more than removing easy ones (Fig. 4)."""
-    return _better(
-        "Hard examples contribute more to generalization than easy ones", "Fig. 4a", accuracy, "easy", "hard",
-        "removing easy ones instead of hard ones leaves",
-    )  # fmt: skip
+    claim = "Hard examples contribute more to generalization than easy ones"
+    return _better(claim, "Fig. 4a", accuracy, ("easy", "hard"), "removing easy ones instead of hard ones leaves")
 
 
 def many_easy_hurt(accuracy: pd.DataFrame | None) -> Verdict:
     """Judge whether removing very many easy examples is worse than removing as many at random (Fig. 4)."""
-    claim, place = "Removing very many easy examples hurts", "Fig. 4a"
+    claim, place, pair = "Removing very many easy examples hurts", "Fig. 4a", ("easy", "random")
     rule = (
-        f"Looks at the greatest ratio that both easy and random were run at, which must be {MANY:.0%} or "
-        "more. Holds where "
-        "the 95 % interval over seeds of easy minus random lies below 0, does not hold where it lies above."
+        f"Looks at the greatest ratio that both easy and random were run at, which must be {MANY:.0%} or more. Holds "
+        "where the 95 % interval over seeds of easy minus random lies below 0, does not hold where it lies above."
     )
-    ratios = [ratio for ratio in _common_ratios(accuracy, "easy", "random") if ratio >= MANY]
+    ratios = [ratio for ratio in _common_ratios(accuracy, pair) if ratio >= MANY]
     if not ratios:
-        missing = _missing(accuracy, "easy", "random", f" of {MANY:.0%} or more")
-        return Verdict(claim, place, UNKNOWN, missing, rule)
-    found = _difference(accuracy, "easy", "random", ratios[-1:])
+        return Verdict(claim, place, UNKNOWN, _missing(accuracy, pair, f" of {MANY:.0%} or more"), rule)
+    found = _difference(accuracy, pair, ratios[-1:])
     number = f"with {_ratios(ratios[-1:])} removed, easy instead of random leaves {_points(found)}"
-    judged = _judge(found)
-    return Verdict(claim, place, {HOLDS: FAILS, FAILS: HOLDS}.get(judged, UNKNOWN), number, rule)
+    opposite = {HOLDS: FAILS, FAILS: HOLDS, UNKNOWN: UNKNOWN}
+    return Verdict(claim, place, opposite[_judge(found)], number, rule)
 
 
 def stepwise_beats_easy(accuracy: pd.DataFrame | None) -> Verdict:
     """Judge whether removing easy examples step by step is better than all at once (Fig. 4)."""
-    return _better(
-        "Stepwise beats removing easy examples in one shot", "Fig. 4a", accuracy, "stepwise", "easy",
-        "stepwise instead of easy leaves", above=STEP,
-    )  # fmt: skip
+    claim, pair = "Stepwise beats removing easy examples in one shot", ("stepwise", "easy")
+    return _better(claim, "Fig. 4a", accuracy, pair, "stepwise instead of easy leaves", above=STEP)
 
 
 def stepwise_beats_random(accuracy: pd.DataFrame | None) -> Verdict:
     """Judge whether stepwise is better than random (Fig. 4), at the paper's ratio where it was run."""
-    claim, place = "Stepwise beats random", "Fig. 4"
-    common = _common_ratios(accuracy, "stepwise", "random")
+    claim, place, pair = "Stepwise beats random", "Fig. 4", ("stepwise", "random")
+    common = _common_ratios(accuracy, pair)
     if PAPERS_RATIO not in common:
-        return _better(claim, place, accuracy, "stepwise", "random", "stepwise instead of random leaves")
-    found = _difference(accuracy, "stepwise", "random", [PAPERS_RATIO])
+        return _better(claim, place, accuracy, pair, "stepwise instead of random leaves")
+    found, overall = (_difference(accuracy, pair, ratios) for ratios in ([PAPERS_RATIO], common))
     number = (
         f"with {_ratios([PAPERS_RATIO])} removed, stepwise instead of random leaves {_points(found)}; the paper prints "
-        f"about {PAPERS_POINTS:+g} points for ResNet-50 on ImageNet"
+        f"about {PAPERS_POINTS:+g} points for ResNet-50 on ImageNet; over the ratios {_ratios(common)}, "
+        f"{_points(overall)}"
     )
-    others = _difference(accuracy, "stepwise", "random", common)
-    number += f"; over the ratios {_ratios(common)}, {_points(others)}"
     rule = (
-        f"Looks at the paper's ratio, {PAPERS_RATIO:.0%}. Holds where the 95 % interval over seeds of "
-        "stepwise minus random "
-        "lies above 0, does not hold where it lies below."
+        f"Looks at the paper's ratio, {PAPERS_RATIO:.0%}. Holds where the 95 % interval over seeds of stepwise minus "
+        "random lies above 0, does not hold where it lies below."
     )
     return Verdict(claim, place, _judge(found), number, rule)
 
 
 def _better(
-    claim: str, place: str, accuracy: pd.DataFrame | None, a: str, b: str, words: str, *, above: float = 0.0
+    claim: str, place: str, accuracy: pd.DataFrame | None, pair: Pair, words: str, *, above: float = 0.0
 ) -> Verdict:
-    ratios = [ratio for ratio in _common_ratios(accuracy, a, b) if ratio > above]
+    ratios = [ratio for ratio in _common_ratios(accuracy, pair) if ratio > above]
     if not ratios:
-        return Verdict(claim, place, UNKNOWN, _missing(accuracy, a, b, f" above {above:.0%}"), _OVER_SEEDS)
-    found = _difference(accuracy, a, b, ratios)
-    alone = [_judge(_difference(accuracy, a, b, [ratio])) for ratio in ratios]
+        return Verdict(claim, place, UNKNOWN, _missing(accuracy, pair, f" above {above:.0%}"), _OVER_SEEDS)
+    found = _difference(accuracy, pair, ratios)
+    alone = [_judge(_difference(accuracy, pair, [ratio])) for ratio in ratios]
     number = (
         f"over the ratios {_ratios(ratios)}, {words} {_points(found)}; taken alone, {alone.count(HOLDS)} of "
         f"them lie above 0 and {alone.count(FAILS)} below"
@@ -94,24 +90,24 @@ def _better(
     return Verdict(claim, place, _judge(found), number, _OVER_SEEDS)
 
 
-def _common_ratios(accuracy: pd.DataFrame | None, a: str, b: str) -> list[float]:
+def _common_ratios(accuracy: pd.DataFrame | None, pair: Pair) -> list[float]:
     if accuracy is None:
         return []
-    of_a, of_b = (set(accuracy.loc[accuracy["strategy"] == each, "ratio"].round(6)) for each in (a, b))
-    return sorted(of_a & of_b)
+    a, b = (set(accuracy.loc[accuracy["strategy"] == strategy, "ratio"].round(6)) for strategy in pair)
+    return sorted(a & b)
 
 
-def _missing(accuracy: pd.DataFrame | None, a: str, b: str, which: str) -> str:
+def _missing(accuracy: pd.DataFrame | None, pair: Pair, which: str) -> str:
     if accuracy is None:
         return "no ablate run; make one with -e ablate"
-    return f"{a} and {b} were not both run at a ratio{which}"
+    return f"{pair[0]} and {pair[1]} were not both run at a ratio{which}"
 
 
-def _difference(accuracy: pd.DataFrame, a: str, b: str, ratios: Sequence[float]) -> Difference:
-    """Accuracy of a minus that of b at each seed, averaged over ratios."""
+def _difference(accuracy: pd.DataFrame, pair: Pair, ratios: Sequence[float]) -> Difference:
+    """Accuracy of the first minus that of the second at each seed, averaged over ratios."""
     rows = accuracy[accuracy["ratio"].round(6).isin(ratios)]
-    means = rows.pivot_table(index="seed", columns="strategy", values="accuracy")[[a, b]].dropna()
-    return paired_difference(means[a], means[b])
+    means = rows.pivot_table(index="seed", columns="strategy", values="accuracy")[list(pair)].dropna()
+    return paired_difference(*(means[strategy] for strategy in pair))
 
 
 def _judge(found: Difference) -> str:
@@ -122,7 +118,7 @@ def _judge(found: Difference) -> str:
 
 def _points(found: Difference) -> str:
     mean = f"{100 * found.mean:+.2f} points of accuracy"
-    if found.low != found.low:  # NaN: one seed
+    if math.isnan(found.low):
         return f"{mean} (one seed, so no interval)"
     return f"{mean} [{100 * found.low:+.2f}, {100 * found.high:+.2f}] over {found.pairs} seeds"
 

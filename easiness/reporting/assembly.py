@@ -1,4 +1,4 @@
-"""From the runs that were chosen to the blocks of a page."""
+"""Assembly of a report: from the selected runs to the blocks of a page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,94 +20,70 @@ from easiness.reporting.claims import Verdict, changing_sets, diverse_sets, shar
 from easiness.reporting.gallery import Examples, class_ends, disputed_section, suspicious, suspicious_section
 from easiness.reporting.match_chapter import match_chapter
 from easiness.reporting.score_chapter import score_chapter
-from easiness.reporting.selection import Choice, PassedOver
-from easiness.reporting.sources import AblationSource, MatchSource, ScoreSource, Source
+from easiness.reporting.selection import PassedOver, Result, SelectedRun, Selection
+from easiness.runs.ablate.reading import Ablation
+from easiness.runs.match.reading import Matching
+from easiness.runs.score.reading import Scores
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
-    """A page before it is written.
-
-    Attributes
-    ----------
-    title : str
-    blocks : list of Block
-        In the order of the page.
-    choice : Choice
-        The runs behind it.
-    """
+class ReportPage:
+    """A page before it is written: its blocks in order, and the runs behind it."""
 
     title: str
     blocks: list[Block]
-    choice: Choice
+    selection: Selection
 
 
 @dataclass(frozen=True, eq=False)
 class _Chapter:
-    """All runs of the same data."""
+    """All runs of the same data; `key` begins the names of its files."""
 
     key: str
     title: str
-    scores: list[ScoreSource]
-    match: MatchSource | None
-    ablations: list[AblationSource]
+    scores: list[Scores]
+    matching: Matching | None
+    ablations: list[Ablation]
 
 
-def assemble(choice: Choice, title: str) -> Report:
-    """Put a report together.
-
-    Parameters
-    ----------
-    choice : Choice
-    title : str
-        Of the page.
-
-    Returns
-    -------
-    Report
-    """
-    chapters = _chapters(choice.taken)
+def assemble(selection: Selection, title: str) -> ReportPage:
+    """Put a report together."""
+    chapters = _chapters(selection.selected)
     verdicts = {chapter.key: _verdicts(chapter) for chapter in chapters}
     blocks: list[Block] = []
     if not chapters:
-        blocks.append(
-            Text(
-                "**There is nothing to show:** no finished score, match or ablate run was found. Make one "
-                "with -e score."
-            )
-        )
+        nothing = "no finished score, match or ablate run was found. Make one with -e score."
+        blocks.append(Text(f"**There is nothing to show:** {nothing}"))
     for chapter in chapters:
         blocks += [Heading(f"What holds on {chapter.title}", 2), Verdicts(verdicts[chapter.key])]
     for chapter in chapters:
         blocks += [Heading(chapter.title, 2), *_remarks(chapter), *_content(chapter)]
-    links = {run.run_id: tracking.ui_address(run) for run in _all_runs(choice)}
     blocks += [Heading("Runs", 2), Text(_how_links_work())]
-    if choice.taken:
-        blocks.append(Table("runs", "Runs that this page is made of.", runs_table(choice.taken), links=links))
-        blocks.append(
-            Table("claims", "The verdicts above, as a table.", claims_table(verdicts), folded=True),
-        )
-    if choice.passed_over:
+    if selection.selected:
+        blocks.append(Table("runs", "Runs that this page is made of.", runs_table(selection.selected)))
+        blocks.append(Table("claims", "The verdicts above, as a table.", claims_table(verdicts), folded=True))
+    if selection.passed_over:
         caption = "Runs that were passed over, and why."
-        blocks.append(Table("passed_over", caption, passed_over_table(choice.passed_over), links=links))
-    return Report(title, [_linked(block, links) for block in blocks], choice)
+        blocks.append(Table("passed_over", caption, passed_over_table(selection.passed_over)))
+    links = {each.run.run_id: tracking.ui_address(each.run) for each in (*selection.selected, *selection.passed_over)}
+    return ReportPage(title, [_linked(block, links) for block in blocks], selection)
 
 
-def runs_table(sources: Sequence[Source]) -> pd.DataFrame:
-    """One row per run that was taken: what it is and which code made it."""
+def runs_table(selected: Sequence[SelectedRun]) -> pd.DataFrame:
+    """One row per selected run: what it is and which code made it."""
     return pd.DataFrame(
         [
             {
-                "kind": source.run.kind,
-                "dataset": source.dataset,
-                "model": source.run.tags.get("easiness.model", "–"),
-                "name": source.run.name,
-                "fingerprint": source.fingerprint[:12],
-                "version": source.run.tags.get("easiness.version", "–"),
-                "git_commit": source.run.tags.get("mlflow.source.git.commit", "–")[:10],
-                "run_id": source.run.run_id,
+                "kind": each.run.kind,
+                "dataset": each.result.manifest.dataset,
+                "model": each.run.tags.get("easiness.model", "–"),
+                "name": each.run.name,
+                "fingerprint": each.result.manifest.fingerprint[:12],
+                "version": each.run.tags.get("easiness.version", "–"),
+                "git_commit": each.run.tags.get("mlflow.source.git.commit", "–")[:10],
+                "run_id": each.run.run_id,
             }
-            for source in sources
+            for each in selected
         ]
     )
 
@@ -129,47 +105,49 @@ def claims_table(verdicts: Mapping[str, Sequence[Verdict]]) -> pd.DataFrame:
     )
 
 
-def _chapters(sources: Sequence[Source]) -> list[_Chapter]:
+def _chapters(selected: Sequence[SelectedRun]) -> list[_Chapter]:
     """Runs by dataset and fingerprint; of datasets of one name, the files' names carry the fingerprint."""
-    groups = [(key, list(group)) for key, group in groupby(sources, lambda each: (each.dataset, each.fingerprint))]
+    groups = [(data, list(group)) for data, group in groupby((each.result for each in selected), _data)]
     names = [dataset for (dataset, _), _ in groups]
     chapters = []
-    for (dataset, fingerprint), group in groups:
+    for (dataset, fingerprint), results in groups:
         alone = names.count(dataset) == 1
-        matches = [each for each in group if isinstance(each, MatchSource)]
         chapters.append(
             _Chapter(
                 dataset if alone else f"{dataset}_{fingerprint[:8]}",
                 dataset if alone else f"{dataset}, fingerprint {fingerprint[:8]}",
-                [each for each in group if isinstance(each, ScoreSource)],
-                matches[0] if matches else None,
-                [each for each in group if isinstance(each, AblationSource)],
+                [result for result in results if isinstance(result, Scores)],
+                next((result for result in results if isinstance(result, Matching)), None),
+                [result for result in results if isinstance(result, Ablation)],
             )
         )
     return chapters
 
 
+def _data(result: Result) -> tuple[str, str]:
+    return result.manifest.dataset, result.manifest.fingerprint
+
+
 def _verdicts(chapter: _Chapter) -> list[Verdict]:
-    tables = {} if chapter.match is None else chapter.match.tables
+    matching = chapter.matching
     return [
-        *(shared_sets(tables.get("matching"), kind) for kind in KINDS),
-        diverse_sets({} if chapter.match is None else chapter.match.order_tests),
-        *(changing_sets(tables.get("moments"), kind) for kind in KINDS),
-        *_worth(chapter.ablations),
+        *(shared_sets(matching and matching.pairs, kind) for kind in KINDS),
+        diverse_sets(matching.order_tests if matching else {}),
+        *(changing_sets(matching and matching.moments, kind) for kind in KINDS),
+        *_ablation_verdicts(chapter.ablations),
     ]
 
 
-def _worth(ablations: Sequence[AblationSource]) -> list[Verdict]:
-    """Judge what examples are worth; of several ablations each says which it is."""
+def _ablation_verdicts(ablations: Sequence[Ablation]) -> list[Verdict]:
+    """Verdicts on what examples are worth; of several ablations each says which it is."""
     judges = (hard_worth_more, many_easy_hurt, stepwise_beats_easy, stepwise_beats_random)
+    if not ablations:  # the claims stand there all the same
+        return [judge(None) for judge in judges]
     verdicts = []
-    # Without an ablation the claims stand there all the same.
-    for accuracy, title in [(each.tables["accuracy"], each.title) for each in ablations] or [(None, "")]:
-        for judge in judges:
-            verdict = judge(accuracy)
-            if len(ablations) > 1:
-                verdict = replace(verdict, claim=f"{verdict.claim} ({title})")
-            verdicts.append(verdict)
+    for ablation in ablations:
+        which = f" ({ablation.title})" if len(ablations) > 1 else ""
+        for verdict in (judge(ablation.tables["accuracy"]) for judge in judges):
+            verdicts.append(replace(verdict, claim=f"{verdict.claim}{which}"))
     return verdicts
 
 
@@ -177,41 +155,28 @@ def _content(chapter: _Chapter) -> list[Block]:
     blocks: list[Block] = []
     if chapter.scores:
         blocks += score_chapter(chapter.key, chapter.scores)
-    if chapter.match is not None:
-        blocks += match_chapter(chapter.key, chapter.match, _numbered_by(chapter.scores))
-    for source in chapter.ablations:
-        blocks += ablation_chapter(chapter.key, source)
-    if chapter.scores:
-        blocks += _gallery(chapter)
-    return blocks
-
-
-def _numbered_by(scores: Sequence[ScoreSource]) -> str:
-    """What moments are numbered by: epochs, where every recipe was scored at the end of each."""
-    return "epoch" if scores and not any(each.settings["recipe"]["score_at"] for each in scores) else "scored moment"
+    if chapter.matching is not None:
+        blocks += match_chapter(chapter.key, chapter.matching)
+    for ablation in chapter.ablations:
+        blocks += ablation_chapter(chapter.key, ablation)
+    return [*blocks, *_gallery(chapter)] if chapter.scores else blocks
 
 
 def _gallery(chapter: _Chapter) -> list[Block]:
-    examples = Examples(chapter.scores, {} if chapter.match is None else chapter.match.thumbnails)
+    matching = chapter.matching
+    examples = Examples(chapter.scores, matching.thumbnails if matching else {})
     found = suspicious(chapter.scores)
-    shelves = [suspicious_section(examples, found)]
-    if chapter.match is not None and "disagreement" in chapter.match.tables:
-        shelves.append(disputed_section(examples, chapter.match.tables["disagreement"]))
-    shelves += [class_ends(examples, source) for source in chapter.scores]
-    blocks: list[Block] = [
+    sections = [suspicious_section(examples, found)]
+    if matching is not None and len(matching.disagreements):
+        sections.append(disputed_section(examples, matching.disagreements))
+    sections += [class_ends(examples, scores) for scores in chapter.scores]
+    caption = "Most suspicious labels, as a table: hard at the end of training for every model."
+    return [
         Heading("Gallery"),
         Text("Choose a picture to see how its easiness changed while the networks trained. Lower = easier."),
+        Gallery(sections),
+        Table(f"{chapter.key}_suspicious", caption, found, folded=True),
     ]
-    if not examples.has_pictures:
-        blocks.append(
-            Text(
-                "**There are no pictures:** these score runs were made by a version that kept none. The same "
-                "score command "
-                "again finds the finished trials, trains nothing, and keeps the pictures with the new run."
-            )
-        )
-    caption = "Most suspicious labels, as a table: hard at the end of training for every model."
-    return [*blocks, Gallery(shelves), Table(f"{chapter.key}_suspicious", caption, found, folded=True)]
 
 
 def _remarks(chapter: _Chapter) -> list[Block]:
@@ -219,11 +184,11 @@ def _remarks(chapter: _Chapter) -> list[Block]:
     remarks = []
     if not chapter.scores:
         remarks.append("no score run of these data was found, so there is no table of easiness and no gallery")
-    if chapter.match is None:
+    if chapter.matching is None:
         remarks.append("no match run was found, so nothing is said of what architectures share")
     elif chapter.scores:
-        shown = {source.run.run_id for source in chapter.scores}
-        other = [run["model"] for run in chapter.match.settings["runs"] if run["run_id"] not in shown]
+        shown = {scores.run_id for scores in chapter.scores}
+        other = [run["model"] for run in chapter.matching.manifest.runs if run["run_id"] not in shown]
         if other:
             remarks.append(f"the match run was made of other score runs than those shown here for {', '.join(other)}")
     if not chapter.ablations:
@@ -231,14 +196,9 @@ def _remarks(chapter: _Chapter) -> list[Block]:
     return [Text(f"**Note:** {'; '.join(remarks)}.")] if remarks else []
 
 
-def _all_runs(choice: Choice) -> list[tracking.RunRecord]:
-    return [source.run for source in choice.taken] + [each.run for each in choice.passed_over]
-
-
 def _linked(block: Block, links: Mapping[str, str]) -> Block:
-    if isinstance(block, Table) and "run_id" in block.content and not block.links:
-        return Table(block.name, block.caption, block.content, block.folded, dict(links))
-    return block
+    has_runs = isinstance(block, Table) and "run_id" in block.content
+    return replace(block, links=dict(links)) if has_runs else block
 
 
 def _how_links_work() -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from easiness.runs.match.verdict import judge
+
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot tell"
 
 ALPHA = 0.05  # one-sided level of the tests of diversity
@@ -18,20 +20,7 @@ ALPHA = 0.05  # one-sided level of the tests of diversity
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim and what the runs say to it.
-
-    Attributes
-    ----------
-    claim : str
-    place : str
-        Where the paper makes it.
-    verdict : str
-        `HOLDS`, `FAILS` or `UNKNOWN`.
-    number : str
-        What says so, with its interval; or what is missing.
-    rule : str
-        How it was decided.
-    """
+    """A claim, where the paper makes it, `HOLDS`, `FAILS` or `UNKNOWN`, the number that says so, and the rule."""
 
     claim: str
     place: str
@@ -40,66 +29,59 @@ class Verdict:
     rule: str
 
 
-def shared_sets(matching: pd.DataFrame | None, kind: str) -> Verdict:
+def shared_sets(pairs: pd.DataFrame | None, kind: str) -> Verdict:
     """Judge whether architectures share their easy (hard) sets beyond luck and class mix.
 
-    Parameters
-    ----------
-    matching : pandas.DataFrame or None
-        Rows of `matching.csv`, none where there is a single model; None without a match run.
-    kind : str
-        `easy` or `hard`.
+    `pairs` are those of `MatchingResults`: without a row for a single model, None without a match run.
     """
     rule = (
-        "Holds where, for every pair of models, at every scored moment and for sets cut from all images as "
-        "well as from "
-        "every class, the 95 % interval of the corrected rate (0 = no more than luck and class mix give) lies above 0. "
-        "Does not hold where, at the last moment, some interval lies wholly at or below 0."
+        "Holds where, for every pair of models, at every scored moment and for sets cut from all images as well as "
+        "from every class, the 95 % interval of the corrected rate (0 = no more than luck and class mix give) lies "
+        "above 0. Does not hold where, at the last moment that all pairs have, some interval lies wholly at or below 0."
     )
 
-    def verdict(what: str, number: str) -> Verdict:
-        return Verdict(f"{kind.capitalize()} examples are shared across architectures", "Fig. 3", what, number, rule)
+    def verdict(outcome: str, number: str) -> Verdict:
+        claim = f"{kind.capitalize()} examples are shared across architectures"
+        return Verdict(claim, "Fig. 3", outcome, number, rule)
 
-    if matching is None:
+    if pairs is None:
         return verdict(UNKNOWN, "no match run; make one with -e match")
-    rows = matching[matching["set"] == kind]
+    rows = pairs[pairs["set"] == kind]
     if rows.empty:
         return verdict(UNKNOWN, "the match run compares no pair of models")
-    last = rows[rows["epoch"] == rows.groupby(["a", "b", "scope"])["epoch"].transform("max")]
-    pairs = len(rows[["a", "b"]].drop_duplicates())
+    judged = judge(rows)
+    last = judged.last
     whole = last[last["scope"] == "global"]
+    some = f"{judged.pairs} pairs share" if judged.pairs > 1 else "1 pair shares"
     shown = (
-        f"at the last moment {pairs} pair{'s' if pairs > 1 else ''} share{'' if pairs > 1 else 's'} "
-        f"{span(whole['rate'])} of the whole set (luck and class mix: {span(whole['chance_given_classes'])}); "
-        "corrected, "
-        f"over both ways to cut, {span(last['corrected'])}"
+        f"at the last moment {some} {span(whole['rate'])} of the whole set (luck and class mix: "
+        f"{span(whole['chance_given_classes'])}); corrected, over both ways to cut, {span(last['corrected'])}"
     )
-    if rows[["corrected_low", "corrected_high"]].isna().to_numpy().any():
+    if not judged.has_intervals:
         return verdict(UNKNOWN, f"{shown}; no interval, since a model has one trial only")
     shown += f", 95 % intervals from {last['corrected_low'].min():.3f} to {last['corrected_high'].max():.3f}"
-    if (rows["corrected_low"] > 0).all():
+    if judged.beyond_always:
         return verdict(HOLDS, shown)
-    if (last["corrected_high"] <= 0).any():
-        worst = last.loc[last["corrected_high"].idxmin()]
+    if len(judged.refuting):
+        worst = judged.refuting.loc[judged.refuting["corrected_high"].idxmin()]
         return verdict(FAILS, f"{shown}; {worst['a']} and {worst['b']} share no more than luck ({worst['scope']})")
-    touching = rows[~(rows["corrected_low"] > 0)].iloc[0]
+    first = judged.reaching.iloc[0]
     return verdict(
         UNKNOWN,
-        f"{shown}; the interval of {touching['a']} and {touching['b']} reaches down to luck at moment "
-        f"{touching['epoch']} ({touching['scope']})",
+        f"{shown}; the interval of {first['a']} and {first['b']} reaches down to luck at moment {first['epoch']} "
+        f"({first['scope']})",
     )
 
 
 def changing_sets(moments: pd.DataFrame | None, kind: str) -> Verdict:
     """Judge whether a model's easy (hard) set at the beginning is another one than at the end (Table 1)."""
     rule = (
-        "Holds where, for every model, the 95 % interval of the matching rate of its first and last set lies "
-        "below 0.5: "
-        "less than half is the same. Does not hold where it lies above 0.5 for every model."
+        "Holds where, for every model, the 95 % interval of the matching rate of its first and last set lies below "
+        "0.5: less than half is the same. Does not hold where it lies above 0.5 for every model."
     )
 
-    def verdict(what: str, number: str) -> Verdict:
-        return Verdict(f"{kind.capitalize()} examples change during training", "Table 1", what, number, rule)
+    def verdict(outcome: str, number: str) -> Verdict:
+        return Verdict(f"{kind.capitalize()} examples change during training", "Table 1", outcome, number, rule)
 
     if moments is None:
         return verdict(UNKNOWN, "no match run; make one with -e match")
@@ -122,13 +104,12 @@ def diverse_sets(order_tests: Mapping[str, Mapping[str, object]]) -> Verdict:
     """Judge whether hard examples of a class are more diverse than random ones, and these than easy ones (Fig. 2)."""
     rule = (
         "Holds where, for every model, both permutation tests (hard over random, random over easy) give p < "
-        f"{ALPHA:g}. "
-        f"Does not hold where, for some model, a test shows the reverse (p > {1 - ALPHA:g})."
+        f"{ALPHA:g}. Does not hold where, for some model, a test shows the reverse (p > {1 - ALPHA:g})."
     )
 
-    def verdict(what: str, number: str) -> Verdict:
+    def verdict(outcome: str, number: str) -> Verdict:
         claim = "Easy examples look alike, hard ones are diverse"
-        return Verdict(claim, "Fig. 2", what, number, rule)
+        return Verdict(claim, "Fig. 2", outcome, number, rule)
 
     if not order_tests:
         return verdict(UNKNOWN, "no match run has measured the diversity of images")

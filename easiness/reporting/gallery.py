@@ -1,12 +1,13 @@
-"""Which examples people will want to look at, and what is said of each."""
+"""Gallery of a report: which examples people will want to look at, and what is said of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
-from easiness.reporting.sources import ScoreSource
+from easiness.runs.score.reading import Scores
 from easiness.runs.score.tables import majority_vote
 from easiness.runs.score.thumbnails import ends_per_class
 
@@ -16,7 +17,7 @@ _MOMENTS = 16  # points of a drawn trajectory
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class EasinessCurve:
     """Easiness of an example under one model while it trained: `easiness_T` nats after `updates_T`; rank of `count`."""
 
     model: str
@@ -28,35 +29,22 @@ class Course:
 
 
 @dataclass(frozen=True, eq=False)
-class Item:
-    """An example in the gallery.
-
-    Attributes
-    ----------
-    example_id : int
-    class_name : str
-        Its label.
-    lines : tuple of str
-        What is said below the picture: easiness, rank, and why it stands here.
-    picture : bytes or None
-        png or jpeg; None where no run kept it.
-    metric_curves : list of Course
-        By model.
-    """
+class GalleryExample:
+    """Example with its label, lines below its picture, the picture (None where no run kept it), a curve per model."""
 
     example_id: int
     class_name: str
     lines: tuple[str, ...]
     picture: bytes | None
-    metric_curves: list[Course]
+    curves: list[EasinessCurve]
 
 
 @dataclass(frozen=True)
 class Row:
-    """Items in a row, with what they have in common."""
+    """Examples in a row, with what they have in common."""
 
     name: str
-    items: list[Item]
+    items: list[GalleryExample]
 
 
 @dataclass(frozen=True)
@@ -69,163 +57,112 @@ class Section:
 
 
 class Examples:
-    """All that is known of single examples of one dataset.
+    """Single examples of one dataset, from one run per model and the pictures that other runs kept."""
 
-    Parameters
-    ----------
-    sources : sequence of ScoreSource
-        One per model, of the same examples in the same order.
-    more_thumbnails : dict of bytes
-        Pictures that other runs kept.
-    """
-
-    def __init__(self, sources: Sequence[ScoreSource], more_thumbnails: dict[int, bytes]) -> None:
-        self.sources = sources
+    def __init__(self, runs: Sequence[Scores], more_thumbnails: dict[int, bytes]) -> None:
+        self.runs = runs
         self._pictures = dict(more_thumbnails)
-        for source in sources:
-            self._pictures |= source.thumbnails
-        self._row_of = {each: row for row, each in enumerate(sources[0].table["example_id"].tolist())}
+        for run in runs:
+            self._pictures |= run.thumbnails
+        self._row_of = {example_id: row for row, example_id in enumerate(runs[0].table["example_id"].tolist())}
 
-    def item(self, example_id: int, *lines: str) -> Item:
-        """Describe one example."""
+    def describe(self, example_id: int, *lines: str) -> GalleryExample:
+        """One example with what is said of it."""
         row = self._row_of[example_id]
-        return Item(
-            example_id,
-            str(self.sources[0].table["class_name"].iloc[row]),
-            lines,
-            self._pictures.get(example_id),
-            [_course(source, row) for source in self.sources],
-        )
-
-    @property
-    def has_pictures(self) -> bool:
-        """Whether any run kept pictures."""
-        return bool(self._pictures)
-
-    @property
-    def note_on_pictures(self) -> str:
-        """Which score runs kept none, where others did; the sentence begins with a blank."""
-        without = [source.model for source in self.sources if not source.thumbnails]
-        if not without or not self.has_pictures:
-            return ""
-        return f" No pictures were kept for {', '.join(without)}: an example has one where another run kept it."
+        class_name = str(self.runs[0].table["class_name"].iloc[row])
+        curves = [_curve(run, row) for run in self.runs]
+        return GalleryExample(example_id, class_name, lines, self._pictures.get(example_id), curves)
 
 
-def class_ends(examples: Examples, source: ScoreSource) -> Section:
-    """Choose the easiest and the hardest examples of every class under one model."""
-    ordered = source.table.sort_values("rank", kind="stable")
+def class_ends(examples: Examples, run: Scores) -> Section:
+    """The easiest and the hardest examples of every class under one model."""
+    ordered = run.table.sort_values("rank", kind="stable")
     count = ends_per_class(ordered["label"].nunique())
     rows = []
     for _, members in ordered.groupby("label"):
-        name = members["class_name"].iloc[0]
         shown = min(count, (len(members) + 1) // 2)
-        for end, part in (("easiest", members.head(shown)), ("hardest", members.tail(shown)[::-1])):
+        for end, chosen in (("easiest", members.head(shown)), ("hardest", members.tail(shown)[::-1])):
             items = [
-                examples.item(each.example_id, f"{each.easiness:.3g} nats", f"rank {each.rank:,}")
-                for each in part.itertuples()
+                examples.describe(row.example_id, f"{row.easiness:.3g} nats", f"rank {row.rank:,}")
+                for row in chosen.itertuples()
             ]
-            rows.append(Row(f"{name}: {end}", items))
-    moment = source.settings["moment"]
+            rows.append(Row(f"{members['class_name'].iloc[0]}: {end}", items))
     return Section(
-        f"Easiest and hardest of every class under {source.model}",
-        f"By easiness after {moment} updates, the mean loss of {source.trials} trials. Rank 1 of "
-        f"{len(source.table):,} is the easiest.{examples.note_on_pictures}",
+        f"Easiest and hardest of every class under {run.model}",
+        f"By easiness after {run.manifest.moment} updates, the mean loss of {run.trials} trials. Rank 1 of "
+        f"{len(run.table):,} is the easiest.",
         rows,
     )
 
 
-def suspicious(sources: Sequence[ScoreSource], count: int = SUSPICIOUS) -> pd.DataFrame:
-    """Find the labels that look wrong: examples that are hard for every model at the end of training.
-
-    Parameters
-    ----------
-    sources : sequence of ScoreSource
-        One per model, of the same examples in the same order.
-    count : int
+def suspicious(runs: Sequence[Scores], count: int = SUSPICIOUS) -> pd.DataFrame:
+    """Labels that look wrong: the `count` examples that are hardest for every model (one run each) at the end.
 
     Returns
     -------
     pandas.DataFrame
-        example_id, source, label, class_name, easiness (mean over the models at the last moment, nats), rank (at the
-        last moment under the model that finds it easiest; N = the hardest of all), preferred and preferred_share (class
-        that most trials predict at the last moment, and their share, over all trials of the models that kept
-        predictions; missing where none did), group where the truth is known. The most suspicious first.
+        example_id, source, label, class_name, easiness (mean over the models at the last moment, nats), rank (then,
+        under the model that finds it easiest; N = the hardest of all), preferred and preferred_share (class that most
+        trials of all models predict, and their share), group where the truth is known. The most suspicious first.
     """
-    ranks_AN = np.stack([_ranks(source.trajectory_TN[-1]) for source in sources])
+    ranks_AN = np.stack([rankdata(run.trajectory_TN[-1], method="ordinal") for run in runs])
     least_N = ranks_AN.min(axis=0)
     rows = np.lexsort((-ranks_AN.mean(axis=0), -least_N))[:count]
-    first = sources[0].table
+    first = runs[0].table
     found = first.iloc[rows][["example_id", "source", "label", "class_name"]].reset_index(drop=True)
-    found["easiness"] = np.mean([source.trajectory_TN[-1, rows] for source in sources], axis=0)
+    found["easiness"] = np.mean([run.trajectory_TN[-1, rows] for run in runs], axis=0)
     found["rank"] = least_N[rows]
-    predictions = [source.predicted_MN[:, rows] for source in sources if source.predicted_MN is not None]
-    if predictions:
-        names = np.asarray(sources[0].settings["class_names"], object)
-        labels, shares = majority_vote(np.concatenate(predictions), len(names))
-        found["preferred"], found["preferred_share"] = names[labels], shares
+    names = np.asarray(runs[0].manifest.class_names, object)
+    labels, shares = majority_vote(np.concatenate([run.predicted_MN[:, rows] for run in runs]), len(names))
+    found["preferred"], found["preferred_share"] = names[labels], shares
     if "group" in first:
         found["group"] = first["group"].to_numpy()[rows]
     return found
 
 
 def suspicious_section(examples: Examples, found: pd.DataFrame) -> Section:
-    """Show the labels that look wrong."""
-    items = []
-    for each in found.itertuples():
-        lines = [f"{each.easiness:.3g} nats", f"rank {each.rank:,} or more"]
-        if "preferred" in found:
-            lines.append(f"models say {each.preferred} ({each.preferred_share:.0%})")
-        items.append(examples.item(each.example_id, *lines))
-    models = ", ".join(source.model for source in examples.sources)
+    """Labels that look wrong, from `suspicious`."""
+    items = [
+        examples.describe(
+            row.example_id,
+            f"{row.easiness:.3g} nats",
+            f"rank {row.rank:,} or more",
+            f"models say {row.preferred} ({row.preferred_share:.0%})",
+        )
+        for row in found.itertuples()
+    ]
+    models = ", ".join(run.model for run in examples.runs)
     note = (
         f"Hard at the end of training for every model ({models}): ordered by the rank under the model that finds the "
-        f"example easiest, {len(examples.sources[0].table):,} = the hardest of all. Easiness is the mean over models. "
+        f"example easiest, {len(examples.runs[0].table):,} = the hardest of all. Easiness is the mean over models. The "
+        "models' own label is the one that most trials of all models predict, with the share that do."
     )
-    silent = [source.model for source in examples.sources if source.predicted_MN is None]
-    if "preferred" not in found:
-        note += "The models' own label is not known: no run kept what its trials predict."
-    else:
-        note += "The models' own label is the one that most trials of all models predict, with the share that do."
-        if silent:
-            note += f" Not counted are those of {', '.join(silent)}, which kept no predictions."
-    note += examples.note_on_pictures
     return Section("Most suspicious labels", note, [Row("all classes", items)])
 
 
-def disputed_section(examples: Examples, disagreement: pd.DataFrame) -> Section:
-    """Show the examples on which each pair of models differs most, from `disagreement.csv`."""
+def disputed_section(examples: Examples, disagreements: pd.DataFrame) -> Section:
+    """Examples on which each pair of models differs most, from `MatchingResults.disagreements`."""
     rows = []
-    for (a, b), part in disagreement.groupby(["a", "b"], sort=True):
-        for harder, other, side in ((a, b, part[part["z"] > 0]), (b, a, part[part["z"] < 0])):
+    for (a, b), table in disagreements.groupby(["a", "b"], sort=True):
+        for harder, other, side in ((a, b, table[table["z"] > 0]), (b, a, table[table["z"] < 0])):
             items = [
-                examples.item(
-                    each.example_id, f"z {each.z:+.1f}", f"rank {each.rank_a:,} in {a}", f"rank {each.rank_b:,} in {b}"
+                examples.describe(
+                    row.example_id, f"z {row.z:+.1f}", f"rank {row.rank_a:,} in {a}", f"rank {row.rank_b:,} in {b}"
                 )
-                for each in side.head(DISPUTED // 2).itertuples()
+                for row in side.head(DISPUTED // 2).itertuples()
             ]
             if items:
                 rows.append(Row(f"harder for {harder} than for {other}", items))
     note = (
         "Examples on which two models differ most, in standard errors over trials (z). Losses of models have different "
-        f"scales, so ranks are compared.{examples.note_on_pictures}"
+        "scales, so ranks are compared."
     )
     return Section("Most disputed between models", note, rows)
 
 
-def _ranks(easiness_N: np.ndarray) -> np.ndarray:
-    ranks_N = np.empty(len(easiness_N), np.int64)
-    ranks_N[np.argsort(easiness_N, kind="stable")] = np.arange(1, len(easiness_N) + 1)
-    return ranks_N
-
-
-def _course(source: ScoreSource, row: int) -> Course:
-    updates_T = np.asarray(source.settings["updates"])
-    chosen = np.unique(np.linspace(0, len(updates_T) - 1, min(_MOMENTS, len(updates_T))).round().astype(int))
-    return Course(
-        source.model,
-        updates_T[chosen],
-        source.trajectory_TN[chosen, row],
-        float(source.table["easiness"].iloc[row]),
-        int(source.table["rank"].iloc[row]),
-        len(source.table),
-    )
+def _curve(run: Scores, row: int) -> EasinessCurve:
+    moments = len(run.manifest.updates)
+    chosen = np.unique(np.linspace(0, moments - 1, min(_MOMENTS, moments)).round().astype(int))
+    easiness, rank = run.table["easiness"].iloc[row], run.table["rank"].iloc[row]
+    updates_T, easiness_T = run.updates_T[chosen], run.trajectory_TN[chosen, row]
+    return EasinessCurve(run.model, updates_T, easiness_T, float(easiness), int(rank), len(run.table))

@@ -1,110 +1,92 @@
-"""What a match run says of a dataset: how much is shared between architectures, moments and trials."""
+"""Chapter on a match run: how much is shared between architectures, moments and trials."""
 
-from collections.abc import Mapping
-
-import numpy as np
 import pandas as pd
 
-from easiness.analysis.reliability import ReliabilityCurve
 from easiness.reporting.blocks import Block, Chart, Heading, Picture, Table, Text
 from easiness.reporting.claims import span
-from easiness.reporting.sources import MatchSource
 from easiness.runs.match.figures import matching_figures
-from easiness.runs.match.results import MatchingResults, at_last_moment
-
-_RATES = (
-    "The matching rate is the share of a set that another set holds, too. Some of it is luck: "
-    "chance_given_classes is what "
-    "random sets with the same class mix share, and corrected is the rate beyond that, **0 = luck alone, 1 = the same "
-    "set**. From low to high is the 95 % interval over trials. The ceiling is how well halves of one model's "
-    "own trials "
-    "match each other."
-)
+from easiness.runs.match.page import RATES
+from easiness.runs.match.reading import Matching
+from easiness.runs.match.tables import at_last_moment
 
 
-def match_chapter(key: str, source: MatchSource, x: str) -> list[Block]:
-    """Assemble the sections on what is shared.
+def match_chapter(key: str, matching: Matching) -> list[Block]:
+    """Sections on what is shared; `key` names the dataset and begins the names of its files."""
 
-    Parameters
-    ----------
-    key : str
-        Of the dataset; begins the names of its files.
-    source : MatchSource
-    x : str
-        What the moments are numbered by.
-    """
-    tables = source.tables
-    charts = _charts(key, source, x)
-    pictures = _pictures(key, source)
-    blocks: list[Block] = []
-    if len(tables["matching"]):  # a single model makes no pairs
-        blocks += [
-            Heading("Shared between architectures (Fig. 3)"),
-            Text(_RATES),
-            *charts["fig3"],
-            Table(f"{key}_matching", "Matching rates at each pair's last moment.", at_last_moment(tables["matching"])),
-            Table(f"{key}_matching_all", "Matching rates at all moments.", tables["matching"], folded=True),
-        ]
-    if "table1" in tables:
-        caption = "Matching rate of each model's own sets at its first and its last moment"
-        if tables["table1"]["paper"].notna().any():
-            caption += "; paper is what Table 1 of the paper prints for a network of that family, after 300 epochs"
-        blocks += [
-            Heading("From the beginning of training to its end (Table 1)"),
-            Table(f"{key}_table1", f"{caption}.", tables["table1"]),
+    def table(name: str, caption: str, content: pd.DataFrame | None, *, folded: bool = False) -> list[Block]:
+        return [] if content is None or content.empty else [Table(f"{key}_{name}", caption, content, folded)]
+
+    def section(title: str, *blocks: Block) -> list[Block]:
+        return [Heading(title), *blocks] if blocks else []
+
+    charts, pictures = _charts(key, matching), _pictures(key, matching)
+    shared: list[Block] = []
+    if len(matching.pairs):  # a single model makes no pairs
+        last = at_last_moment(matching.pairs)
+        shared += table("matching", "Matching rates at each pair's last moment.", last)
+        shared += table("matching_all", "Matching rates at all moments.", matching.pairs, folded=True)
+        shared = section("Shared between architectures (Fig. 3)", Text(RATES), *charts["fig3"], *shared)
+    own = "Matching rate of each model's own sets at its first and its last moment"
+    if matching.table1["paper"].notna().any():
+        own += "; paper is what Table 1 of the paper prints for a network of that family, after 300 epochs"
+    reliability = "Reliability of easiness by number of trials, and the trials that reach 0.9."
+    diversity = (
+        "Diversity of the images of a class: mean per-pixel variance in squared grey levels; higher = more diverse."
+    )
+    outside = None if matching.external is None else at_last_moment(matching.external)
+    noise = (
+        "Examples (of n) on which two models differ by more than noise_limit standard errors over trials, which about "
+        "one reaches by luck alone."
+    )
+    apart = "Examples on which two models differ most: z in standard errors over trials, positive = harder for a."
+    return [
+        *shared,
+        *section(
+            "From the beginning of training to its end (Table 1)",
+            *table("table1", f"{own}.", matching.table1),
             *charts["heatmap"],
-        ]
-    blocks += _section("How reliable the scores are", charts["reliability"], _reliability_table(key, source))
-    blocks += _section("Easiest and hardest of a class (Fig. 1)", pictures["fig1"], [])
-    diversity = []
-    if "diversity" in tables:
-        caption = (
-            "Diversity of the images of a class: mean per-pixel variance in squared grey levels; higher = more diverse."
-        )
-        diversity = [Table(f"{key}_diversity", caption, tables["diversity"])]
-    blocks += _section("Average images and diversity (Fig. 2)", pictures["fig2"], diversity)
-    external = []
-    if "external" in tables:
-        caption = "Matching rates with scores made elsewhere, at each model's last moment."
-        external = [Table(f"{key}_external", caption, at_last_moment(tables["external"]))]
-    blocks += _section("Against scores made elsewhere", charts["external"], external)
-    disagreement = []
-    if "disagreement" in tables:
-        caption = "Examples on which two models differ most: z in standard errors over trials, positive = harder for a."
-        disagreement = [Table(f"{key}_disagreement", caption, tables["disagreement"], folded=True)]
-    if source.settings["beyond_noise"]:
-        caption = (
-            "Examples (of n) on which two models differ by more than noise_limit standard errors over "
-            "trials, which about one "
-            "reaches by luck alone."
-        )
-        noise = pd.DataFrame(source.settings["beyond_noise"])
-        disagreement.insert(0, Table(f"{key}_beyond_noise", caption, noise))
-    blocks += _section("Where architectures disagree", pictures["disagreement"], disagreement)
-    return blocks
+        ),
+        *section(
+            "How reliable the scores are",
+            *charts["reliability"],
+            *table("reliability", reliability, _reliability_table(matching), folded=True),
+        ),
+        *section("Easiest and hardest of a class (Fig. 1)", *pictures["fig1"]),
+        *section(
+            "Average images and diversity (Fig. 2)",
+            *pictures["fig2"],
+            *table("diversity", diversity, matching.diversity),
+        ),
+        *section(
+            "Against scores made elsewhere",
+            *charts["external"],
+            *table("external", "Matching rates with scores made elsewhere, at each model's last moment.", outside),
+        ),
+        *section(
+            "Where architectures disagree",
+            *pictures["disagreement"],
+            *table("beyond_noise", noise, matching.beyond_noise),
+            *table("disagreement", apart, matching.disagreements, folded=True),
+        ),
+    ]
 
 
-def _section(title: str, drawn: list[Block], tables: list[Block]) -> list[Block]:
-    return [Heading(title), *drawn, *tables] if drawn or tables else []
-
-
-def _charts(key: str, source: MatchSource, x: str) -> dict[str, list[Block]]:
+def _charts(key: str, matching: Matching) -> dict[str, list[Block]]:
     """Figures drawn again from the numbers, by the beginning of their names."""
-    results = _results(source)
     charts: dict[str, list[Block]] = {stem: [] for stem in ("fig3", "external", "reliability", "heatmap")}
-    for name, figure in matching_figures(results, x).items():
-        stem = name.split("_")[0]
-        caption, alt = _words(name, results, x)
-        charts[stem].append(Chart(f"{key}_{name}", caption, alt, lambda figure=figure: figure))
+    for name, figure in matching_figures(matching, matching.manifest.numbered_by).items():
+        caption, alt = _words(name, matching)
+        charts[name.split("_")[0]].append(Chart(f"{key}_{name}", caption, alt, lambda figure=figure: figure))
     return charts
 
 
-def _words(name: str, results: MatchingResults, x: str) -> tuple[str, str]:
+def _words(name: str, matching: Matching) -> tuple[str, str]:
     """Caption and alternative text of a figure."""
     stem, rest = name.split("_", 1)
+    x = matching.manifest.numbered_by
     cut = "every class" if rest.startswith("per_class") else "all images"
     if stem in ("fig3", "external"):
-        table = results.pairs if stem == "fig3" else results.external
+        table = matching.pairs if stem == "fig3" else matching.external
         rows = table[table["scope"] == rest]
         whom = "of two architectures" if stem == "fig3" else "of a model and scores made elsewhere"
         said = "; ".join(
@@ -128,7 +110,7 @@ def _words(name: str, results: MatchingResults, x: str) -> tuple[str, str]:
     )
 
 
-def _pictures(key: str, source: MatchSource) -> dict[str, list[Block]]:
+def _pictures(key: str, matching: Matching) -> dict[str, list[Block]]:
     words = {
         "fig1": (
             "Easiest and hardest examples of a class.",
@@ -145,59 +127,16 @@ def _pictures(key: str, source: MatchSource) -> dict[str, list[Block]]:
         ),
     }
     pictures: dict[str, list[Block]] = {stem: [] for stem in words}
-    for name, content in source.pictures.items():
+    for name, content in matching.pictures.items():
         stem, whose = name.split("_", 1)
         caption, alt = words[stem]  # whose it is stands above the picture, in the picture
         pictures[stem].append(Picture(f"{key}_{name}", caption, f"{alt} ({whose})", content))
     return pictures
 
 
-def _reliability_table(key: str, source: MatchSource) -> list[Block]:
-    rows = [
-        {
-            "model": model,
-            "trials": trials,
-            "reliability": np.nan if value is None else value,
-            "trials_needed_for_0.9": np.nan if curve["trials_needed"] is None else curve["trials_needed"],
-        }
-        for model, curve in source.settings["reliability"].items()
-        for trials, value in zip(curve["trials"], curve["reliability"], strict=True)
-    ]
-    if not rows:
-        return []
-    caption = "Reliability of easiness by number of trials, and the trials that reach 0.9."
-    return [Table(f"{key}_reliability", caption, pd.DataFrame(rows), folded=True)]
-
-
-def _results(source: MatchSource) -> MatchingResults:
-    """The results as they were when the run wrote them."""
-    summary, tables = source.settings, source.tables
-    empty = pd.DataFrame()
-    return MatchingResults(
-        updates={run["model"]: tuple(run["updates"]) for run in summary["runs"]},
-        pairs=tables["matching"],
-        moments=tables["moments"],
-        external=tables.get("external"),
-        table1=tables.get("table1", empty),
-        disagreements=tables.get("disagreement", empty),
-        beyond_noise=pd.DataFrame(summary["beyond_noise"]),
-        reliability={model: _curve(each) for model, each in summary["reliability"].items()},
-        overlaps={
-            "global": _matrices(summary["moment_overlaps"]),
-            # Runs of an earlier version have none of these.
-            "per_class": _matrices(summary.get("moment_overlaps_per_class", {})),
-        },
-    )
-
-
-def _matrices(by_model: Mapping[str, Mapping[str, list]]) -> dict[str, dict[str, np.ndarray]]:
-    return {
-        model: {kind: np.asarray(matrix, np.float64) for kind, matrix in each.items()}
-        for model, each in by_model.items()
-    }
-
-
-def _curve(entry: Mapping[str, object]) -> ReliabilityCurve:
-    values = np.array([np.nan if each is None else each for each in entry["reliability"]])
-    needed = entry["trials_needed"]
-    return ReliabilityCurve(np.asarray(entry["trials"], np.int64), values, np.nan if needed is None else needed)
+def _reliability_table(matching: Matching) -> pd.DataFrame:
+    tables = []
+    for model, curve in matching.reliability.items():
+        columns = {"model": model, "trials": curve.trials, "reliability": curve.reliability}
+        tables.append(pd.DataFrame(columns | {"trials_needed_for_0.9": curve.trials_needed}))
+    return pd.concat(tables, ignore_index=True)

@@ -1,4 +1,4 @@
-"""What score runs say of a dataset: how easiness is spread, how it came about, which classes it favours."""
+"""Chapter on score runs: how easiness is spread, how it came about, which classes it favours."""
 
 from collections.abc import Sequence
 
@@ -9,139 +9,104 @@ from easiness import figures
 from easiness.analysis.scores import deciles, rank_correlation
 from easiness.figures.text_fit import file_name
 from easiness.reporting.blocks import Block, Chart, Heading, Table, Text
-from easiness.reporting.sources import ScoreSource
+from easiness.runs.score.reading import Scores
 from easiness.runs.score.tables import class_counts
 
 
-def score_chapter(key: str, sources: Sequence[ScoreSource]) -> list[Block]:
-    """Assemble the section on easiness itself.
-
-    Parameters
-    ----------
-    key : str
-        Of the dataset; begins the names of its files.
-    sources : sequence of ScoreSource
-        One per model.
-    """
-    settings = sources[0].settings
-    blocks: list[Block] = [
-        Heading("What was measured"),
-        Text(
-            f"{settings['examples']:,} training images of {len(settings['class_names'])} classes of "
-            f"**{settings['dataset']}** "
-            f"(fingerprint {settings['fingerprint'][:12]}). Easiness is the mean cross-entropy of an example over "
-            "independent trials, in nats: **lower = easier**."
-        ),
-        Table(f"{key}_models", "One row per model; easiness in nats, lower = easier.", models_table(sources)),
-    ]
-    if len(sources) > 1:
-        blocks.append(
-            Table(
-                f"{key}_rank_correlations",
-                "Spearman's rank correlation of easiness between models: 1 = the same order.",
-                rank_correlations(sources),
-            )
-        )
-    for source in sources:
-        blocks += _charts(f"{key}_{file_name(source.model)}", source)
-    blocks.append(
-        Table(
-            f"{key}_class_counts",
-            "Examples of every class in the easy and in the hard set of each model.",
-            class_counts_table(sources),
-            folded=True,
-        )
+def score_chapter(key: str, runs: Sequence[Scores]) -> list[Block]:
+    """Section on easiness itself, one run per model; `key` names the dataset and begins the names of its files."""
+    manifest = runs[0].manifest
+    about = (
+        f"{manifest.examples:,} training images of {len(manifest.class_names)} classes of **{manifest.dataset}** "
+        f"(fingerprint {manifest.fingerprint[:12]}). Easiness is the mean cross-entropy of an example over independent "
+        "trials, in nats: **lower = easier**."
     )
-    return blocks
+    correlations = "Spearman's rank correlation of easiness between models: 1 = the same order."
+    counts = "Examples of every class in the easy and in the hard set of each model."
+    return [
+        Heading("What was measured"),
+        Text(about),
+        Table(f"{key}_models", "One row per model; easiness in nats, lower = easier.", models_table(runs)),
+        *([Table(f"{key}_rank_correlations", correlations, rank_correlations(runs))] if len(runs) > 1 else []),
+        *(chart for run in runs for chart in _charts(f"{key}_{file_name(run.model)}", run)),
+        Table(f"{key}_class_counts", counts, class_counts_table(runs), folded=True),
+    ]
 
 
-def models_table(sources: Sequence[ScoreSource]) -> pd.DataFrame:
+def models_table(runs: Sequence[Scores]) -> pd.DataFrame:
     """One row per score run: how it was made, and how its easiness is spread."""
+    areas = ("auc_mislabelled", "auc_minority_or_mislabelled")
     rows = []
-    for source in sources:
-        scores, settings = source.table["easiness"], source.settings
-        numbers = source.run.metrics
+    for run in runs:
+        manifest, scores, sets = run.manifest, run.table["easiness"], run.table["set"]
         rows.append(
             {
-                "model": source.model,
-                "trials": source.trials,
-                "epochs": settings["recipe"]["epochs"],
-                "moments": len(settings["updates"]),
-                "moment_updates": settings["moment"],
+                "model": run.model,
+                "trials": run.trials,
+                "epochs": manifest.recipe["epochs"],
+                "moments": len(manifest.updates),
+                "moment_updates": manifest.moment,
                 "easiness_mean": scores.mean(),
                 "easiness_median": scores.median(),
-                "easy_cut": scores[source.table["set"] == "easy"].max(),
-                "hard_cut": scores[source.table["set"] == "hard"].min(),
-                "reliability": numbers.get("reliability", np.nan),
-                **{
-                    name: numbers[name]
-                    for name in ("auc_mislabelled", "auc_minority_or_mislabelled")
-                    if name in numbers
-                },
-                "run_id": source.run.run_id,
+                "easy_cut": scores[sets == "easy"].max(),
+                "hard_cut": scores[sets == "hard"].min(),
+                "reliability": run.metrics.get("reliability", np.nan),
+                **{name: run.metrics[name] for name in areas if name in run.metrics},
+                "run_id": run.run_id,
             }
         )
     return pd.DataFrame(rows)
 
 
-def rank_correlations(sources: Sequence[ScoreSource]) -> pd.DataFrame:
+def rank_correlations(runs: Sequence[Scores]) -> pd.DataFrame:
     """Spearman's correlation of easiness of each model with each, at the moments of their tables."""
-    columns = {
-        other.model: [rank_correlation(source.table["easiness"], other.table["easiness"]) for source in sources]
-        for other in sources
-    }
-    return pd.DataFrame({"model": [source.model for source in sources], **columns})
+    scores = {run.model: run.table["easiness"] for run in runs}
+    columns = {b: [rank_correlation(scores[a], scores[b]) for a in scores] for b in scores}
+    return pd.DataFrame({"model": list(scores), **columns})
 
 
-def class_counts_table(sources: Sequence[ScoreSource]) -> pd.DataFrame:
+def class_counts_table(runs: Sequence[Scores]) -> pd.DataFrame:
     """Examples of each class in all, and in the easy and hard set of each model."""
-    names = tuple(sources[0].settings["class_names"])
-    counts = [class_counts(source.table, names) for source in sources]
+    counts = [class_counts(run.table, run.manifest.class_names) for run in runs]
     table = counts[0][["class_name", "examples"]].copy()
-    for source, own in zip(sources, counts, strict=True):
-        table[f"easy, {source.model}"], table[f"hard, {source.model}"] = own["easy"], own["hard"]
+    for run, count in zip(runs, counts, strict=True):
+        table[f"easy, {run.model}"], table[f"hard, {run.model}"] = count["easy"], count["hard"]
     return table
 
 
-def _charts(stem: str, source: ScoreSource) -> list[Chart]:
-    table, updates = source.table, source.settings["updates"]
+def _charts(stem: str, run: Scores) -> list[Chart]:
+    table, manifest, model = run.table, run.manifest, run.model
     scores = table["easiness"].to_numpy()
-    easy, hard = (table[table["set"] == name] for name in ("easy", "hard"))
-    cuts = {"easy_cut": None, "hard_cut": None}
-    if not source.settings["per_class"]:  # sets that were cut in every class have no common cut
-        cuts = {"easy_cut": easy["easiness"].max(), "hard_cut": hard["easiness"].min()}
+    easy, hard = (table.loc[table["set"] == name, "easiness"] for name in ("easy", "hard"))
+    # Sets that were cut in every class have no common cut.
+    cuts = {} if manifest.per_class else {"easy_cut": easy.max(), "hard_cut": hard.min()}
     groups = table["group"].to_numpy() if "group" in table else None
-    counts = class_counts(table, tuple(source.settings["class_names"]))
-    share = f"{source.settings['fraction']:.0%}"
+    counts = class_counts(table, manifest.class_names)
     low, median, high = np.quantile(scores, [0.1, 0.5, 0.9])
-    first, last = (source.trajectory_TN[t].mean() for t in (0, -1))
+    first, last = (run.trajectory_TN[t].mean() for t in (0, -1))
     favoured = counts.assign(difference=counts["easy"] - counts["hard"]).sort_values("difference", kind="stable")
     return [
         Chart(
             f"{stem}_histogram",
-            f"How easiness is spread over the {len(table):,} examples under {source.model}, with the cuts of "
-            "the easiest "
-            f"and the hardest {share}.",
+            f"How easiness is spread over the {len(table):,} examples under {model}, with the cuts of the easiest and "
+            f"the hardest {manifest.fraction:.0%}.",
             f"Histogram of easiness: a tenth of the examples lies below {low:.3g} nats, half below {median:.3g}, "
             f"nine tenths below {high:.3g}.",
-            lambda: figures.easiness_histogram(scores, **cuts, groups_N=groups, title=source.model),
+            lambda: figures.easiness_histogram(scores, **cuts, groups_N=groups, title=model),
         ),
         Chart(
             f"{stem}_trajectory",
-            f"Mean easiness of each difficulty decile while {source.model} trains; deciles are those of the "
-            "moment after "
-            f"{source.settings['moment']} updates.",
-            f"Ten lines of falling easiness: the mean of all examples goes from {first:.3g} nats after {updates[0]} "
-            f"updates to {last:.3g} after {updates[-1]}.",
-            lambda: figures.trajectory_by_decile(source.trajectory_TN, deciles(scores), updates, title=source.model),
+            f"Mean easiness of each difficulty decile while {model} trains; deciles are those of the moment after "
+            f"{manifest.moment} updates.",
+            f"Ten lines of falling easiness: the mean of all examples goes from {first:.3g} nats after "
+            f"{manifest.updates[0]} updates to {last:.3g} after {manifest.updates[-1]}.",
+            lambda: figures.trajectory_by_decile(run.trajectory_TN, deciles(scores), manifest.updates, title=model),
         ),
         Chart(
             f"{stem}_class_counts",
-            f"Which classes the easy and the hard set of {source.model} hold.",
+            f"Which classes the easy and the hard set of {model} hold.",
             f"Bars per class: the easy set favours {favoured['class_name'].iloc[-1]} most, the hard set "
             f"{favoured['class_name'].iloc[0]}.",
-            lambda: figures.class_counts(
-                counts["easy"], counts["hard"], source.settings["class_names"], title=source.model
-            ),
+            lambda: figures.class_counts(counts["easy"], counts["hard"], manifest.class_names, title=model),
         ),
     ]

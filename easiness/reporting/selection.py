@@ -1,17 +1,29 @@
-"""Which runs a report is made of, and which it passes over and why."""
+"""Selection of the runs that a report is made of, and of those that it passes over, with reasons."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from zipfile import BadZipFile
 
-from easiness.reporting.sources import Source
+from easiness.runs.ablate.reading import Ablation
+from easiness.runs.match.reading import Matching
+from easiness.runs.score.reading import Scores
 from easiness.tracking import RunRecord, TrackingError
 
 KINDS = ("score", "match", "ablate")
 
+Result = Scores | Matching | Ablation
+
 # What readers of json, csv, npy, npz and parquet raise at a damaged file, and readers of its content after them.
 _DAMAGED = (ValueError, LookupError, TypeError, EOFError, OSError, BadZipFile)
+
+
+@dataclass(frozen=True, eq=False)
+class SelectedRun:
+    """A run that is in the report, and what it found."""
+
+    run: RunRecord
+    result: Result
 
 
 @dataclass(frozen=True)
@@ -23,73 +35,39 @@ class PassedOver:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What a report is made of.
+class Selection:
+    """Runs of a report by dataset, fingerprint, kind and model, and the others in the order they were found."""
 
-    Attributes
-    ----------
-    taken : list of Source
-        By dataset, fingerprint, kind and model.
-    passed_over : list of PassedOver
-        In the order of the runs.
-    """
-
-    taken: list[Source]
+    selected: list[SelectedRun]
     passed_over: list[PassedOver]
 
 
-def choose(runs: Sequence[RunRecord], read: Callable[[RunRecord], Source], *, named: bool) -> Choice:
-    """Take the latest readable run of every kind, model and dataset.
+def select_runs(runs: Sequence[RunRecord], read: Callable[[RunRecord], Result], *, named: bool) -> Selection:
+    """Select the latest readable run of every kind, model and dataset, and each variant of an ablation.
 
     Parameters
     ----------
     runs : sequence of RunRecord
         The latest first; what is there twice counts once.
     read : callable
-        Fetches what a run left; FileNotFoundError says what is missing, most other errors what is damaged.
+        Reads what a run left; FileNotFoundError says what is missing, most other errors what is damaged. A
+        TrackingError is passed on: nothing can be said of that run.
     named : bool
         Whether a person named these runs: then all data are shown. Otherwise each dataset is shown with one
         fingerprint, the one that most finished runs have, and of several the latest.
-
-    Returns
-    -------
-    Choice
-
-    Raises
-    ------
-    TrackingError
-        If the server does not give what a run left: nothing can be said of that run.
     """
     runs = list({run.run_id: run for run in runs}.values())
-    reasons: dict[str, str] = {}
-    candidates = []
-    for run in runs:
-        if run.kind not in KINDS:
-            reasons[run.run_id] = f"it is of kind {run.kind or 'unknown'!r}, and a report shows {', '.join(KINDS)}"
-        elif run.status != "FINISHED":
-            reasons[run.run_id] = f"unfinished: its status is {run.status}"
-        elif "easiness.fingerprint" not in run.tags:
-            reasons[run.run_id] = "it does not say of which data it is"
-        else:
-            candidates.append(run)
+    reasons = {run.run_id: reason for run in runs if (reason := _unfit(run))}
     if not named:
-        shown = _fingerprint_of_each_dataset(candidates)
-        for run in candidates:
-            wanted = shown[_dataset(run)]
-            if _fingerprint(run) != wanted:
-                reasons[run.run_id] = (
-                    f"other data: fingerprint {_fingerprint(run)[:12]}, and most runs of {_dataset(run)} have "
-                    f"{wanted[:12]}; runs=ID,ID shows it"
-                )
-    taken: dict[tuple[str, ...], Source] = {}
-    for run in candidates:
+        reasons |= _of_other_data([run for run in runs if run.run_id not in reasons])
+    selected: dict[tuple[str, ...], SelectedRun] = {}
+    for run in runs:
         if run.run_id in reasons:
             continue
-        # What has no variants need not be read to know that it is older.
-        newer = taken.get((*_key(run), ""))
+        # Only ablations come in variants; of the others an older one need not be read.
+        newer = selected.get((*_key(run), ""))
         try:
-            source = newer or read(run)
-            variant = source.variant
+            result = newer.result if newer else read(run)
         except TrackingError:
             raise
         except FileNotFoundError as error:
@@ -98,37 +76,39 @@ def choose(runs: Sequence[RunRecord], read: Callable[[RunRecord], Source], *, na
         except _DAMAGED as error:
             reasons[run.run_id] = f"an artifact cannot be read: {str(error) or type(error).__name__}"
             continue
-        newer = taken.setdefault((*_key(run), variant), source)
+        newer = selected.setdefault((*_key(run), getattr(result, "variant", "")), SelectedRun(run, result))
         if newer.run is not run:
             what = "data" if run.kind == "match" else "model"
             reasons[run.run_id] = f"older than run {newer.run.run_id} of the same {what}"
-    return Choice(
-        [taken[key] for key in sorted(taken)],
+    return Selection(
+        [selected[key] for key in sorted(selected)],
         [PassedOver(run, reasons[run.run_id]) for run in runs if run.run_id in reasons],
     )
 
 
-def _fingerprint_of_each_dataset(runs: Sequence[RunRecord]) -> dict[str, str]:
-    counts = Counter((_dataset(run), _fingerprint(run)) for run in runs)
+def _unfit(run: RunRecord) -> str | None:
+    if run.kind not in KINDS:
+        return f"it is of kind {run.kind or 'unknown'!r}, and a report shows {', '.join(KINDS)}"
+    if run.status != "FINISHED":
+        return f"unfinished: its status is {run.status}"
+    return None if run.fingerprint else "it does not say of which data it is"
+
+
+def _of_other_data(runs: Sequence[RunRecord]) -> dict[str, str]:
+    """Reasons of the runs whose fingerprint most runs of their dataset do not have."""
     shown: dict[str, str] = {}
-    for run in runs:  # the latest first, so that it wins a tie
-        dataset = _dataset(run)
-        best = shown.setdefault(dataset, _fingerprint(run))
-        if counts[dataset, _fingerprint(run)] > counts[dataset, best]:
-            shown[dataset] = _fingerprint(run)
-    return shown
+    # Counted in the order of the runs, the latest first, so that it wins a tie.
+    for (dataset, fingerprint), _ in Counter((run.dataset, run.fingerprint) for run in runs).most_common():
+        shown.setdefault(dataset, fingerprint)
+    return {
+        run.run_id: f"other data: fingerprint {run.fingerprint[:12]}, and most runs of {run.dataset} have "
+        f"{shown[run.dataset][:12]}; runs=ID,ID shows it"
+        for run in runs
+        if run.fingerprint != shown[run.dataset]
+    }
 
 
 def _key(run: RunRecord) -> tuple[str, ...]:
-    order = str(KINDS.index(run.kind))
     # One matching holds all models of its data.
-    model = "" if run.kind == "match" else run.tags.get("easiness.model", "")
-    return (_dataset(run), _fingerprint(run), order, model)
-
-
-def _dataset(run: RunRecord) -> str:
-    return run.tags.get("easiness.dataset", "unknown")
-
-
-def _fingerprint(run: RunRecord) -> str:
-    return run.tags["easiness.fingerprint"]
+    model = "" if run.kind == "match" else run.model
+    return (run.dataset, run.fingerprint, str(KINDS.index(run.kind)), model)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from easiness.reporting.gallery import Course
+from easiness.reporting.gallery import EasinessCurve
 
 # Edges of the box; templates/gallery.html draws its axes.
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 272, 8, 92
@@ -17,7 +17,7 @@ class ScaledTrajectories(NamedTuple):
     lines: list[list[str]]
 
 
-def scale_trajectories(curves: Sequence[Course]) -> ScaledTrajectories:
+def scale_trajectories(curves: Sequence[EasinessCurve]) -> ScaledTrajectories:
     """Scale the trajectories of all models to one box."""
     highest = max(1e-9, *(curve.easiness_T.max() for curve in curves))
     last = max(1, *(curve.updates_T.max() for curve in curves))

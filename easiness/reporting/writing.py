@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from easiness import figures, tracking
-from easiness.reporting.assembly import Report
+from easiness.reporting.assembly import ReportPage
 from easiness.reporting.blocks import Chart, Picture, Table
 from easiness.reporting.formats import to_csv, to_markdown, to_tex
 from easiness.reporting.page import make_page
-from easiness.reporting.sources import Source
+from easiness.reporting.selection import SelectedRun
 from easiness.tracking import SCHEMA
 from easiness.tracking.contract import VERSION
 
 _FORMATS = ("png", "pdf", "svg")
 
 
-def write_report(folder: Path, report: Report) -> None:
+def write_report(folder: Path, report: ReportPage) -> None:
     """Write a report; an earlier report in the folder is replaced.
 
     Apart from `made_at` in `manifest.json`, the same runs give the same bytes.
@@ -28,7 +28,7 @@ def write_report(folder: Path, report: Report) -> None:
     ----------
     folder : pathlib.Path
         Receives `index.html`, `figures/*.png|pdf|svg`, `tables/*.csv|md|tex` and `manifest.json`.
-    report : Report
+    report : ReportPage
 
     Raises
     ------
@@ -71,7 +71,7 @@ def write_report(folder: Path, report: Report) -> None:
         fresh.rename(folder)
 
 
-def make_manifest(report: Report, folder: Path) -> dict[str, object]:
+def make_manifest(report: ReportPage, folder: Path) -> dict[str, object]:
     """List every run, input and output of a report."""
     return {
         "schema": SCHEMA,
@@ -80,10 +80,10 @@ def make_manifest(report: Report, folder: Path) -> dict[str, object]:
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": VERSION,
         "server": tracking.public_address(),
-        "runs": [_run_entry(source) for source in report.choice.taken],
+        "runs": [_run_entry(selected) for selected in report.selection.selected],
         "passed_over": [
             {"run_id": each.run.run_id, "kind": each.run.kind, "reason": each.reason}
-            for each in report.choice.passed_over
+            for each in report.selection.passed_over
         ],
         "outputs": {
             str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -93,18 +93,19 @@ def make_manifest(report: Report, folder: Path) -> dict[str, object]:
     }
 
 
-def _run_entry(source: Source) -> dict[str, object]:
+def _run_entry(selected: SelectedRun) -> dict[str, object]:
+    run, manifest = selected.run, selected.result.manifest
     return {
-        "run_id": source.run.run_id,
-        "kind": source.run.kind,
-        "name": source.run.name,
-        "dataset": source.dataset,
-        "fingerprint": source.fingerprint,
-        "recipe": source.settings.get("recipe"),
-        "recipe_digest": source.settings.get("recipe_digest"),
-        "version": source.run.tags.get("easiness.version"),
-        "git_commit": source.run.tags.get("mlflow.source.git.commit"),
-        "inputs": dict(sorted(source.files.items())),
+        "run_id": run.run_id,
+        "kind": run.kind,
+        "name": run.name,
+        "dataset": manifest.dataset,
+        "fingerprint": manifest.fingerprint,
+        "recipe": getattr(manifest, "recipe", None),
+        "recipe_digest": getattr(manifest, "recipe_digest", None),
+        "version": run.tags.get("easiness.version"),
+        "git_commit": run.tags.get("mlflow.source.git.commit"),
+        "inputs": dict(sorted(selected.result.hashes.items())),
     }
 
 

@@ -4,8 +4,6 @@ from easiness.tracking.artifacts import RunArtifacts, artifact_names, artifact_p
 from easiness.tracking.contract import SCHEMA
 from easiness.tracking.lookup import (
     RunRecord,
-    ScoreRun,
-    children_of,
     experiment_of,
     find_score_run,
     find_score_runs,
@@ -14,15 +12,13 @@ from easiness.tracking.lookup import (
     run_of_kind,
     runs_by_id,
     runs_of_kind,
-    runs_with_tag,
     ui_address,
 )
 from easiness.tracking.manifests import AblationManifest, Manifest, MatchManifest, ScoreManifest, to_json
 from easiness.tracking.reading import read_trials, read_validation
-from easiness.tracking.server import TrackingError, how_to_open, public_address, server_address
+from easiness.tracking.server import TrackingError, how_to_open, public_address
 from easiness.tracking.writing import (
     DataDescription,
-    close_cut_off,
     code_versions,
     end_child,
     log_data,
@@ -31,7 +27,6 @@ from easiness.tracking.writing import (
     log_metrics,
     log_model,
     log_settings,
-    make_manifest,
     set_tags,
     start_child,
     tracked_run,
@@ -46,12 +41,9 @@ __all__ = [
     "RunArtifacts",
     "RunRecord",
     "ScoreManifest",
-    "ScoreRun",
     "TrackingError",
     "artifact_names",
     "artifact_place",
-    "children_of",
-    "close_cut_off",
     "code_versions",
     "end_child",
     "experiment_of",
@@ -66,7 +58,6 @@ __all__ = [
     "log_metrics",
     "log_model",
     "log_settings",
-    "make_manifest",
     "measured_rates",
     "public_address",
     "read_trials",
@@ -74,8 +65,6 @@ __all__ = [
     "run_of_kind",
     "runs_by_id",
     "runs_of_kind",
-    "runs_with_tag",
-    "server_address",
     "set_tags",
     "start_child",
     "to_json",

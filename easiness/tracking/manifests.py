@@ -13,13 +13,7 @@ from easiness.tracking.contract import SCHEMA
 
 
 def to_json(value: object) -> str:
-    """Json of nested data: arrays as lists, numbers that json does not know as null.
-
-    Examples
-    --------
-    >>> to_json({"a": np.array([1.0, np.nan])}).split()
-    ['{', '"a":', '[', '1.0,', 'null', ']', '}']
-    """
+    """Json of nested data: arrays as lists, numbers that json does not know as null."""
     return json.dumps(_plain(value), indent=1, allow_nan=False) + "\n"
 
 
@@ -35,7 +29,7 @@ def _plain(value: object) -> object:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Fields that every manifest has; `FILE` is the artifact that holds it, its keys in the order of the fields."""
+    """Base of all manifests; `FILE` is the artifact, whose keys are the fields in their order."""
 
     FILE: ClassVar[str]
 
@@ -77,30 +71,9 @@ class Manifest:
 class ScoreManifest(Manifest):
     """What the arrays of a score run are, and where each came from.
 
-    Attributes
-    ----------
-    dataset, fingerprint, fingerprint_val : str
-        Training set, its fingerprint and that of the validation set.
-    source, limit
-        Place and number of the examples as they were asked for; None for the default.
-    order : str
-        What a row of the arrays is.
-    examples : int
-        N.
-    skipped, class_names : tuple of str
-        Files that could not be read; K names.
-    recipe, recipe_digest
-        `Recipe.settings()` and its digest.
-    updates : tuple of int
-        T scored moments.
-    moment : int
-        Updates after which the table was made.
-    fraction, per_class
-        Share of the examples in the easy and in the hard set, and whether of every class.
-    trials : tuple of dict
-        trial, run_id and digest of each of M trials.
-    code : dict
-        Versions that made it, from `code_versions`.
+    `source` and `limit` are as they were asked for, None for the default; `skipped` are files that could not be read;
+    `recipe` is `Recipe.settings()`; `updates` are the T scored moments, and `moment` the one of the table; each of M
+    `trials` has its number `trial`, `run_id` and `digest`; `code` is from `code_versions`.
     """
 
     FILE: ClassVar[str] = "scores/manifest.json"
@@ -141,22 +114,9 @@ class ScoreManifest(Manifest):
 class MatchManifest(Manifest):
     """What was matched, and what a program wants to know of the result.
 
-    Attributes
-    ----------
-    dataset, fingerprint, class_names
-        Training set of all runs.
-    fraction, seed, draws
-        As in `MatchOptions`.
-    numbered_by : str
-        What the moments of the tables count: `epoch` or `scored moment`.
-    runs : tuple of dict
-        run_id, model (the name in the tables), updates and trials of each score run.
-    reliability : dict
-        By model: trials, reliability, trials_needed.
-    moment_overlaps, moment_overlaps_per_class : dict
-        By model and set: (T, T) overlap at any two moments, of sets cut from all images and from every class.
-    verdict, beyond_noise : tuple of dict
-        From `verdicts` and `disagreement_tables`.
+    `numbered_by` is what the moments of the tables count; each of `runs` has `run_id`, `model` (its name in the
+    tables), `updates` and `trials`; `reliability` has by model `trials`, `reliability` and `trials_needed`; overlaps
+    are (T, T) by model and set; `verdict` is from `verdicts`, `beyond_noise` from `disagreement_tables`.
     """
 
     FILE: ClassVar[str] = "matching.json"
@@ -181,20 +141,9 @@ class MatchManifest(Manifest):
 class AblationManifest(Manifest):
     """What was removed, how its arms were trained, and what that cost.
 
-    Attributes
-    ----------
-    dataset, fingerprint, fingerprint_val, class_names
-        Training set, and the fingerprint of the validation set.
-    recipe, scores_recipe : dict
-        `Recipe.settings()` of the arms and of the networks that scored.
-    scores, moment
-        Score run, and the updates after which its easiness was taken.
-    strategies, seeds, weighting, balanced, allow_empty, equal_updates, seed, ratios
-        As in `Plan`, the ratios above 0.
-    summary : tuple of str
-        What each ratio costs, in words.
-    code : dict
-        Versions that made it, from `code_versions`.
+    `recipe` is that of the arms, `scores_recipe` that of the networks of the score run `scores`, whose easiness was
+    taken after `moment` updates; strategies to ratios are as in `Plan`, the ratios above 0; `summary` says in words
+    what each ratio costs; `code` is from `code_versions`.
     """
 
     FILE: ClassVar[str] = "ablation.json"

@@ -15,8 +15,6 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-_NO_LIMIT = 5_000
-
 
 class TrackingError(ConnectionError):
     """The tracking server does not answer, or refuses."""
@@ -28,10 +26,7 @@ def server_address() -> str:
 
 
 def public_address() -> str:
-    """Address of the tracking server or store, fit to be published.
-
-    Without a user's name and password; of a store that is a file, without the folders of this machine.
-    """
+    """Address of the tracking server or store without a user's name and password, and without folders."""
     parts = urlsplit(server_address())
     if parts.netloc:
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
@@ -50,13 +45,7 @@ def client(tracking_uri: str | None = None) -> mlflow.MlflowClient:
 
 
 def get_run(run_id: str, tracking_uri: str | None = None) -> Run:
-    """A run by its id.
-
-    Raises
-    ------
-    ValueError
-        If there is no such run.
-    """
+    """Run by its id; ValueError if there is no such run."""
     with server_errors():
         try:
             return client(tracking_uri).get_run(run_id)
@@ -76,16 +65,9 @@ def search_beside(run_id: str, query: str) -> list[Run]:
 
 def search(experiment: str, query: str) -> list[Run]:
     """Runs that a query finds in an experiment, by its id, the latest first."""
+    order = ["attributes.start_time DESC"]
     with server_errors():
-        runs, token = [], None
-        while True:
-            page = client().search_runs(
-                [experiment], query, max_results=_NO_LIMIT, order_by=["attributes.start_time DESC"], page_token=token
-            )
-            runs += page
-            token = page.token
-            if not token:
-                return runs
+        return mlflow.search_runs([experiment], filter_string=query, order_by=order, output_format="list")
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""What is logged, and where."""
+"""Runs of ours, and what is logged on them."""
 
 import json
 import os
 import platform
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
-import pandas as pd
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, Metric, Param, RunTag
 
@@ -25,17 +25,7 @@ _WHEN = ("epoch", "update", "time")
 
 @dataclass(frozen=True)
 class DataDescription:
-    """What a run says of its data, so that a number can be traced to it.
-
-    Attributes
-    ----------
-    name, split, source : str
-        Which dataset, which part of it, and where it was read from.
-    fingerprint : str
-        SHA-256 over labels, order and content.
-    count, num_classes : int
-        N and K.
-    """
+    """Data of a run: name, train or val, place it was read from, fingerprint, N and K."""
 
     name: str
     split: str
@@ -47,21 +37,9 @@ class DataDescription:
 
 @contextmanager
 def tracked_run(kind: str, name: str) -> Iterator[str]:
-    """Open the run of an entry point: the one that `mlflow run` has made, or a new one.
+    """Open a run of a kind (`score`, `match` …): the one that `mlflow run` has made, or a new one; yields its id.
 
     Inside another one it becomes a child of that. A run that ends by an error is marked FAILED.
-
-    Parameters
-    ----------
-    kind : str
-        What it is: `score`, `train`, `match` …; the tag `easiness.kind`.
-    name : str
-        What the UI calls it.
-
-    Yields
-    ------
-    str
-        Run id.
 
     Raises
     ------
@@ -80,7 +58,7 @@ def tracked_run(kind: str, name: str) -> Iterator[str]:
     status = "FAILED"
     try:
         if parent is None:
-            close_cut_off(run_id)
+            _close_cut_off(run_id)
         set_tags(run_id, {"easiness.kind": kind, "mlflow.runName": name, **_provenance(), **_host()})
         yield run_id
         status = "FINISHED"
@@ -90,13 +68,7 @@ def tracked_run(kind: str, name: str) -> Iterator[str]:
 
 
 def start_child(parent_id: str, kind: str, name: str, tags: dict[str, str]) -> str:
-    """Start a run below another one.
-
-    Returns
-    -------
-    str
-        Run id.
-    """
+    """Start a run below another one; returns its id."""
     with server_errors():
         parent = client().get_run(parent_id)
         tags = {"mlflow.parentRunId": parent_id, "easiness.kind": kind, **_provenance(), **_host(), **tags}
@@ -111,16 +83,6 @@ def end_child(run_id: str, status: str) -> None:
     """End a child run as FINISHED, FAILED or KILLED."""
     with server_errors():
         client().set_terminated(run_id, status)
-
-
-def close_cut_off(run_id: str) -> None:
-    """Mark as KILLED what processes of this folder, on this machine, left RUNNING in the experiment of a run."""
-    own = _host()
-    for run in search_beside(run_id, "attributes.status = 'RUNNING'"):
-        tags = run.data.tags
-        here = all(tags.get(key) == own[key] for key in ("easiness.host", "easiness.folder"))
-        if here and not is_alive(int(tags.get("easiness.pid", os.getpid()))):
-            end_child(run.info.run_id, "KILLED")
 
 
 def set_tags(run_id: str, tags: dict[str, str]) -> None:
@@ -148,14 +110,9 @@ def log_metrics(run_id: str, metrics: dict[str, float], step: int = 0) -> None:
 
 
 def log_epochs(run_id: str, epochs: Sequence[dict[str, float]]) -> None:
-    """Log the metrics of several epochs in one call; logging an epoch again changes nothing.
+    """Log the metrics of epochs, as `run_trial` reports them; logging an epoch again changes nothing.
 
-    Parameters
-    ----------
-    run_id : str
-        Of a trial, or of what has a course over epochs.
-    epochs : sequence of dict
-        As `run_trial` reports them, with `epoch` and `time` (milliseconds; now, where there is none).
+    Each has an `epoch`, and may have a `time` in milliseconds.
     """
     now = _now()
     metrics = [
@@ -195,16 +152,9 @@ def log_folder(run_id: str, folder: Path, artifact_path: str | None = None) -> N
 
 
 def log_model(run_id: str, model: object, example_BCHW: np.ndarray) -> None:
-    """Log a network as the logged model `model` of a run.
+    """Log a network (on the CPU, in eval mode) as the logged model `model` of a run.
 
-    Parameters
-    ----------
-    run_id : str
-        Of a trial.
-    model : torch.nn.Module
-        On the CPU, in eval mode.
-    example_BCHW : numpy.ndarray
-        (B, 3, H, W) float32, normalized; B of at least 2 keeps the batch size free.
+    `example_BCHW` is normalized float32; B of at least 2 keeps the batch size free.
     """
     import mlflow.pytorch
 
@@ -213,11 +163,6 @@ def log_model(run_id: str, model: object, example_BCHW: np.ndarray) -> None:
         mlflow.pytorch.log_model(
             model, name="model", input_example=example_BCHW, pip_requirements=requirements, serialization_format="pt2"
         )
-
-
-def make_manifest(run_id: str, content: dict[str, object]) -> dict[str, object]:
-    """Complete the manifest of a score run with the contract's version and what made it."""
-    return {"schema": SCHEMA, "run_id": run_id, "polarity": "lower_is_easier", **content, "code": code_versions(run_id)}
 
 
 def code_versions(run_id: str) -> dict[str, str | None]:
@@ -230,6 +175,16 @@ def code_versions(run_id: str) -> dict[str, str | None]:
         "python": platform.python_version(),
         **{package: version(package) for package in ("torch", "torchvision", "numpy", "mlflow")},
     }
+
+
+def _close_cut_off(run_id: str) -> None:
+    """Mark as KILLED what processes of this folder, on this machine, left RUNNING in the experiment of a run."""
+    own = _host()
+    for run in search_beside(run_id, "attributes.status = 'RUNNING'"):
+        tags = run.data.tags
+        here = all(tags.get(key) == own[key] for key in ("easiness.host", "easiness.folder"))
+        if here and not is_alive(int(tags.get("easiness.pid", os.getpid()))):
+            end_child(run.info.run_id, "KILLED")
 
 
 def _provenance() -> dict[str, str]:
@@ -245,4 +200,4 @@ def _plain(value: object) -> str:
 
 
 def _now() -> int:
-    return int(pd.Timestamp.now("UTC").timestamp() * 1000)
+    return int(1000 * time.time())

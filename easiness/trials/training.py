@@ -83,7 +83,7 @@ def train(
     steps: Steps | None = None,
     ranks: Ranks = ALONE,
 ) -> Iterator[Checkpoint]:
-    """Train, and pause at every scored update and at the end of every epoch.
+    """Train, and pause at every scored update and at the end of every epoch: to evaluate the model, not to change it.
 
     Parameters
     ----------
@@ -91,19 +91,12 @@ def train(
         Network on the loader's device; trained in place.
     optimizer : torch.optim.Optimizer
         Optimizer from `make_optimizer`, with the momentum of earlier epochs.
-    loader, recipe, seeds
-        Training set, training and randomness of the trial.
     first_epoch : int
         Number of epochs that are done already.
     steps : Steps, optional
         Steps of the model; default: eager, in float32.
     ranks : Ranks
         Processes that train this model; each gets all batches and computes its shards.
-
-    Yields
-    ------
-    Checkpoint
-        The model may be evaluated during a pause, and must not be changed.
 
     Raises
     ------

@@ -175,7 +175,7 @@ def test_images_that_do_not_fit_are_refused(tmp_path):
         (lambda content: content[:24] + b"\x07" + content[25:], "has other fields than an image and a label"),
     ],
 )
-def test_what_is_no_whole_beton_is_refused(tmp_path, damage, message):
+def test_a_damaged_beton_is_refused(tmp_path, damage, message):
     path = tmp_path / "a.beton"
     write(path)
     path.write_bytes(damage(path.read_bytes()))

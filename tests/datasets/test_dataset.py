@@ -1,4 +1,4 @@
-"""The door: fingerprints move with the data and with nothing else, subsets keep ids, limits keep shares."""
+"""Datasets: fingerprints move with the data and with nothing else, subsets keep ids, limits keep shares."""
 
 import dataclasses
 import hashlib

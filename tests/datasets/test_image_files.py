@@ -273,7 +273,7 @@ def test_filters_of_warnings_are_as_before(shared_data):
     assert warnings.filters == before
 
 
-def test_what_is_no_regular_file_is_bad(tmp_path):
+def test_a_file_that_is_not_regular_is_bad(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "link.png").symlink_to(tmp_path / "nowhere.png")
     (tmp_path / "empty.png").touch()

@@ -52,7 +52,7 @@ def test_ids_of_other_data_are_refused():
         ("list.npy", b"", "not an npy file of numbers"),
     ],
 )
-def test_what_is_no_list_is_refused(tmp_path, name, content, message):
+def test_a_file_that_is_not_a_list_is_refused(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_kept(tmp_path / name)

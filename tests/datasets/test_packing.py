@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -291,7 +290,6 @@ command(main)
 
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tree, tmp_path):
     assert resource.RLIM_INFINITY in resource.getrlimit(resource.RLIMIT_FSIZE)
-    started = time.monotonic()
     words = [sys.executable, "-c", FULL, f"--root={tree}", f"--out={tmp_path / 'out'}"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
@@ -299,7 +297,6 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tree, tmp_path):
     assert line.startswith("error: no space for train.beton in ")
     assert "after 10 of 10 images; free some, lower max_side, or choose another output" in line
     assert names(tmp_path / "out") == []
-    assert time.monotonic() - started < 60
 
 
 def test_manifest_says_where_each_example_is_from_and_how_it_was_made(tree, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import mlflow
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 from easiness import load_scores, tracking
 from easiness.analysis.sets import chance_given_classes, easiest, hardest, overlap
 from easiness.commandline import command
+from easiness.runs.match.reading import read_matching
+from easiness.runs.match.run import match as match_runs
 from entrypoints.match import match
 from entrypoints.score import score
 from tests.tiny_scores import draw_losses, log_score_run, tiny_planted
@@ -92,6 +95,7 @@ def test_a_match_run_keeps_the_contract(store, monkeypatch, capsys, tmp_path, da
         "model", "set", "scope", "rate", "low", "high", "chance_given_classes", "corrected", "paper"
     ]  # fmt: skip
     assert table1["paper"].isna().all()  # the paper has nothing on these data
+    assert read_matching(run.info.run_id).summary().strip() in said
     assert not (folder / "external.csv").exists()
     summary = json.loads((folder / "matching.json").read_text())
     assert (summary["schema"], summary["kind"], summary["fraction"], summary["draws"]) == (1, "match", 0.1, 20)
@@ -105,6 +109,41 @@ def test_a_match_run_keeps_the_contract(store, monkeypatch, capsys, tmp_path, da
     assert [entry["sentence"] in said for entry in summary["verdict"]] == [True] * 4
     page = (folder / "preview" / "index.html").read_text()
     assert all(f'alt="{name.replace("_", " ")}"' in page for name in figures)
+
+
+def test_what_is_returned_is_what_is_read(store, tmp_path, dataset):
+    two_runs(tmp_path, dataset)
+    made = match_runs(draws=20, threads=1)
+    read = read_matching(made.run_id)
+    assert read.manifest == made.manifest
+    for name in ("pairs", "moments", "table1", "disagreements", "beyond_noise"):
+        pd.testing.assert_frame_equal(getattr(read, name), getattr(made, name), check_exact=True, check_dtype=False)
+    assert read.external is made.external is None
+    for model, curve in made.reliability.items():
+        np.testing.assert_array_equal(read.reliability[model].reliability, curve.reliability)
+        hard = [results.overlaps["per_class"][model]["hard"] for results in (read, made)]
+        np.testing.assert_array_equal(*hard)
+    shown = made._repr_html_()
+    assert "match alpha, beta on planted</h4>" in shown
+    assert made.sentences[0] in shown
+
+
+@pytest.mark.parametrize(("score_at", "counted"), [([], "epoch"), ([4, 8], "scored moment")])
+def test_moments_are_epochs_unless_they_were_chosen(store, tmp_path, dataset, score_at, counted):
+    for name, chosen in (("alpha", []), ("beta", score_at)):
+        recipe = {"seed": 0, "resolution": 64, "score_at": chosen}
+        log_score_run(tmp_path, dataset, draw_losses(dataset, 0), model=name, source="moved", recipe=recipe)
+    assert match_runs(draws=20, threads=1).manifest.numbered_by == counted
+
+
+def test_the_paper_stands_beside_cifar10(store, tmp_path, dataset):
+    cifar10 = replace(dataset, name="cifar10", class_names=("dog", "horse", *dataset.class_names[2:]))
+    for name in ("densenet_bc_100_12", "net"):
+        log_score_run(tmp_path, cifar10, draw_losses(dataset, 0), model=name, source="moved")
+    table1 = match_runs(draws=20, threads=1).table1
+    known = table1[table1["paper"].notna()]
+    assert known["model"].unique().tolist() == ["densenet_bc_100_12"]
+    assert known["paper"].tolist() == [0.24, 0.279]
 
 
 def test_rates_are_metrics_over_epochs(store, monkeypatch, tmp_path, dataset):
@@ -165,7 +204,7 @@ def test_latest_run_of_each_model_on_the_data_scored_last(store, monkeypatch, ca
     call(monkeypatch, *QUICK)
     _, folder = only_match()
     assert [run["run_id"] for run in json.loads((folder / "matching.json").read_text())["runs"]] == ids
-    assert "left out are score runs of other data: planted" in capsys.readouterr().out
+    assert "left out are score runs of other data: planted" in capsys.readouterr().err
 
 
 def test_named_runs_of_one_model_are_told_apart(store, monkeypatch, tmp_path, dataset):
@@ -199,7 +238,7 @@ def test_bad_runs_are_refused_in_one_line(store, monkeypatch, capsys, tmp_path, 
     alpha = log_score_run(tmp_path, dataset, draw_losses(dataset, 0), model="alpha")
     line = call_wrongly(monkeypatch, capsys)
     assert "at least two models, and there is one: alpha" in line
-    assert "named twice" in call_wrongly(monkeypatch, capsys, f"--runs={alpha},{alpha}")
+    assert "is given twice; give different runs" in call_wrongly(monkeypatch, capsys, f"--runs={alpha},{alpha}")
     assert "there is no run 0123" in call_wrongly(monkeypatch, capsys, f"--runs={alpha},{'0123' * 8}")
 
     small = tiny_planted(50)
@@ -253,7 +292,7 @@ def test_wrong_words_are_answered_in_one_line(store, monkeypatch, capsys, tmp_pa
 def test_pictures_that_are_not_here_are_done_without(store, monkeypatch, capsys, tmp_path, dataset):
     two_runs(tmp_path, dataset, source="moved")
     call(monkeypatch, *QUICK)
-    assert "no pictures, the images are not found here: " in capsys.readouterr().out
+    assert "no pictures, the images are not found here: " in capsys.readouterr().err
     _, folder = only_match()
     names = {path.stem for path in (folder / "figures").iterdir()}
     assert not [name for name in names if name.startswith(("fig1", "fig2", "disagreement"))]
@@ -266,7 +305,7 @@ def test_pictures_of_other_data_are_not_shown(store, monkeypatch, capsys, tmp_pa
         recipe = {"seed": 5, "resolution": 64, "score_at": []}
         log_score_run(tmp_path, dataset, draw_losses(dataset, seed), model=name, recipe=recipe)
     call(monkeypatch, *QUICK)
-    assert f"and the scores are of {dataset.fingerprint[:12]}" in capsys.readouterr().out
+    assert f"and the scores are of {dataset.fingerprint[:12]}" in capsys.readouterr().err
 
 
 def test_one_run_against_outside_scores(store, monkeypatch, capsys, tmp_path, dataset):

@@ -261,7 +261,7 @@ def test_unfinished_runs_alone_are_named(store, tmp_path, capsys):
 
 def test_two_datasets_and_a_run_without_its_artifact(store, tmp_path, capsys):
     planted, other = tiny_planted(60), replace(tiny_planted(50), name="folder")
-    log_scores(tmp_path, planted, "ant", 0, pictures=False, predictions=False)
+    log_scores(tmp_path, planted, "ant", 0)
     log_scores(tmp_path, planted, "bee", 1)
     named = log_scores(tmp_path, other, "ant", 2)
     broken = log_scores(tmp_path, planted, "cow", 3)
@@ -279,7 +279,7 @@ def test_two_datasets_and_a_run_without_its_artifact(store, tmp_path, capsys):
 
 def test_a_matching_of_one_model_is_not_denied(store, tmp_path):
     dataset = tiny_planted(60)
-    log_scores(tmp_path, dataset, "ant", 0, pictures=False, predictions=False)
+    log_scores(tmp_path, dataset, "ant", 0)
     scores = pd.DataFrame({"example_id": dataset.example_ids, "el2n": np.arange(60.0)})
     scores.to_csv(tmp_path / "outside.csv", index=False)
     call("--draws=20", "--threads=1", f"--against={tmp_path / 'outside.csv'}", function=match)
@@ -299,25 +299,6 @@ def test_a_damaged_artifact_leaves_the_rest_of_the_report(store, tmp_path, capsy
     said = capsys.readouterr().out
     assert f"passed over  score   {damaged}  an artifact cannot be read" in said
     assert said.count(f"  {good}  ") == 1
-
-
-def test_predictions_that_a_trial_has_lost_are_done_without(store, tmp_path):
-    dataset = tiny_planted(50)
-    ant, _ = (log_scores(tmp_path, dataset, name, seed) for seed, name in enumerate(("ant", "bee")))
-    trial = load_scores(ant).manifest.trials[2]["run_id"]
-    shutil.rmtree(tracking.fetch(trial, "predicted"))
-    call("--name=x")
-    page = (tmp_path / "reports" / "x" / "index.html").read_text(encoding="utf-8")
-    assert "Not counted are those of ant, which kept no predictions." in page
-
-
-def test_scores_of_an_earlier_version_are_shown_without_pictures(store, tmp_path):
-    run_id = log_scores(tmp_path, tiny_planted(50), "ant", 0, pictures=False, predictions=False)
-    call("--name=x", f"--runs={run_id}")
-    page = (tmp_path / "reports" / "x" / "index.html").read_text(encoding="utf-8")
-    assert "There are no pictures" in page
-    assert "no run kept what its trials predict" in page
-    assert "preferred" not in pd.read_csv(tmp_path / "reports" / "x" / "tables" / "planted_suspicious.csv")
 
 
 @pytest.mark.parametrize(

@@ -6,23 +6,23 @@ import pandas as pd
 from easiness.reporting.blocks import Chart, Gallery, Heading, Picture, Table, Text, Verdicts
 from easiness.reporting.claims import FAILS, HOLDS, UNKNOWN, Verdict
 from easiness.reporting.formats import to_csv, to_markdown, to_tex
-from easiness.reporting.gallery import Course, Item, Row, Section
+from easiness.reporting.gallery import EasinessCurve, GalleryExample, Row, Section
 from easiness.reporting.page import LARGEST, make_page
 
 
 def course(model="net", easiness=(2.0, 1.0), updates=(10, 20)):
-    return Course(model, np.array(updates), np.array(easiness), easiness[-1], 3, 50)
+    return EasinessCurve(model, np.array(updates), np.array(easiness), easiness[-1], 3, 50)
 
 
 def item(example_id, picture):
-    return Item(example_id, "cat", ("0.5 nats",), picture, [course()])
+    return GalleryExample(example_id, "cat", ("0.5 nats",), picture, [course()])
 
 
 def test_everything_is_escaped():
     evil = "<script>alert(1)</script>"
     table = Table(evil, evil, pd.DataFrame({evil: [evil] * 2_000, "run_id": "r"}), links={"r": 'x"y'})
     verdict = Verdict(evil, evil, HOLDS, evil, evil)
-    section = Section(evil, evil, [Row(evil, [Item(1, evil, (evil,), b"\x89PNG", [course(evil)])])])
+    section = Section(evil, evil, [Row(evil, [GalleryExample(1, evil, (evil,), b"\x89PNG", [course(evil)])])])
     figures = [Chart("small", evil, evil, None), Picture(evil, evil, evil, b"")]
     blocks = [Heading(evil, 2), Text(evil), table, Verdicts([verdict]), Gallery([section]), *figures]
     page = make_page(evil, blocks, {"small": b"", evil: bytes(5_000_000)})  # too large to be embedded
@@ -90,7 +90,9 @@ def test_an_example_without_a_picture_has_its_words():
 
 
 def page_of(*curves):
-    return make_page("t", [Gallery([Section("s", "n", [Row("r", [Item(1, "cat", (), None, list(curves))])])])], {})
+    return make_page(
+        "t", [Gallery([Section("s", "n", [Row("r", [GalleryExample(1, "cat", (), None, list(curves))])])])], {}
+    )
 
 
 def test_a_trajectory_begins_and_ends_where_it_should():

@@ -1,9 +1,9 @@
+from types import SimpleNamespace
 from zipfile import BadZipFile
 
 import pytest
 
-from easiness.reporting.selection import choose
-from easiness.reporting.sources import AblationSource, Source
+from easiness.reporting.selection import select_runs
 from easiness.tracking import RunRecord, TrackingError
 
 A, B = "a" * 64, "b" * 64
@@ -16,19 +16,20 @@ def run(name, kind="score", *, model="net", fingerprint=A, dataset="planted", st
 
 
 def read(record):
-    return Source(record, record.tags["easiness.dataset"], record.tags["easiness.fingerprint"], {}, {})
+    return SimpleNamespace()
 
 
 def outcome(runs, *, named=False, reader=read):
-    choice = choose(runs, reader, named=named)
-    return [source.run.run_id for source in choice.taken], {each.run.run_id: each.reason for each in choice.passed_over}
+    selection = select_runs(runs, reader, named=named)
+    passed_over = {each.run.run_id: each.reason for each in selection.passed_over}
+    return [each.run.run_id for each in selection.selected], passed_over
 
 
 def test_nothing_comes_of_nothing():
     assert outcome([]) == ([], {})
 
 
-def test_the_latest_of_every_model_and_kind_is_taken():
+def test_the_latest_of_every_model_and_kind_is_selected():
     runs = [
         run("new"),
         run("old"),
@@ -37,18 +38,17 @@ def test_the_latest_of_every_model_and_kind_is_taken():
         run("m0", "match"),
         run("x", "ablate"),
     ]
-    taken, passed = outcome(runs)
-    assert taken == ["new", "other", "m", "x"]
+    selected, passed = outcome(runs)
+    assert selected == ["new", "other", "m", "x"]
     assert passed == {"old": "older than run new of the same model", "m0": "older than run m of the same data"}
 
 
 def test_ablations_of_different_variants_are_different():
     def reader(record):
-        settings = {"weighting": record.run_id[0], "balanced": record.run_id.endswith("b"), "equal_updates": False}
-        return AblationSource(record, "planted", A, settings, {}, {})
+        return SimpleNamespace(variant=f"{record.run_id[0]} {record.run_id.endswith('b')}")
 
-    taken, passed = outcome([run(name, "ablate") for name in ("r1", "i1", "i2", "rb")], reader=reader)
-    assert taken == ["i1", "r1", "rb"]
+    selected, passed = outcome([run(name, "ablate") for name in ("r1", "i1", "i2", "rb")], reader=reader)
+    assert selected == ["i1", "r1", "rb"]
     assert passed == {"i2": "older than run i1 of the same model"}
 
 
@@ -65,8 +65,8 @@ def test_a_run_whose_artifact_is_missing_gives_way_to_an_older_one():
             raise ValueError("schema 7")
         return read(record)
 
-    taken, passed = outcome([run("broken"), run("damaged"), run("good"), run("old")], reader=reader)
-    assert taken == ["good"]
+    selected, passed = outcome([run("broken"), run("damaged"), run("good"), run("old")], reader=reader)
+    assert selected == ["good"]
     assert passed == {
         "broken": "an artifact is missing: run broken has no artifact scores",
         "damaged": "an artifact cannot be read: schema 7",
@@ -83,17 +83,9 @@ def test_whatever_is_damaged_leaves_the_rest_of_the_report(error):
             raise error
         return read(record)
 
-    taken, passed = outcome([run("damaged"), run("good", model="net2")], reader=reader)
-    assert taken == ["good"]
+    selected, passed = outcome([run("damaged"), run("good", model="net2")], reader=reader)
+    assert selected == ["good"]
     assert passed == {"damaged": f"an artifact cannot be read: {str(error) or 'EOFError'}"}
-
-
-def test_an_ablation_that_does_not_say_how_it_drew_is_damaged():
-    def reader(record):
-        return AblationSource(record, "planted", A, {"weighting": "inverse"}, {}, {})
-
-    taken, passed = outcome([run("a", "ablate")], reader=reader)
-    assert (taken, passed) == ([], {"a": "an artifact cannot be read: 'balanced'"})
 
 
 def test_a_server_that_does_not_answer_is_no_reason_to_pass_over_a_run():
@@ -101,7 +93,7 @@ def test_a_server_that_does_not_answer_is_no_reason_to_pass_over_a_run():
         raise TrackingError("the tracking server does not answer")
 
     with pytest.raises(TrackingError):
-        choose([run("r")], reader, named=True)
+        select_runs([run("r")], reader, named=True)
 
 
 def test_a_run_that_was_named_twice_is_there_once():
@@ -115,8 +107,8 @@ def test_of_a_dataset_the_fingerprint_with_most_runs_is_shown_and_the_latest_of_
         run("two", model="net2"),
         run("folder", dataset="folder", fingerprint=B),
     ]
-    taken, passed = outcome(runs)
-    assert taken == ["folder", "one", "two"]
+    selected, passed = outcome(runs)
+    assert selected == ["folder", "one", "two"]
     assert list(passed) == ["odd"]
     assert "other data: fingerprint bbbbbbbbbbbb, and most runs of planted have aaaaaaaaaaaa" in passed["odd"]
     assert outcome([run("late", fingerprint=B), run("early")])[0] == ["late"]
@@ -128,8 +120,8 @@ def test_unfinished_runs_do_not_decide_which_data_are_shown():
 
 
 def test_runs_that_were_named_are_all_shown_whatever_their_data():
-    taken, passed = outcome([run("b", fingerprint=B), run("a")], named=True)
-    assert (taken, passed) == (["a", "b"], {})
+    selected, passed = outcome([run("b", fingerprint=B), run("a")], named=True)
+    assert (selected, passed) == (["a", "b"], {})
 
 
 def test_what_is_no_run_of_ours_is_said_to_be_none():

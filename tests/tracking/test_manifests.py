@@ -1,11 +1,13 @@
 """Manifests: the same text again after reading, and refusals that name the run, the file and the field."""
 
 import json
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from easiness.tracking import ScoreManifest
+from easiness.tracking import ScoreManifest, to_json
 from tests.tiny_scores import score_manifest
 
 
@@ -36,3 +38,10 @@ def test_what_is_the_same_for_every_run_need_not_be_said():
 def test_other_text_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         ScoreManifest.from_json(text, "r")
+
+
+def test_json_holds_no_number_that_it_does_not_know():
+    value = {"a": [np.float32(1.5), math.inf], "b": np.array([[1, 2]]), "c": (math.nan, None, "x", np.int64(3))}
+    assert json.loads(to_json(value)) == {
+        "a": [1.5, None], "b": [[1, 2]], "c": [None, None, "x", 3]
+    }  # fmt: skip

@@ -10,14 +10,11 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import mlflow
-import numpy as np
-import pandas as pd
 import pytest
 
 from easiness import tracking
 from easiness.runs.score.reading import load_scores
 from easiness.tracking import DataDescription, TrackingError
-from tests.tiny_scores import score_manifest
 
 FINGERPRINT = "ab" * 32
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,64 +106,6 @@ def test_data_are_shown_as_inputs(store):
     assert (found.dataset.name, found.dataset.digest) == ("cifar10", FINGERPRINT[:32])
     assert json.loads(found.dataset.source)["fingerprint"] == FINGERPRINT
     assert found.tags[0].value == "train"
-
-
-def make_score_run(folder, fingerprints=(FINGERPRINT, FINGERPRINT), **manifest):
-    """A score run of two trials, two moments and five examples, written without the library's writer."""
-    rng = np.random.default_rng(0)
-    losses_TMN = rng.random((2, 2, 5), dtype=np.float32)
-    with tracking.tracked_run("score", "s") as run_id:
-        trials = []
-        for trial, fingerprint in enumerate(fingerprints):
-            child = tracking.start_child(run_id, "trial", "t", {"easiness.fingerprint": fingerprint})
-            for k, update in enumerate((7, 14)):
-                path = folder / f"{trial}" / "losses" / f"updates={update:06d}.npy"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                np.save(path, losses_TMN[k, trial])
-            mlflow.MlflowClient().log_artifacts(child, str(folder / f"{trial}"))
-            tracking.end_child(child, "FINISHED")
-            trials.append({"trial": trial, "run_id": child})
-        scores = folder / "scores"
-        scores.mkdir()
-        pd.DataFrame({"example_id": np.arange(5)}).to_parquet(scores / "easiness.parquet")
-        np.save(scores / "trajectory.npy", losses_TMN.mean(axis=1))
-        content = {"updates": [7, 14], "fingerprint": FINGERPRINT, "trials": trials, "run_id": run_id, **manifest}
-        (scores / "manifest.json").write_text(json.dumps(score_manifest(**content)))
-        tracking.log_folder(run_id, scores, "scores")
-    return run_id, losses_TMN
-
-
-def test_scores_come_back_to_the_bit(store, tmp_path):
-    run_id, losses_TMN = make_score_run(tmp_path / "made")
-    scores = load_scores(run_id)
-    assert scores.losses_TMN.dtype == np.float32
-    np.testing.assert_array_equal(scores.losses_TMN, losses_TMN)
-    np.testing.assert_array_equal(scores.updates, [7, 14])
-    np.testing.assert_array_equal(scores.trajectory_TN, losses_TMN.mean(axis=1))
-    assert scores.manifest.polarity == "lower_is_easier"
-    np.testing.assert_array_equal(load_scores(run_id, store).losses_TMN, losses_TMN)
-
-
-def test_trials_of_other_data_are_refused(store, tmp_path):
-    run_id, _ = make_score_run(tmp_path / "made", fingerprints=(FINGERPRINT, "cd" * 32))
-    with pytest.raises(ValueError, match=r"cdcdcd.* cannot be combined"):
-        _ = load_scores(run_id).losses_TMN
-
-
-def test_what_is_no_score_run_is_refused(store, tmp_path):
-    with tracking.tracked_run("match", "m") as run_id:
-        pass
-    with pytest.raises(ValueError, match="of kind 'match'"):
-        load_scores(run_id)
-    with pytest.raises(ValueError, match="there is no run 0123"):
-        load_scores("0123456789abcdef0123456789abcdef")
-    with tracking.tracked_run("score", "empty") as run_id:
-        pass
-    with pytest.raises(FileNotFoundError, match=f"run {run_id} has no artifact scores"):
-        load_scores(run_id)
-    run_id, _ = make_score_run(tmp_path / "made", schema=99)
-    with pytest.raises(ValueError, match="schema 99, and this version reads 1"):
-        load_scores(run_id)
 
 
 def test_dead_server_is_one_line_within_seconds(monkeypatch):
@@ -263,18 +202,6 @@ def test_names_that_a_server_does_not_list_are_not_called_none(monkeypatch):
                 tracking.artifact_names("r", "scores", ".json")
 
 
-def test_stores_are_read_from_several_threads(store, tmp_path):
-    run_id, losses_TMN = make_score_run(tmp_path / "made")
-    read = []
-    threads = [threading.Thread(target=lambda: read.append(load_scores(run_id, store).losses_TMN)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(read) == 4
-    assert all(np.array_equal(losses, losses_TMN) for losses in read)
-
-
 def test_a_run_inside_another_is_its_child_and_both_end(store):
     with tracking.tracked_run("main", "whole") as whole:
         with tracking.tracked_run("score", "first") as first:
@@ -283,10 +210,9 @@ def test_a_run_inside_another_is_its_child_and_both_end(store):
             raise ZeroDivisionError
         with tracking.tracked_run("match", "second") as second:
             pass
-        assert [run.run_id for run in tracking.children_of(whole, ["score", "match"])] == [first, second]
-        assert [run.run_id for run in tracking.children_of(whole, ["match"])] == [second]
     client = mlflow.MlflowClient()
-    assert client.get_run(first).data.tags["mlflow.parentRunId"] == whole
+    for child in (first, second):
+        assert client.get_run(child).data.tags["mlflow.parentRunId"] == whole
     assert client.get_run(whole).info.status == "FINISHED"
 
 
@@ -307,16 +233,6 @@ def test_runs_are_listed_by_kind_the_latest_first_whatever_their_state(store):
         tracking.runs_of_kind("x", ["score"])
     with pytest.raises(ValueError, match="there is no run no such id"):
         tracking.runs_by_id(["no such id"])
-
-
-def test_the_latest_finished_run_has_a_tag(store):
-    with tracking.tracked_run("score", "a") as a:
-        tracking.set_tags(a, {"easiness.paper_run": "x"})
-    with tracking.tracked_run("score", "b") as b:
-        tracking.set_tags(b, {"easiness.paper_run": "x"})
-    running = tracking.start_child(a, "score", "c", {"easiness.paper_run": "y"})
-    assert mlflow.MlflowClient().get_run(running).info.status == "RUNNING"
-    assert tracking.runs_with_tag(a, "easiness.paper_run") in ({"x": b}, {"x": a})  # may begin in one millisecond
 
 
 def test_rates_are_medians_by_model_and_resolution(store):

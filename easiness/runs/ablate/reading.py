@@ -46,11 +46,13 @@ class Ablation:
 
     def mean_accuracy(self) -> pd.DataFrame:
         """Accuracy (a fraction), mean over seeds: one row per ratio, one column per strategy."""
-        return _by_ratio(self.tables["accuracy"], ["strategy"], "accuracy")
+        means = _by_ratio(self.tables["accuracy"], ["strategy"], "accuracy")
+        return means.reset_index().rename_axis(None, axis="columns")
 
     def summary(self) -> str:
         """Mean accuracies and costs, for a terminal."""
-        parts = [f"accuracy in percent, mean of {self.manifest.seeds} seeds:\n{_percent(self.mean_accuracy())}"]
+        means = _percent(_by_ratio(self.tables["accuracy"], ["strategy"], "accuracy"))
+        parts = [f"accuracy in percent, mean of {self.manifest.seeds} seeds:\n{means}"]
         if "group_accuracy" in self.tables:
             keys = ["strategy", "group"]
             parts.append(f"by group:\n{_percent(_by_ratio(self.tables['group_accuracy'], keys, 'accuracy'))}")
@@ -64,8 +66,8 @@ class Ablation:
     def _repr_html_(self) -> str:
         manifest = self.manifest
         numbers = {"seeds": manifest.seeds, "easiness after": f"{manifest.moment} updates", "run": self.run_id}
-        accuracy = self.mean_accuracy().reset_index()
-        return result_html(f"Accuracy after removing examples of {manifest.dataset}: {self.title}", numbers, accuracy)
+        title = f"Accuracy after removing examples of {manifest.dataset}: {self.title}"
+        return result_html(title, numbers, self.mean_accuracy(), manifest.summary)
 
 
 def read_ablation(run_id: str, tracking_uri: str | None = None) -> Ablation:

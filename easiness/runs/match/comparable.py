@@ -16,21 +16,16 @@ LOG = logging.getLogger("easiness")
 
 
 def open_matched_runs(run_id: str, wanted: Sequence[str] = (), *, one_is_enough: bool = False) -> dict[str, Scores]:
-    """Read the score runs to be matched.
+    """Read the score runs to be matched, by name: the model, with the beginning of the run id where it is there twice.
 
     Parameters
     ----------
     run_id : str
-        Run of the matching; score runs are looked for in its experiment.
+        Match run, in whose experiment score runs are looked for.
     wanted : sequence of str
         Run ids. Without them: of the data that were scored last, the latest finished run of every model.
     one_is_enough : bool
         Whether a single run will do, which has no other to be matched with.
-
-    Returns
-    -------
-    dict of Scores
-        By name, in the order of the names: the model, with the beginning of the run id where a model is there twice.
 
     Raises
     ------
@@ -56,13 +51,7 @@ def open_matched_runs(run_id: str, wanted: Sequence[str] = (), *, one_is_enough:
 
 
 def scored_models(scores: Mapping[str, Scores], folder: Path) -> list[ScoredModel]:
-    """Losses of every run, mapped from files in a folder.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a trial has no losses.
-    """
+    """Losses of every run, mapped from files in a folder."""
     models = []
     for name, run in scores.items():
         (folder / run.run_id).mkdir()

@@ -11,22 +11,12 @@ SUFFIXES = (".npz", ".csv", ".parquet")
 POLARITIES = ("higher_is_harder", "higher_is_easier")
 
 # Columns that say which example a row is, not how hard it is.
-_IDS, _LABELS = ("example_id",), ("label", "labels")
+_ID, _LABELS = "example_id", ("label", "labels")
 
 
 @dataclass(frozen=True)
 class ExternalScores:
-    """One number for each of N examples, in the order of a score run.
-
-    Attributes
-    ----------
-    name : str
-        Of the column.
-    values : numpy.ndarray
-        (N,) float64.
-    higher_is_easier : bool
-        Polarity.
-    """
+    """Column of scores: (N,) float64 in the order of a score run, with the name of the column and the polarity."""
 
     name: str
     values: np.ndarray
@@ -46,15 +36,11 @@ def read_external_scores(
     path : pathlib.Path
         An npz, csv or parquet file.
     table : pandas.DataFrame
-        Of the score run: example_id and label.
+        example_id and label of the N examples of the run.
     column : str, optional
-        Which scores; may be left out where there is only one column of numbers.
+        May be left out where there is only one column of numbers.
     polarity : str
         `higher_is_harder` (losses, EL2N, forgetting counts) or `higher_is_easier`.
-
-    Returns
-    -------
-    ExternalScores
 
     Raises
     ------
@@ -70,7 +56,7 @@ def read_external_scores(
     numbers = [
         name
         for name, values in columns.items()
-        if values.ndim == 1 and values.dtype.kind in "fiu" and name not in (*_IDS, *_LABELS)
+        if values.ndim == 1 and values.dtype.kind in "fiu" and name not in (_ID, *_LABELS)
     ]
     if column is None and len(numbers) == 1:
         column = numbers[0]
@@ -78,11 +64,10 @@ def read_external_scores(
         asked = "several columns" if column is None else f"no column {column!r} of numbers"
         raise ValueError(f"{path.name} has {asked}; choose with against_column= one of {', '.join(numbers) or 'none'}")
     rows_N = _rows_of(path, columns, len(columns[column]), table["example_id"].to_numpy())
-    for name in _LABELS:
-        if name in columns:
-            _check_labels(path, columns[name][rows_N], table)
+    for labels in (columns[name][rows_N] for name in _LABELS if name in columns):
+        _check_labels(path, labels, table)
     values_N = columns[column][rows_N].astype(np.float64)
-    bad = len(values_N) - int(np.isfinite(values_N).sum())
+    bad = int((~np.isfinite(values_N)).sum())
     if bad:
         raise ValueError(
             f"{bad} of {len(values_N)} values of {column} in {path.name} are not finite; repair them first"
@@ -107,23 +92,21 @@ def _read_columns(path: Path) -> dict[str, np.ndarray]:
 
 def _rows_of(path: Path, columns: dict[str, np.ndarray], length: int, example_ids_N: np.ndarray) -> np.ndarray:
     """Row of the file for each example of the run."""
-    (id_column,) = _IDS
-    if id_column not in columns:
+    if _ID not in columns:
         if example_ids_N.max() >= length:
             raise ValueError(
                 f"{path.name} has {length} rows, and the run has examples up to number {example_ids_N.max()}; give all "
-                f"of the dataset, or a column {id_column}"
+                f"of the dataset, or a column {_ID}"
             )
         return example_ids_N
-    given = columns[id_column]
-    order = np.argsort(given, kind="stable")
-    if (np.diff(given[order]) == 0).any():
-        raise ValueError(f"{path.name} has an {id_column} twice; give every example once")
-    at = np.searchsorted(given[order], example_ids_N)
-    missing = example_ids_N[given[order][np.minimum(at, length - 1)] != example_ids_N]
+    index = pd.Index(columns[_ID])
+    if not index.is_unique:
+        raise ValueError(f"{path.name} has an {_ID} twice; give every example once")
+    rows_N = index.get_indexer(example_ids_N)
+    missing = example_ids_N[rows_N < 0]
     if len(missing):
-        raise ValueError(f"{path.name} lacks {len(missing)} examples of the run, the first is {id_column} {missing[0]}")
-    return order[at]
+        raise ValueError(f"{path.name} lacks {len(missing)} examples of the run, the first is {_ID} {missing[0]}")
+    return rows_N
 
 
 def _check_labels(path: Path, labels_N: np.ndarray, table: pd.DataFrame) -> None:

@@ -111,13 +111,12 @@ def look_at_classes(
     """
     drawn, measured = {}, {}
     sheet_of, averages_of = classes
+    look = {"fraction": fraction, "seed": seed, "resolution": resolution}
     for model, table in tables.items():
         drawn[f"fig1_{file_name(sheet_of)}_{file_name(model)}"] = class_sheet(dataset, table, sheet_of, model)
         easiness_N = table["easiness"].to_numpy()
         try:
-            measure = class_diversity(
-                dataset, easiness_N, averages_of, fraction=fraction, seed=seed, resolution=resolution
-            )
+            measure = class_diversity(dataset, easiness_N, averages_of, **look)
         except TooFewImagesError as error:
             LOG.warning("no average images: %s", error)
             continue

@@ -38,10 +38,8 @@ class MatchingResults:
         T moments of each model.
     pairs : pandas.DataFrame
         One row per pair of models, moment, set and scope: the fields of `Match`, corrected_low, corrected_high.
-    moments : pandas.DataFrame
-        The same columns: each model's first moment against its last.
-    external : pandas.DataFrame or None
-        The same columns: each model at every moment against outside scores.
+    moments, external : pandas.DataFrame
+        The same columns: each model's first moment against its last, and against outside scores at every moment.
     table1 : pandas.DataFrame
         model, set, scope, rate, low, high, chance_given_classes, corrected, and the paper's rate where it has one.
     disagreements : pandas.DataFrame
@@ -81,27 +79,28 @@ def match_models(
     Parameters
     ----------
     models : sequence of ScoredModel
-        Of the same N examples; a single one makes no pairs.
+        A single one makes no pairs.
     table : pandas.DataFrame
         N rows: example_id, label, class_name, source.
     options : MatchOptions
     paper_models : mapping
         Architecture behind each model's name, for those that stand beside the paper's; empty on other data than its.
     external : ExternalScores, optional
-
-    Returns
-    -------
-    MatchingResults
     """
     labels_N = table["label"].to_numpy()
     moments = [row for model in models for row in match_moments(model, labels_N, options=options)]
     cuts = (("global", None), ("per_class", labels_N))
     disagreements, beyond_noise = disagreement_tables(models, table)
+    outside = None
+    if external is not None:
+        name, easier = external.name, external.higher_is_easier
+        against = {"name": name, "higher_is_easier": easier, "options": options}
+        outside = [row for model in models for row in match_external(model, external.values, labels_N, **against)]
     return MatchingResults(
         updates={model.name: model.updates for model in models},
         pairs=match_table(match_pairs(models, labels_N, options) if len(models) > 1 else []),
         moments=match_table(moments),
-        external=None if external is None else external_table(models, labels_N, external, options),
+        external=None if outside is None else match_table(outside),
         table1=table_1(moments, paper_models, options.fraction),
         disagreements=disagreements,
         beyond_noise=beyond_noise,
@@ -110,28 +109,9 @@ def match_models(
     )
 
 
-def external_table(
-    models: Sequence[ScoredModel], labels_N: np.ndarray, external: ExternalScores, options: MatchOptions
-) -> pd.DataFrame:
-    """Each model at every moment against outside scores."""
-    name, easier = external.name, external.higher_is_easier
-    return match_table(
-        [
-            row
-            for model in models
-            for row in match_external(
-                model, external.values, labels_N, name=name, higher_is_easier=easier, options=options
-            )
-        ]
-    )
-
-
 def _overlaps(model: ScoredModel, labels_N: np.ndarray | None, options: MatchOptions) -> dict[str, np.ndarray]:
-    """(T, T) overlap of a model's sets at any two moments, by set; with labels they are cut from every class."""
-    return {
-        kind: moment_overlaps(model, kind, fraction=options.fraction, labels_N=labels_N, seed=options.seed)
-        for kind in KINDS
-    }
+    cut = {"fraction": options.fraction, "seed": options.seed, "labels_N": labels_N}
+    return {kind: moment_overlaps(model, kind, **cut) for kind in KINDS}
 
 
 def match_table(rows: Sequence[Match]) -> pd.DataFrame:
@@ -147,15 +127,7 @@ def match_table(rows: Sequence[Match]) -> pd.DataFrame:
 def table_1(moments: Sequence[Match], paper_models: Mapping[str, str], fraction: float) -> pd.DataFrame:
     """Table 1 of the paper: each model's first moment against its last, the paper's rate beside ours.
 
-    Parameters
-    ----------
-    moments : sequence of Match
-        From `match_moments`.
-    paper_models : mapping
-        Architecture behind each model's name; names that are missing get no rate of the paper, nor do sets that were
-        cut in every class, which the paper has not.
-    fraction : float
-        Share of the examples in each set; where it is not the paper's, no rate of the paper stands beside ours.
+    It stands beside sets of the paper's own fraction, cut from all images, of models in `paper_models`.
     """
     columns = ("set", "scope", "rate", "low", "high", "chance_given_classes", "corrected")
     rows = []
@@ -167,13 +139,7 @@ def table_1(moments: Sequence[Match], paper_models: Mapping[str, str], fraction:
 
 
 def disagreement_tables(models: Sequence[ScoredModel], table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Examples on which each pair of models differs most at the last moment that both have, and what noise explains.
-
-    Returns
-    -------
-    pandas.DataFrame, pandas.DataFrame
-        `disagreements` and `beyond_noise` of `MatchingResults`.
-    """
+    """`disagreements` and `beyond_noise` of `MatchingResults`, at the last moment that both of a pair have."""
     tables, limits = [], []
     for a, b in combinations(models, 2):
         trials = min(a.trials, b.trials)
@@ -199,18 +165,15 @@ def at_last_moment(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def metric_curves(results: MatchingResults) -> list[dict[str, float]]:
-    """Rates of every pair at every moment, as metrics for the tracking server to chart.
+    """Rates of every pair at every moment, as metrics for the tracking server to chart; unknown ones are left out.
 
-    Returns
-    -------
-    list of dict
-        One per moment: `epoch`, and `<set>_<scope>_<measure>/<a> vs <b>`, which the UI groups by what stands before
-        the stroke. What is unknown is left out.
+    Each moment has its `epoch`, and `<set>_<scope>_<measure>/<a> vs <b>`, which the UI groups by what stands before
+    the stroke.
     """
     measures = ("rate", "low", "high", "chance_given_classes", "corrected", "ceiling")
-    tables = [results.pairs] if results.external is None else [results.pairs, results.external]
+    tables = [table for table in (results.pairs, results.external) if table is not None]
     by_epoch: dict[int, dict[str, float]] = {}
-    for row in pd.concat(tables).to_dict("records") if any(map(len, tables)) else ():
+    for row in (row for table in tables for row in table.to_dict("records")):
         entry = by_epoch.setdefault(row["epoch"], {"epoch": row["epoch"]})
         pair = re.sub(r"[^\w. -]", "_", f"{row['a']} vs {row['b']}")
         for measure in measures:

@@ -10,22 +10,11 @@ from easiness.analysis.matching.sides import SCOPES
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """Judgement of some pairs; a rate is beyond chance if the interval of the corrected rate lies above 0.
+    """Judgement of some pairs at the last moment that all of them have, `epoch`, and at every moment.
 
-    Attributes
-    ----------
-    pairs : int
-        Number of pairs.
-    epoch : int
-        The last moment that all pairs have.
-    last : pandas.DataFrame
-        Rows of that moment.
-    has_intervals : bool
-        Whether every row has an interval.
-    reaching : pandas.DataFrame
-        Rows of any moment whose interval reaches down to chance.
-    refuting : pandas.DataFrame
-        Rows of the last moment whose interval lies wholly at or below chance.
+    A rate is beyond chance if the interval of the corrected rate lies above 0. `last` holds the rows of the last
+    moment, `reaching` those of any moment whose interval reaches down to chance, `refuting` those of the last moment
+    whose interval lies wholly at or below it.
     """
 
     pairs: int
@@ -57,14 +46,9 @@ def judge(rows: pd.DataFrame) -> Judgement:
 
 
 def verdicts(pairs: pd.DataFrame) -> list[dict[str, object]]:
-    """Verdict on each set and scope.
+    """Verdict on each set and scope: numbers of the last moment that all pairs have, and a sentence.
 
-    Returns
-    -------
-    list of dict
-        set, scope, pairs, epoch (the last that all pairs have), lowest and highest of rate, chance_given_classes and
-        corrected then, lowest corrected_low then, `beyond_chance` (whether every pair is, then and at all moments; None
-        without intervals), and a sentence that says so.
+    `beyond_chance` says whether every pair is, then and at all moments; it is None without intervals.
     """
     cut = [
         (scope, kind, pairs[(pairs["scope"] == scope) & (pairs["set"] == kind)]) for scope in SCOPES for kind in KINDS

@@ -116,7 +116,7 @@ def _run_trials(setup: TrainingSetup, run_id: str, score_pass: str) -> list[Tria
 
 def _manifest(setup: TrainingSetup, records: Sequence[TrialRecord], run_id: str, **table: object) -> ScoreManifest:
     recipe, train = setup.recipe, setup.train
-    return ScoreManifest(
+    manifest = ScoreManifest(
         run_id=run_id,
         dataset=train.name,
         fingerprint=train.fingerprint,
@@ -136,6 +136,7 @@ def _manifest(setup: TrainingSetup, records: Sequence[TrialRecord], run_id: str,
         code=tracking.code_versions(run_id),
         **table,
     )
+    return ScoreManifest.from_json(manifest.to_json(), run_id)  # lists where a reader gets lists
 
 
 def _write_artifacts(folder: Path, scores: Scores, setup: TrainingSetup) -> None:

@@ -67,7 +67,7 @@ def test_a_planted_order_of_diversity_is_found():
     assert class_diversity(dataset, -spread_N, "class 0", **LOOK).test.p > 0.9
 
 
-def test_both_figures_under_every_model_and_the_table(capsys):
+def test_both_figures_under_every_model_and_the_table(caplog):
     dataset = tiny_dataset(60)
     tables = {
         model: pd.DataFrame(
@@ -90,7 +90,7 @@ def test_both_figures_under_every_model_and_the_table(capsys):
     drawn, measured = look_at_classes(dataset, tables, ("class 0", "class 2"), **LOOK | {"fraction": 0.05})
     assert measured == {}
     assert set(drawn) == {"fig1_class_0_one", "fig1_class_0_two_x"}
-    assert "no average images: a share of 0.05 of the 20 images of class 2 leaves 1" in capsys.readouterr().out
+    assert "no average images: a share of 0.05 of the 20 images of class 2 leaves 1" in caplog.text
 
 
 def test_a_class_of_one_image_has_no_diversity():

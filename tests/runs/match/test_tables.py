@@ -1,24 +1,19 @@
-"""Tables of a matching: the paper's column, the verdict in every case, what is charted, what json may hold."""
-
-import json
-import math
+"""Tables of a matching: the paper's column, disagreement, what is charted."""
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from easiness.analysis.matching.pairs import moment_overlaps
 from easiness.analysis.matching.sides import MatchOptions, ScoredModel
 from easiness.runs.match.figures import matching_figures
-from easiness.runs.match.results import (
+from easiness.runs.match.tables import (
     MatchingResults,
     disagreement_tables,
     match_models,
     match_table,
     metric_curves,
-    plain,
-    verdict,
 )
+from easiness.runs.match.verdict import verdicts
 
 COUNT = 400
 QUICK = MatchOptions(draws=30, splits=4, threads=1)
@@ -92,53 +87,8 @@ def test_one_model_has_no_pairs_and_the_columns_are_there():
     results = match(make_models(("a",)))
     assert results.pairs.empty
     assert list(results.pairs) == list(match_table([])) == list(results.moments)
-    assert verdict(results.pairs) == []
+    assert verdicts(results.pairs) == []
     assert metric_curves(results) == []
-
-
-def test_verdict_of_sets_that_are_shared():
-    results = match(make_models(("a", "b", "c")))
-    entries = verdict(results.pairs)
-    assert [(entry["scope"], entry["set"]) for entry in entries] == [
-        ("global", "easy"), ("global", "hard"), ("per_class", "easy"), ("per_class", "hard")
-    ]  # fmt: skip
-    last = results.pairs.query("scope == 'global' and set == 'easy' and epoch == 2")
-    entry = entries[0]
-    assert (entry["pairs"], entry["epoch"]) == (3, 2)
-    assert (entry["rate_min"], entry["rate_max"]) == (last["rate"].min(), last["rate"].max())
-    assert entry["corrected_low_min"] == last["corrected_low"].min() > 0
-    assert entry["beyond_chance"] == {"last": True, "all": True}
-    assert "beyond chance in every pair, at every moment" in entry["sentence"]
-    assert f"{last['rate'].min():.2f} to {last['rate'].max():.2f}" in entry["sentence"]
-
-
-def rows_of(low_by_epoch):
-    """Rows of one pair whose corrected interval begins where the test says."""
-    return pd.DataFrame(
-        [
-            {"a": "a", "b": b, "set": "easy", "scope": "global", "epoch": epoch + 1, "rate": 0.5,
-             "chance_given_classes": 0.1, "corrected": 0.44, "corrected_low": low}
-            for b, lows in low_by_epoch.items() for epoch, low in enumerate(lows)
-        ]
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("lows", "judged"),
-    [
-        ({"b": [-0.1, 0.3]}, "intervals from 0.30 up: beyond chance in every pair, but not at all moments"),
-        ({"b": [0.2, -0.1], "c": [0.2, 0.3]}, "in 1 of 2 pairs the interval reaches down to chance"),
-        ({"b": [math.nan, math.nan]}, "no interval, since a side has one trial only"),
-    ],
-)
-def test_verdict_says_what_is_missing(lows, judged):
-    (entry,) = verdict(rows_of(lows))
-    assert judged in entry["sentence"]
-
-
-def test_verdict_is_about_the_last_moment_that_all_pairs_have():
-    (entry,) = verdict(rows_of({"b": [0.2, 0.2, 0.9], "c": [0.2, 0.1]}))
-    assert (entry["epoch"], entry["corrected_low_min"]) == (2, 0.1)
 
 
 def test_what_is_charted_leaves_out_the_unknown():
@@ -179,10 +129,3 @@ def test_pairs_without_trial_noise_make_no_disagreement():
     table, beyond = disagreement_tables([one, four], make_table())
     assert table.empty
     assert beyond.empty
-
-
-def test_json_holds_no_number_that_it_does_not_know():
-    value = {"a": [np.float32(1.5), math.inf], "b": np.array([[1, 2]]), "c": (math.nan, None, "x", np.int64(3))}
-    assert json.loads(json.dumps(plain(value), allow_nan=False)) == {
-        "a": [1.5, None], "b": [[1, 2]], "c": [None, None, "x", 3]
-    }  # fmt: skip

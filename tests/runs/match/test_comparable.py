@@ -1,13 +1,12 @@
 """Score runs brought together: in an order of their own, by names that tell them apart, their losses in files."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from easiness import load_scores, tracking
-from easiness.runs.match.runs import model_names, numbered_by, open_matched_runs, paper_models, scored_models
+from easiness.runs.match.comparable import open_matched_runs, scored_models
 from tests.tiny_data import tiny_dataset
 from tests.tiny_scores import draw_losses, log_score_run
 
@@ -28,8 +27,8 @@ def test_the_order_in_which_runs_are_named_does_not_matter(runs):
     with tracking.tracked_run("match", "m") as run_id:
         one = open_matched_runs(run_id, [wide, net, other])
         two = open_matched_runs(run_id, [other, wide, net])
-    assert [each.run_id for each in one] == [each.run_id for each in two] == [*sorted([net, other]), wide]
-    assert model_names(one) == [*(f"net ({each[:8]})" for each in sorted([net, other])), "wide_resnet_10_1"]
+    assert [run.run_id for run in one.values()] == [run.run_id for run in two.values()] == [*sorted([net, other]), wide]
+    assert list(one) == [*(f"net ({each[:8]})" for each in sorted([net, other])), "wide_resnet_10_1"]
 
 
 def test_losses_are_mapped_and_are_those_of_the_run(runs, tmp_path):
@@ -38,20 +37,13 @@ def test_losses_are_mapped_and_are_those_of_the_run(runs, tmp_path):
     place = tmp_path / "mapped"
     place.mkdir()
     models = scored_models(scores, place)
-    for each, model in zip(scores, models, strict=True):
+    for (name, run), model in zip(scores.items(), models, strict=True):
+        assert model.name == name
         assert model.updates == (4, 8)
         assert isinstance(model.losses[0].base, np.memmap)
         assert not model.losses[0].flags.writeable
-        np.testing.assert_array_equal(np.stack(model.losses), runs[each.run_id])
+        np.testing.assert_array_equal(np.stack(model.losses), runs[run.run_id])
     assert sum(path.stat().st_size for path in place.rglob("*.npy")) < 3 * (2 * 3 * 30 * 4 + 200)
-
-
-def test_the_paper_stands_beside_cifar10_only(runs):
-    with tracking.tracked_run("match", "m") as run_id:
-        scores = open_matched_runs(run_id, list(runs)[:2])
-    assert paper_models(scores) == {}
-    scores = [replace(each, manifest=replace(each.manifest, dataset="cifar10")) for each in scores]
-    assert paper_models(scores) == {"net": "net", "wide_resnet_10_1": "wide_resnet_10_1"}
 
 
 def test_a_second_scoring_of_the_same_trials_is_refused(store, tmp_path):
@@ -65,11 +57,3 @@ def test_a_second_scoring_of_the_same_trials_is_refused(store, tmp_path):
     )
     with pytest.raises(ValueError, match=said), tracking.tracked_run("match", "m") as run_id:
         open_matched_runs(run_id, [first, second])
-
-
-def test_moments_are_epochs_unless_they_were_chosen(runs):
-    with tracking.tracked_run("match", "m") as run_id:
-        scores = open_matched_runs(run_id, list(runs))
-    assert numbered_by(scores) == "epoch"
-    scores[1].manifest.recipe["score_at"] = [3, 8]
-    assert numbered_by(scores) == "scored moment"

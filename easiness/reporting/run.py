@@ -1,0 +1,96 @@
+"""A report run: a page with tables and figures of finished runs, written into a folder and logged."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from easiness import tracking
+from easiness.reporting.assembly import assemble
+from easiness.reporting.selection import KINDS, PassedOver, Result, SelectedRun, select_runs
+from easiness.reporting.writing import write_report
+from easiness.runs.ablate.reading import read_ablation
+from easiness.runs.match.reading import read_matching
+from easiness.runs.public import public
+from easiness.runs.score.reading import load_scores
+from easiness.tracking import RunRecord
+
+_READERS = {"score": load_scores, "match": read_matching, "ablate": read_ablation}
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A report in its folder (index.html, figures, tables, manifest.json), and the runs that are in it and not."""
+
+    run_id: str
+    folder: Path
+    selected: list[SelectedRun]
+    passed_over: list[PassedOver]
+
+    @property
+    def page(self) -> Path:
+        """The page."""
+        return self.folder / "index.html"
+
+    def summary(self) -> str:
+        """Runs that were selected and passed over, and the place of the page, for a terminal."""
+        nothing = "there is nothing to show: no finished score, match or ablate run was found"
+        lines = [] if self.selected else [nothing]
+        lines += [f"selected     {each.run.kind:<7} {each.run.run_id}  {each.run.name}" for each in self.selected]
+        lines += [f"passed over  {each.run.kind:<7} {each.run.run_id}  {each.reason}" for each in self.passed_over]
+        return "\n".join([*lines, f"\npage       {self.page.absolute()}", tracking.whereabouts(self.run_id)])
+
+    def _repr_html_(self) -> str:
+        address = self.page.absolute().as_uri()
+        return f'<p><a href="{address}">{self.page}</a> of {len(self.selected)} runs</p>'
+
+
+@public
+def report(
+    experiment: tuple[str, ...] = (),
+    runs: tuple[str, ...] = (),
+    name: str | None = None,
+    folder: str | Path | None = None,
+) -> Report:
+    """Make a page with tables and figures from finished score, match and ablate runs; nothing is trained.
+
+    Parameters
+    ----------
+    experiment : tuple of str
+        Names of the experiments whose runs are shown; if none is given, the one that the report runs in.
+    runs : tuple of str
+        Ids of the runs to show instead: score, match and ablate runs.
+    name : str, optional
+        Name of the report's own folder; that of the first experiment if not given.
+    folder : path, optional
+        Folder of all reports; `reports` in the current folder if not given.
+
+    Returns
+    -------
+    Report
+        Its folder, and the runs that it is made of.
+    """
+    if experiment and runs:
+        raise ValueError(f"experiment is {','.join(experiment)!r} and runs names {len(runs)} runs; give one of the two")
+    with tracking.tracked_run("report", "report") as run_id:
+        experiments = experiment or (tracking.experiment_of(run_id),)
+        name = name or re.sub(r"[^\w.-]+", "-", experiments[0]).strip("-.") or "report"
+        if not re.fullmatch(r"[\w-][\w.-]*", name):
+            raise ValueError(f"name is {name!r}, and must be letters, digits, dots, dashes and underscores")
+        records = tracking.runs_by_id(runs)
+        records = records or [run for each in experiments for run in tracking.runs_of_kind(each, KINDS)]
+        selection = select_runs(sorted(records, key=lambda run: -run.started), _read, named=bool(runs))
+        place = Path(folder or "reports").expanduser() / name
+        write_report(place, assemble(selection, f"Easy and hard examples: {name}"))
+        tracking.log_folder(run_id, place)
+        lines = [f"- {each.run.kind}: {each.run.name} ({each.run.run_id})" for each in selection.selected]
+        note = "Artifacts: `index.html`, `tables/`, `figures/`, `manifest.json`.\n\n" + "\n".join(lines or ["No runs."])
+        tracking.set_tags(run_id, {"mlflow.runName": f"report {name}", "mlflow.note.content": note})
+    return Report(run_id, place, selection.selected, selection.passed_over)
+
+
+def _read(run: RunRecord) -> Result:
+    """Read all that a report shows of a run, so that what is missing or damaged is known before the page is made."""
+    result = _READERS[run.kind](run.run_id)
+    for name in ("thumbnails", "predicted_MN", "pictures"):
+        getattr(result, name, None)
+    return result
