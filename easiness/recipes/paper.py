@@ -20,24 +20,12 @@ _CIFAR10, _IMAGENET = (50_000, 10_000), (1_281_167, 50_000)
 
 @dataclass(frozen=True)
 class PaperRun:
-    """A run that the paper's results need.
+    """A run that the paper's results need."""
 
-    Attributes
-    ----------
-    name : str
-        Unique name, for reference by other runs.
-    entry : str
-        Entry point: score, match or ablate.
-    options : dict
-        Parameters of the entry point, without the path of the data.
-    needs : tuple of str
-        Names of the score runs that it reads.
-    """
-
-    name: str
-    entry: str
-    options: dict[str, object]
-    needs: tuple[str, ...] = field(default=())
+    name: str  # unique name, for reference by other runs
+    entry: str  # entry point: score, match or ablate
+    options: dict[str, object]  # parameters of the entry point, without the path of the data
+    needs: tuple[str, ...] = field(default=())  # names of the score runs that it reads
 
     def arguments(self, run_ids: Mapping[str, str]) -> dict[str, object]:
         """Keywords of the call, without the place of the data; `run_ids` are those of `needs`, by their names."""

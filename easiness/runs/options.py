@@ -123,31 +123,15 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """A recipe with its data, on a device.
+    """A recipe with its data, on a device."""
 
-    Attributes
-    ----------
-    recipe : Recipe
-        How to train, and when to measure; loader and precision are settled.
-    train, val : Dataset
-        Training and validation set.
-    device : torch.device
-        Where to train.
-    training : TrainingOptions
-        The options that it was made from.
-    run : RunOptions
-        Likewise.
-    why_loader : str
-        Why the recipe's loader was chosen.
-    """
-
-    recipe: Recipe
-    train: Dataset
+    recipe: Recipe  # how to train, and when to measure; loader and precision are settled
+    train: Dataset  # training and validation set
     val: Dataset
-    device: torch.device
-    training: TrainingOptions
-    run: RunOptions
-    why_loader: str
+    device: torch.device  # where to train
+    training: TrainingOptions  # the options that it was made from
+    run: RunOptions  # likewise
+    why_loader: str  # why the recipe's loader was chosen
 
     @property
     def name(self) -> str:

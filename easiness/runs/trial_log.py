@@ -26,30 +26,14 @@ WORK = Path(".easiness")
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Description of a trial that is wanted.
+    """Description of a trial that is wanted."""
 
-    Attributes
-    ----------
-    recipe : Recipe
-        How to train and when to measure.
-    number : int
-        Number of the trial, from 0.
-    rows : numpy.ndarray or None
-        Rows of the training set to train on, ascending; None = all.
-    name : str
-        Name of its run, unlike any other of one call; "trial 3" if nothing is given.
-    kind : str
-        The tag `easiness.kind` of its run.
-    tags : dict of str
-        More tags of its run.
-    """
-
-    recipe: Recipe
-    number: int
-    rows: np.ndarray | None = None
-    name: str = ""
-    kind: str = "trial"
-    tags: dict[str, str] = field(default_factory=dict)
+    recipe: Recipe  # how to train and when to measure
+    number: int  # number of the trial, from 0
+    rows: np.ndarray | None = None  # rows of the training set to train on, ascending; None = all
+    name: str = ""  # name of its run, unlike any other of one call; "trial 3" if nothing is given
+    kind: str = "trial"  # the tag `easiness.kind` of its run
+    tags: dict[str, str] = field(default_factory=dict)  # more tags of its run
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or f"trial {self.number}")

@@ -1,6 +1,6 @@
 """The only package that knows MLflow: what is logged where, how it is found again, how it is read back."""
 
-from easiness.tracking.artifacts import RunArtifacts, artifact_names, artifact_place, fetch, whereabouts
+from easiness.tracking.artifacts import RunArtifacts, artifact_names, artifact_place, fetch, read_table, whereabouts
 from easiness.tracking.contract import SCHEMA
 from easiness.tracking.lookup import (
     RunRecord,
@@ -60,6 +60,7 @@ __all__ = [
     "log_settings",
     "measured_rates",
     "public_address",
+    "read_table",
     "read_trials",
     "read_validation",
     "run_of_kind",

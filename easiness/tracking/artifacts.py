@@ -4,8 +4,9 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Self, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -25,58 +26,49 @@ AnyManifest = TypeVar("AnyManifest", bound=Manifest)
 Content = TypeVar("Content")
 
 
+@dataclass(frozen=True)
 class RunArtifacts:
-    """Artifacts of a run as files, hashed as they are fetched; a context manager that removes its downloads.
+    """Artifacts of a run, hashed as they are read.
 
-    Parameters
+    Attributes
     ----------
     run_id : str
     tracking_uri : str, optional
         Server or store; MLflow's own default without it.
     hashes : dict of str
-        Receives the SHA-256 of every artifact that is read, by its path; of another run's, by `runs:/RUN_ID/path`.
+        SHA-256 of every artifact that was read, by its path; of another run's, by `runs:/RUN_ID/path`.
     """
 
-    def __init__(self, run_id: str, tracking_uri: str | None, hashes: dict[str, str]) -> None:
-        self.run_id, self._tracking_uri, self._hashes = run_id, tracking_uri, hashes
-        self._folder = tempfile.TemporaryDirectory()
+    run_id: str
+    tracking_uri: str | None = None
+    hashes: dict[str, str] = field(default_factory=dict)
 
-    def __enter__(self) -> Self:
-        return self
+    def read(self, name: str, reader: Callable[[Path], Content], run_id: str | None = None) -> Content:
+        """Fetch one file, of this run or of another one, and read it."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = fetch(run_id or self.run_id, name, self.tracking_uri, folder=Path(folder))
+            key = f"runs:/{run_id}/{name}" if run_id else name
+            self.hashes[key] = hashlib.sha256(path.read_bytes()).hexdigest()
+            return reader(path)
 
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
-
-    def path(self, name: str, run_id: str | None = None) -> Path:
-        """Fetch one file, of this run or of another one."""
-        path = fetch(run_id or self.run_id, name, self._tracking_uri, folder=Path(self._folder.name))
-        key = f"runs:/{run_id}/{name}" if run_id else name
-        self._hashes[key] = hashlib.sha256(path.read_bytes()).hexdigest()
-        return path
-
-    def optional(self, name: str, read: Callable[[Path], Content], otherwise: Content) -> Content:
+    def optional(self, name: str, reader: Callable[[Path], Content]) -> Content | None:
         """Read a file that not every run has."""
         try:
-            path = self.path(name)
+            return self.read(name, reader)
         except FileNotFoundError:
-            return otherwise
-        return read(path)
+            return None
 
     def manifest(self, kind: type[AnyManifest]) -> AnyManifest:
         """Read the manifest of the run."""
-        return kind.from_json(self.path(kind.FILE).read_text(encoding="utf-8"), self.run_id)
-
-    def table(self, name: str) -> pd.DataFrame:
-        """Read a csv file."""
-        return _read_table(self.path(f"{name}.csv"))
-
-    def optional_table(self, name: str) -> pd.DataFrame | None:
-        """Read a csv file that not every run has."""
-        return self.optional(f"{name}.csv", _read_table, None)
+        return kind.from_json(self.read(kind.FILE, _read_text), self.run_id)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    # Only an empty cell is unknown, since a class may be called null.
+def _read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a csv of ours: only an empty cell is unknown, since a class may be called null."""
     return pd.read_csv(path, dtype=dict.fromkeys(_WORDS, str), keep_default_na=False, na_values=[""])
 
 

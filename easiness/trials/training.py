@@ -17,30 +17,16 @@ from easiness.trials.precision import Steps, make_steps
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Pause of a training, after `update` updates and `epoch` whole epochs.
-
-    Attributes
-    ----------
-    scored : bool
-        Whether the recipe asks for the metrics of every training example here.
-    train_loss : float
-        Mean loss in nats of the augmented views of this epoch so far; NaN before the first update.
-    learning_rate : float
-        Learning rate of the last update.
-    images : int
-        Images trained on in this epoch so far.
-    seconds : float
-        Training time of this epoch so far, without pauses.
-    """
+    """Pause of a training, after `update` updates and `epoch` whole epochs."""
 
     update: int
     epoch: int
     ends_epoch: bool
-    scored: bool
-    train_loss: float
-    learning_rate: float
-    images: int
-    seconds: float
+    scored: bool  # whether the recipe asks for the metrics of every training example here
+    train_loss: float  # mean loss in nats of the augmented views of this epoch so far; NaN before the first update
+    learning_rate: float  # learning rate of the last update
+    images: int  # images trained on in this epoch so far
+    seconds: float  # training time of this epoch so far, without pauses
 
 
 class DivergedError(FloatingPointError):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from easiness import load_scores, tracking
 from easiness.commandline import command
-from entrypoints.export import FORMATS, export
+from easiness.runs.score.exporting import FORMATS, export
 from tests.tiny_scores import draw_losses, log_score_run, tiny_planted
 
 

@@ -159,24 +159,12 @@ class Arm:
 
 @dataclass(frozen=True, eq=False)
 class FinishedArm:
-    """An arm on the tracking server.
+    """An arm on the tracking server."""
 
-    Attributes
-    ----------
-    arm : Arm
-        What was trained on.
-    run_id : str
-        Run of its training.
-    epochs : list of dict
-        Metrics of every epoch.
-    correct : numpy.ndarray
-        (N_val,) float32, 1 where the final network is right.
-    """
-
-    arm: Arm
-    run_id: str
-    epochs: list[dict[str, float]]
-    correct: np.ndarray
+    arm: Arm  # what was trained on
+    run_id: str  # run of its training
+    epochs: list[dict[str, float]]  # metrics of every epoch
+    correct: np.ndarray  # (N_val,) float32, 1 where the final network is right
 
 
 def run_arms(

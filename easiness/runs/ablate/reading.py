@@ -81,13 +81,12 @@ def read_ablation(run_id: str, tracking_uri: str | None = None) -> Ablation:
         If the run has no accuracies.
     """
     tracking.run_of_kind(run_id, "ablate", tracking_uri)
-    hashes: dict[str, str] = {}
-    with RunArtifacts(run_id, tracking_uri, hashes) as artifacts:
-        manifest = artifacts.manifest(AblationManifest)
-        tables = {"accuracy": artifacts.table("accuracy")}
-        others = {name: artifacts.optional_table(name) for name in _OTHERS}
+    artifacts = RunArtifacts(run_id, tracking_uri)
+    manifest = artifacts.manifest(AblationManifest)
+    tables = {"accuracy": artifacts.read("accuracy.csv", tracking.read_table)}
+    others = {name: artifacts.optional(f"{name}.csv", tracking.read_table) for name in _OTHERS}
     tables |= {name: table for name, table in others.items() if table is not None and len(table)}
-    return Ablation(run_id, manifest, tables, hashes)
+    return Ablation(run_id, manifest, tables, artifacts.hashes)
 
 
 def _by_ratio(table: pd.DataFrame, columns: list[str], values: str) -> pd.DataFrame:

@@ -36,7 +36,7 @@ def open_matched_runs(run_id: str, wanted: Sequence[str] = (), *, one_is_enough:
     run_ids = list(wanted) or _latest_of_each_model(run_id)
     for repeated in (run_id for run_id, count in Counter(run_ids).items() if count > 1):
         raise ValueError(f"run {repeated} is given twice; give different runs")
-    scores = sorted(map(load_scores, run_ids), key=lambda run: (run.model, run.run_id))
+    scores = [load_scores(run_id) for run_id in run_ids]
     if len(scores) < 2 and not one_is_enough:
         (only,) = scores
         raise ValueError(
@@ -47,6 +47,7 @@ def open_matched_runs(run_id: str, wanted: Sequence[str] = (), *, one_is_enough:
         _refuse_differences(scores[0], other)
     _refuse_shared_trials(scores)
     models = Counter(run.model for run in scores)
+    scores.sort(key=lambda run: (run.model, run.run_id))
     return {run.model if models[run.model] == 1 else f"{run.model} ({run.run_id[:8]})": run for run in scores}
 
 

@@ -60,15 +60,13 @@ class Matching(MatchingResults):
     def pictures(self) -> dict[str, bytes]:
         """Figures (png) that show images, by name."""
         names = tracking.artifact_names(self.run_id, "figures", ".png", self.tracking_uri)
-        with self._artifacts() as artifacts:
-            shown = [name for name in names if name.startswith(_IMAGE_FIGURES)]
-            return {name: artifacts.path(f"figures/{name}.png").read_bytes() for name in shown}
+        shown = [name for name in names if name.startswith(_IMAGE_FIGURES)]
+        return {name: self._artifacts.read(f"figures/{name}.png", Path.read_bytes) for name in shown}
 
     @cached_property
     def thumbnails(self) -> dict[int, bytes]:
         """Small pictures of the examples in dispute, by example id; none without images."""
-        with self._artifacts() as artifacts:
-            return artifacts.optional("preview/thumbnails.npz", read_thumbnails, {})
+        return self._artifacts.optional("preview/thumbnails.npz", read_thumbnails) or {}
 
     def summary(self) -> str:
         """Rates at the last moment and the verdicts, for a terminal."""
@@ -91,6 +89,7 @@ class Matching(MatchingResults):
         table = at_last_moment(self.pairs if len(self.pairs) else self.moments)
         return result_html(self.title, numbers, table, self.sentences)
 
+    @property
     def _artifacts(self) -> RunArtifacts:
         return RunArtifacts(self.run_id, self.tracking_uri, self.hashes)
 
@@ -111,29 +110,30 @@ def read_matching(run_id: str, tracking_uri: str | None = None) -> Matching:
         If a table is missing.
     """
     tracking.run_of_kind(run_id, "match", tracking_uri)
-    hashes: dict[str, str] = {}
-    with RunArtifacts(run_id, tracking_uri, hashes) as artifacts:
-        manifest = artifacts.manifest(MatchManifest)
-        return Matching(
-            run_id=run_id,
-            manifest=manifest,
-            updates={run["model"]: tuple(run["updates"]) for run in manifest.runs},
-            pairs=artifacts.table("matching"),
-            moments=artifacts.table("moments"),
-            external=artifacts.optional_table("external"),
-            table1=artifacts.table("table1"),
-            disagreements=artifacts.table("disagreement"),
-            beyond_noise=pd.DataFrame(manifest.beyond_noise),
-            reliability={model: _curve(entry) for model, entry in manifest.reliability.items()},
-            overlaps={
-                "global": _matrices(manifest.moment_overlaps),
-                "per_class": _matrices(manifest.moment_overlaps_per_class),
-            },
-            diversity=artifacts.optional_table("diversity"),
-            order_tests=artifacts.optional("diversity.json", _read_json, {}),
-            tracking_uri=tracking_uri,
-            hashes=hashes,
-        )
+    artifacts = RunArtifacts(run_id, tracking_uri)
+    manifest = artifacts.manifest(MatchManifest)
+    overlaps = {"global": manifest.moment_overlaps, "per_class": manifest.moment_overlaps_per_class}
+
+    def table(name: str) -> pd.DataFrame:
+        return artifacts.read(f"{name}.csv", tracking.read_table)
+
+    return Matching(
+        run_id=run_id,
+        manifest=manifest,
+        updates={run["model"]: tuple(run["updates"]) for run in manifest.runs},
+        pairs=table("matching"),
+        moments=table("moments"),
+        external=artifacts.optional("external.csv", tracking.read_table),
+        table1=table("table1"),
+        disagreements=table("disagreement"),
+        beyond_noise=pd.DataFrame(manifest.beyond_noise),
+        reliability={model: _curve(entry) for model, entry in manifest.reliability.items()},
+        overlaps={scope: _matrices(by_model) for scope, by_model in overlaps.items()},
+        diversity=artifacts.optional("diversity.csv", tracking.read_table),
+        order_tests=artifacts.optional("diversity.json", _read_json) or {},
+        tracking_uri=tracking_uri,
+        hashes=artifacts.hashes,
+    )
 
 
 def _read_json(path: Path) -> dict:

@@ -84,22 +84,20 @@ class Scores:
         manifest, count = self.manifest, len(self.table)
         classes, name = len(manifest.class_names), f"predicted/updates={manifest.updates[-1]:06d}.npy"
         predicted_MN = np.empty((self.trials, count), np.min_scalar_type(classes - 1))
-        with self._artifacts() as artifacts:
-            for m, run_id in enumerate(manifest.trial_runs):
-                labels_N = np.load(artifacts.path(name, run_id))
-                if labels_N.shape != (count,) or not (labels_N.min() >= 0 and labels_N.max() < classes):
-                    raise ValueError(
-                        f"{name} of trial run {run_id} must hold {count} labels from 0 to {classes - 1}, got shape "
-                        f"{labels_N.shape}, {labels_N.min()} to {labels_N.max()}"
-                    )
-                predicted_MN[m] = labels_N
+        for m, run_id in enumerate(manifest.trial_runs):
+            labels_N = self._artifacts.read(name, np.load, run_id)
+            if labels_N.shape != (count,) or not (labels_N.min() >= 0 and labels_N.max() < classes):
+                raise ValueError(
+                    f"{name} of trial run {run_id} must hold {count} labels from 0 to {classes - 1}, got shape "
+                    f"{labels_N.shape}, {labels_N.min()} to {labels_N.max()}"
+                )
+            predicted_MN[m] = labels_N
         return predicted_MN
 
     @cached_property
     def thumbnails(self) -> dict[int, bytes]:
         """Small pictures (png or jpeg) of both ends of every class and of the hardest examples, by example id."""
-        with self._artifacts() as artifacts:
-            return read_thumbnails(artifacts.path("preview/thumbnails.npz"))
+        return self._artifacts.read("preview/thumbnails.npz", read_thumbnails)
 
     def summary(self) -> str:
         """Class counts of both sets and the numbers of the run, for a terminal."""
@@ -121,6 +119,7 @@ class Scores:
         numbers = {"trials": self.trials, "updates": self.manifest.moment} | self.metrics | {"run": self.run_id}
         return result_html(title, numbers, self.table)
 
+    @property
     def _artifacts(self) -> RunArtifacts:
         return RunArtifacts(self.run_id, self.tracking_uri, self.hashes)
 
@@ -150,14 +149,13 @@ def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:
         If the server does not answer.
     """
     metrics = tracking.run_of_kind(run_id, "score", tracking_uri).metrics
-    hashes: dict[str, str] = {}
-    with RunArtifacts(run_id, tracking_uri, hashes) as artifacts:
-        manifest = artifacts.manifest(ScoreManifest)
-        table = pd.read_parquet(artifacts.path("scores/easiness.parquet"))
-        trajectory_TN = np.load(artifacts.path("scores/trajectory.npy"))
+    artifacts = RunArtifacts(run_id, tracking_uri)
+    manifest = artifacts.manifest(ScoreManifest)
+    table = artifacts.read("scores/easiness.parquet", pd.read_parquet)
+    trajectory_TN = artifacts.read("scores/trajectory.npy", np.load)
     if trajectory_TN.shape != (len(manifest.updates), len(table)):
         raise ValueError(
             f"scores/trajectory.npy of run {run_id} has shape {trajectory_TN.shape}, and the run has "
             f"{len(manifest.updates)} moments and {len(table)} examples"
         )
-    return Scores(run_id, manifest, table, trajectory_TN, metrics, tracking_uri, hashes)
+    return Scores(run_id, manifest, table, trajectory_TN, metrics, tracking_uri, artifacts.hashes)
