@@ -29,12 +29,10 @@ def main(
     ----------
     models : tuple of str
         Two or more; the ablation takes the first.
-    trials, epochs, limit, resolution
+    trials, epochs, limit, resolution, seed
         As in `score`, and small, so that two cores take minutes.
     ratios, seeds
         As in `ablate`.
-    seed : int
-        Seed from which all others are spawned.
     name : str
         Name of the folder in reports/.
     """

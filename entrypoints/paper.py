@@ -48,13 +48,10 @@ def paper(
             return plan
         LOG.info(plan.summary())
         made: dict[str, str] = {}
-        places = {"cifar10": data, "imagenet": imagenet}
         for run in runs:
             LOG.info("\n=== %s", run.name)
-            options = run.arguments(made) | {"seed": seed}
-            if run.entry != "match":
-                options["data"] = places[run.options["dataset"]]
-            made[run.name] = getattr(easiness, run.entry)(**options).run_id
+            place = {} if run.entry == "match" else {"data": imagenet if "imagenet" in run.name else data}
+            made[run.name] = getattr(easiness, run.entry)(**run.arguments(made), **place, seed=seed).run_id
         return easiness.report(runs=list(made.values()), name=name or f"paper-{scale}")
 
 

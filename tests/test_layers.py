@@ -129,6 +129,26 @@ def test_every_room_has_a_row():
     assert rooms == set(MAY_IMPORT)
 
 
+def test_the_house_is_small():
+    entries = [path for path in PACKAGE.iterdir() if path.name[0] not in "_."]
+    assert len(entries) <= 13
+    for path in (PACKAGE.parent / "entrypoints").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 60, path.name
+
+
+def parameters(function):
+    arguments = function.args
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_no_function_has_more_than_eight_parameters(name):
+    """But for the public calls, whose parameters are the options of the command line."""
+    for node in ast.walk(ast.parse(modules()[name].read_text())):
+        if isinstance(node, ast.FunctionDef) and "public" not in map(ast.unparse, node.decorator_list):
+            assert len(parameters(node)) <= 8, f"{name}.{node.name}"
+
+
 KNOWN = dict.fromkeys(
     (
         "trials",
