@@ -102,7 +102,7 @@ def test_killed_in_the_middle_and_run_again_is_the_same_to_the_bit(checkout, tmp
     again = run(checkout, env=fresh, **slow)
     uri = fresh["MLFLOW_TRACKING_URI"]
     assert "trial 0  found finished in run" in again.stderr + again.stdout
-    assert "trial 1  goes on from its checkpoint" in again.stderr + again.stdout
+    assert "trial 1  resumes at its checkpoint" in again.stderr + again.stdout
     latest, cut_off = score_runs(uri)
     assert (latest.info.status, cut_off.info.status) == ("FINISHED", "KILLED")
     assert parquet(uri, latest.info.run_id).read_bytes() == expected
@@ -157,17 +157,17 @@ def test_download_and_load_scores_agree_to_the_bit(kind, checkout, tmp_path, req
     scores = easiness.load_scores(found.info.run_id, tracking_uri=uri)
     pd.testing.assert_frame_equal(scores.table, pd.read_parquet(elsewhere / "scores" / "easiness.parquet"))
     np.testing.assert_array_equal(scores.trajectory_TN, np.load(elsewhere / "scores" / "trajectory.npy"))
-    assert scores.manifest == json.loads((elsewhere / "scores" / "manifest.json").read_text())
+    assert scores.manifest.to_json() == (elsewhere / "scores" / "manifest.json").read_text()
     assert scores.losses_TMN.shape == (2, 3, 200)
     place = tmp_path / "last trial"  # of each trial the same, and the command takes seconds
     subprocess.run(
-        [BIN / "mlflow", "artifacts", "download", "-r", scores.manifest["trials"][-1]["run_id"], "-a", "losses",
+        [BIN / "mlflow", "artifacts", "download", "-r", scores.manifest.trial_runs[-1], "-a", "losses",
          "-d", place],
         cwd=tmp_path, env=env, check=True, capture_output=True,
     )  # fmt: skip
-    for t, update in enumerate(scores.updates):
+    for t, update in enumerate(scores.manifest.updates):
         (file,) = place.rglob(f"updates={update:06d}.npy")
-        np.testing.assert_array_equal(scores.losses[t, -1], np.load(file))
+        np.testing.assert_array_equal(scores.losses_TMN[t, -1], np.load(file))
     preview = {path.name for path in (elsewhere / "preview").iterdir()}
     assert {"index.html", "histogram.png", "class_counts.csv"} <= preview
 

@@ -14,44 +14,23 @@ PIXELS = 1 << 14
 
 
 class Diversity(NamedTuple):
-    """Average and diversity of a set of images.
+    """Average and diversity of a set of images."""
 
-    Attributes
-    ----------
-    average_HWC : (H, W, C) array of float64
-        Grey levels, 0 to 255.
-    variance : float
-        Mean per-pixel variance (unbiased), in squared grey levels; higher = more diverse.
-    low, high : float
-        95 % percentile interval of the variance over resampled images.
-    images : int
-    """
-
-    average_HWC: NDArray[np.float64]
-    variance: float
-    low: float
+    average_HWC: NDArray[np.float64]  # grey levels, 0 to 255
+    variance: float  # mean per-pixel variance (unbiased), in squared grey levels; higher = more diverse
+    low: float  # ends of the 95 % percentile interval of the variance over resampled images
     high: float
     images: int
 
 
 class OrderTest(NamedTuple):
-    """Test of the order hard > random > easy of diversity.
+    """Test of the order hard > random > easy of diversity."""
 
-    Attributes
-    ----------
-    hard_minus_random, random_minus_easy : float
-        Differences of variance, in squared grey levels.
-    p_hard, p_easy : float
-        One-sided permutation p-values of the two differences.
-    p : float
-        P-value of the whole order, the larger of the two: both must hold (an intersection–union test).
-    """
-
-    hard_minus_random: float
+    hard_minus_random: float  # differences of variance, in squared grey levels
     random_minus_easy: float
-    p_hard: float
+    p_hard: float  # one-sided permutation p-values of the two differences
     p_easy: float
-    p: float
+    p: float  # p-value of the whole order, the larger of the two: both must hold (an intersection–union test)
 
 
 def diversity(images_BHWC: NDArray[np.uint8], draws: int = 2000, seed: int = 0) -> Diversity:
@@ -59,8 +38,6 @@ def diversity(images_BHWC: NDArray[np.uint8], draws: int = 2000, seed: int = 0) 
 
     The interval is from `draws` resamples of the images.
 
-    Examples
-    --------
     >>> images_BHWC = np.zeros((4, 2, 2, 3), np.uint8)
     >>> images_BHWC[2:] = 10
     >>> measured = diversity(images_BHWC)
@@ -93,8 +70,6 @@ def order_test(
     At least two uint8 images each, of one size; the numbers may differ. The images of two sets are shuffled between
     the two; images that are in both sets make the test cautious. No p-value is below 1 / (permutations + 1).
 
-    Examples
-    --------
     >>> rng = np.random.default_rng(0)
     >>> easy, middle, hard = (rng.integers(0, w, (20, 4, 4, 3), np.uint8) for w in (20, 80, 200))
     >>> order_test(easy, middle, hard).p < 0.01

@@ -26,8 +26,6 @@ def paired_difference(a_S: ArrayLike, b_S: ArrayLike) -> Difference:
     It holds the true mean of normal differences in 95 % of cases, however few the seeds. A bootstrap would not: of
     three seeds it never leaves the range that their differences span, which holds the mean in 75 %.
 
-    Examples
-    --------
     >>> difference = paired_difference([0.72, 0.70, 0.74], [0.70, 0.69, 0.71])
     >>> round(difference.mean, 3), round(difference.low, 3), round(difference.high, 3)
     (0.02, -0.005, 0.045)

@@ -16,38 +16,21 @@ TARGET_RELIABILITY = 0.9
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """Reliability of easiness against the number of trials behind it.
+    """Reliability of easiness against the number of trials behind it; NaN throughout if M = 1."""
 
-    Attributes
-    ----------
-    trials : (M,) array of int64
-        1 … M.
-    reliability : (M,) array of float64
-        Expected correlation with the easiness of as many fresh trials. NaN throughout if M = 1.
-    trials_needed : float
-        Trials that reach `TARGET_RELIABILITY`, beyond M if need be; infinite if trials do not agree at all, NaN if
-        M = 1.
-    """
-
-    trials: NDArray[np.int64]
-    reliability: NDArray[np.float64]
-    trials_needed: float
+    trials: NDArray[np.int64]  # 1 … M
+    reliability: NDArray[np.float64]  # (M,) expected correlation with the easiness of as many fresh trials
+    trials_needed: float  # to reach `TARGET_RELIABILITY`, beyond M if need be; infinite if trials do not agree at all
 
 
 def reliability(losses_MN: NDArray) -> float:
     """Reliability of easiness: its expected correlation with a repetition of all M trials, at most 1.
 
-    Cronbach's alpha with the trials as items. It is the mean, over all cuts of the trials into two halves, of the
-    halves' reliability stepped up to M trials, in closed form. Trials that do not agree at all (mean covariance of
+    Cronbach's alpha (1951) with the trials as items. It is the mean, over all cuts of the trials into two halves, of
+    the halves' reliability stepped up to M trials, in closed form. Trials that do not agree at all (mean covariance of
     two trials at or below 0) give the reliability of one trial, which is then not stepped up. NaN if M = 1, or if
     the losses are constant.
 
-    Notes
-    -----
-    Cronbach, "Coefficient alpha and the internal structure of tests" (1951).
-
-    Examples
-    --------
     >>> rng = np.random.default_rng(0)
     >>> losses_MN = rng.normal(size=1000) + rng.normal(size=(4, 1000))  # expect 4 / (4 + 1)
     >>> round(reliability(losses_MN), 2)
@@ -59,8 +42,6 @@ def reliability(losses_MN: NDArray) -> float:
 def reliability_curve(losses_MN: NDArray) -> ReliabilityCurve:
     """Reliability of easiness for 1 … M trials, and the number of trials that reaches 0.9.
 
-    Examples
-    --------
     >>> rng = np.random.default_rng(0)
     >>> curve = reliability_curve(rng.normal(size=1000) + rng.normal(size=(4, 1000)))
     >>> curve.reliability.round(1), round(curve.trials_needed)

@@ -46,19 +46,15 @@ def removal_weights(easiness_N: ArrayLike, strategy: Strategy, weighting: Weight
     infinite; under ``inverse`` easy and hard are reciprocal. Strategy hard has nothing to reflect: under ``reflect``
     it is as under ``inverse``.
 
-    Examples
-    --------
     >>> removal_weights([0.5, 2.0, 0.25], "easy")
     array([2. , 0.5, 4. ])
     >>> removal_weights([0.5, 2.0, 0.25], "easy", "rank")
     array([2., 1., 3.])
     """
     easiness_N = _check_easiness(easiness_N)
-    if strategy not in get_args(Strategy):
-        raise ValueError(f"unknown strategy {strategy!r}; choose from {', '.join(get_args(Strategy))}")
-    if weighting not in get_args(Weighting):
-        raise ValueError(f"unknown weighting {weighting!r}; choose from {', '.join(get_args(Weighting))}")
-
+    for name, value, allowed in (("strategy", strategy, Strategy), ("weighting", weighting, Weighting)):
+        if value not in get_args(allowed):
+            raise ValueError(f"unknown {name} {value!r}; choose from {', '.join(get_args(allowed))}")
     if strategy == "random":
         return np.ones(len(easiness_N))
     if weighting == "rank":
@@ -86,31 +82,12 @@ def draw_removed(
     One pass: the rows with the largest ``log(weight) + Gumbel noise`` have the distribution of one draw after
     another, each with the weights of what is left (Yellott 1977). The noise depends on the seed and N alone. So
     with one int seed all strategies share their luck, and, unless balanced, the smaller of two removals lies
-    inside the larger.
+    inside the larger. A seed that is a Generator is advanced. Easiness (lower = easier) is the mean loss or another
+    score that is nowhere negative; rows are returned ascending, at most N - 1 of them.
 
-    Parameters
-    ----------
-    easiness_N : (N,) array
-        Mean loss in nats, or another score that is nowhere negative. Lower = easier.
-    count : int
-        Number of examples to remove, 0 … N - 1; see `removal_count`.
-    strategy, weighting
-        As in `removal_weights`.
-    seed : int, SeedSequence or Generator
-        A Generator is advanced.
-    labels_N : (N,) array, optional
-        Class of every example; used with balanced=True only.
-    balanced : bool
-        Every class loses the same share, to within one example: quotas by largest remainder, equal remainders
-        in random order. Weights are those of the whole set, drawn from class by class.
+    If balanced, every class of `labels_N` loses the same share, to within one example: quotas by largest remainder,
+    equal remainders in random order. Weights are those of the whole set, drawn from class by class.
 
-    Returns
-    -------
-    (count,) array of int64
-        Rows to remove, ascending.
-
-    Examples
-    --------
     >>> draw_removed([1e-6, 2.0, 2e-6, 3.0], 2, strategy="easy", seed=0)
     array([0, 2])
     """
@@ -138,8 +115,6 @@ def removal_count(ratio: float, n: int) -> int:
 
     The ratio is read to twelve decimals, so that 3 * 0.1 and 0.3 are one ratio.
 
-    Examples
-    --------
     >>> removal_count(0.3, 50_000)
     15000
     """
@@ -168,16 +143,9 @@ def stepwise_plan(ratios: Iterable[float], n: int, step: float = 0.1) -> list[St
     whatever is asked for; totals are rounded, so steps differ by at most 1. A ratio between two of these is a side
     branch: one smaller step that begins on the path, at the last count below the ratio, and that nothing follows.
     So 0.25 adds one step to a plan, from 0.2, and leaves 0.3 and all beyond as they were. Steps from one count share
-    its scoring.
+    its scoring. Steps ascend in `after`, each count once; a ratio is reached by the step whose `after` is
+    ``removal_count(ratio, n)``, and 0 needs no step.
 
-    Returns
-    -------
-    list of Step
-        Ascending in `after`, each count once; `before` is 0 or the `after` of an earlier step. A ratio is reached by
-        the step whose `after` is ``removal_count(ratio, n)``; 0 needs no step.
-
-    Examples
-    --------
     >>> [(step.before, step.after) for step in stepwise_plan([0.25, 0.4], 100)]
     [(0, 10), (10, 20), (20, 25), (20, 30), (30, 40)]
     """
@@ -219,17 +187,10 @@ def check_classes(
 
 @dataclass(frozen=True, eq=False)
 class RemovedShares:
-    """Share that was removed of each difficulty decile and of each class, 0 to 1; NaN of none.
+    """Share that was removed of each difficulty decile and of each class, 0 to 1; NaN of none."""
 
-    Attributes
-    ----------
-    deciles : (10,) array of float64
-        0 = easiest tenth of the examples … 9 = hardest tenth.
-    classes : (K,) array of float64
-    """
-
-    deciles: NDArray[np.float64]
-    classes: NDArray[np.float64]
+    deciles: NDArray[np.float64]  # (10,) from the easiest tenth of the examples to the hardest
+    classes: NDArray[np.float64]  # (K,)
 
 
 def removed_shares(

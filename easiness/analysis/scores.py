@@ -20,19 +20,23 @@ def easiness(losses_MN: NDArray) -> NDArray[np.float64]:
     The last bit may depend on the order of the trials. Losses that are not finite raise a ValueError that names
     trial and number of examples: a diverged trial is never averaged in.
 
-    Examples
-    --------
     >>> easiness(np.array([[0.0, 2.0], [1.0, 4.0]]))
     array([0.5, 3. ])
     """
-    losses_MN = _check_losses(losses_MN)
+    losses_MN = np.asanyarray(losses_MN)
+    if losses_MN.ndim != 2 or 0 in losses_MN.shape:
+        raise ValueError(f"losses must be (trials, examples), both at least 1, got shape {losses_MN.shape}")
+    if losses_MN.dtype.kind not in "fiu":
+        raise ValueError(f"losses must be real numbers, got dtype {losses_MN.dtype}")
     total_N = np.zeros(losses_MN.shape[1])
     with np.errstate(invalid="ignore"):  # inf − inf; the total tells
         for losses_N in losses_MN:
             total_N += losses_N
     # Sums of float32 in float64 cannot overflow, so a bad value anywhere leaves a bad total.
     if not np.isfinite(total_N).all():
-        _refuse_diverged(losses_MN)
+        bad_M = np.array([losses_N.size - np.isfinite(losses_N).sum() for losses_N in losses_MN])
+        trials = ", ".join(f"trial {m}: {bad_M[m]} of {losses_MN.shape[1]} examples" for m in np.flatnonzero(bad_M))
+        raise ValueError(f"losses are not finite ({trials}); drop the diverged trial or run it again")
     return total_N / len(losses_MN)
 
 
@@ -41,8 +45,6 @@ def rank_correlation(a_N: ArrayLike, b_N: ArrayLike) -> float:
 
     Ties get average ranks. NaN where one side is constant, since it then ranks nothing.
 
-    Examples
-    --------
     >>> rank_correlation([0.1, 0.2, 0.9], [3, 2, 1])
     -1.0
     """
@@ -59,8 +61,6 @@ def roc_auc(scores_N: ArrayLike, positive_N: ArrayLike) -> float:
 
     Higher scores = more likely positive: easiness is such a score for *hard* positives.
 
-    Examples
-    --------
     >>> roc_auc([0.1, 0.4, 0.35, 0.8], [False, False, True, True])
     0.75
     """
@@ -70,32 +70,23 @@ def roc_auc(scores_N: ArrayLike, positive_N: ArrayLike) -> float:
     if positive_N.shape != scores_N.shape:
         raise ValueError(f"scores {scores_N.shape} and positives {positive_N.shape} must have the same shape")
     positives = int(positive_N.sum())
-    negatives = len(scores_N) - positives
-    if positives == 0 or negatives == 0:
-        raise ValueError(f"needs examples of both kinds, got {positives} positive and {negatives} negative")
+    if not 0 < positives < len(scores_N):
+        raise ValueError(f"needs examples of both kinds, got {positives} positive of {len(scores_N)} in all")
     return float(roc_auc_score(positive_N, scores_N))
 
 
-def deciles(easiness_N: ArrayLike, seed: int = 0, labels_N: ArrayLike | None = None) -> NDArray[np.int64]:
+def deciles(easiness_N: ArrayLike, seed: int = 0) -> NDArray[np.int64]:
     """Difficulty decile of every example: 0 = easiest tenth … 9 = hardest tenth, sizes differing by at most 1.
 
-    The seed breaks ties, in the same order as `easiness.analysis.sets.easiest`. With labels, deciles are formed
-    within each class.
+    The seed breaks ties, in the same order as `easiness.analysis.sets.easiest`.
 
-    Examples
-    --------
     >>> deciles(np.linspace(1.0, 0.0, 10))
     array([9, 8, 7, 6, 5, 4, 3, 2, 1, 0])
     """
     easiness_N = check_scores(easiness_N)
-    groups_N = np.zeros(len(easiness_N), dtype=np.int64) if labels_N is None else np.asarray(labels_N)
-    if groups_N.shape != easiness_N.shape:
-        raise ValueError(f"labels {groups_N.shape} and easiness {easiness_N.shape} must have the same shape")
-    order_N = np.lexsort((tie_keys(len(easiness_N), seed), easiness_N, groups_N))
-    _, starts, sizes = np.unique(groups_N[order_N], return_index=True, return_counts=True)
-    rank_N = np.arange(len(easiness_N)) - np.repeat(starts, sizes)
-    decile_N = np.empty(len(easiness_N), dtype=np.int64)
-    decile_N[order_N] = rank_N * DECILES // np.repeat(sizes, sizes)
+    count = len(easiness_N)
+    decile_N = np.empty(count, dtype=np.int64)
+    decile_N[np.lexsort((tie_keys(count, seed), easiness_N))] = np.arange(count) * DECILES // count
     return decile_N
 
 
@@ -114,18 +105,3 @@ def check_scores(values_N: ArrayLike) -> NDArray:
     if bad:
         raise ValueError(f"{bad} of {len(values_N)} scores are not finite; drop or repair them first")
     return values_N
-
-
-def _check_losses(losses_MN: NDArray) -> NDArray:
-    losses_MN = np.asanyarray(losses_MN)
-    if losses_MN.ndim != 2 or 0 in losses_MN.shape:
-        raise ValueError(f"losses must be (trials, examples), both at least 1, got shape {losses_MN.shape}")
-    if losses_MN.dtype.kind not in "fiu":
-        raise ValueError(f"losses must be real numbers, got dtype {losses_MN.dtype}")
-    return losses_MN
-
-
-def _refuse_diverged(losses_MN: NDArray) -> None:
-    bad_M = np.array([losses_N.size - np.isfinite(losses_N).sum() for losses_N in losses_MN])
-    trials = ", ".join(f"trial {m}: {bad_M[m]} of {losses_MN.shape[1]} examples" for m in np.flatnonzero(bad_M))
-    raise ValueError(f"losses are not finite ({trials}); drop the diverged trial or run it again")

@@ -22,8 +22,6 @@ class Chance(NamedTuple):
 def set_size(fraction: float, count: int) -> int:
     """Size of the set that `fraction` cuts from `count` examples: round(fraction × count), at least 1.
 
-    Examples
-    --------
     >>> set_size(0.1, 50_000), set_size(0.1, 3)
     (5000, 1)
     """
@@ -38,22 +36,12 @@ def set_size(fraction: float, count: int) -> int:
 def easiest(
     easiness_N: ArrayLike, fraction: float = 0.1, *, seed: int = 0, labels_N: ArrayLike | None = None
 ) -> NDArray[np.int64]:
-    """Rows with the lowest easiness, ascending.
+    """Rows with the lowest easiness (finite; lower = easier), ascending.
 
-    Parameters
-    ----------
-    easiness_N : (N,) array
-        Finite; lower = easier.
-    fraction : float
-        Share of the examples, in (0, 0.5]. See `set_size`.
-    seed : int
-        Breaks a tie at the cut at random. With one seed, easy and hard sets of the same scores share no tied
-        example. Give *different models* different seeds, or shared ties are counted as agreement.
-    labels_N : (N,) array of int, optional
-        With labels, the fraction is taken from every class.
+    The fraction, in (0, 0.5], is taken from all examples, or with labels from every class; see `set_size`. The seed
+    breaks a tie at the cut at random. With one seed, easy and hard sets of the same scores share no tied example. Give
+    *different models* different seeds, or shared ties are counted as agreement.
 
-    Examples
-    --------
     >>> easiest([0.3, 0.1, 0.2, 0.9], 0.5)
     array([1, 2])
     """
@@ -65,8 +53,6 @@ def hardest(
 ) -> NDArray[np.int64]:
     """Rows with the highest easiness. Everything else as in `easiest`.
 
-    Examples
-    --------
     >>> hardest([0.3, 0.1, 0.2, 0.9], 0.5)
     array([0, 3])
     """
@@ -76,28 +62,19 @@ def hardest(
 def overlap(a: ArrayLike, b: ArrayLike, count: int | None = None) -> float:
     """Matching rate of two sets of rows: |A ∩ B| / max(|A|, |B|), in [0, 1].
 
-    With the number of examples `count`, members are counted through a mask, which is faster for large sets.
+    With the number of examples `count`, rows beyond it are refused.
 
-    Examples
-    --------
     >>> overlap([0, 1, 2, 3], [2, 3, 4])
     0.5
     """
     a, b = _check_set(a), _check_set(b)
-    if count is None:
-        for rows in (a, b):
-            _check_unique(rows, len(np.unique(rows)))
-        shared = len(np.intersect1d(a, b, assume_unique=True))
-    else:
-        shared = int(np.count_nonzero(row_mask(a, count) & row_mask(b, count)))
-    return shared / max(len(a), len(b))
+    count = int(max(a.max(), b.max())) + 1 if count is None else count
+    return int(np.count_nonzero(row_mask(a, count) & row_mask(b, count))) / max(len(a), len(b))
 
 
 def chance(n_a: int, n_b: int, n: int) -> Chance:
     """Overlap of two random sets of `n_a` and `n_b` out of `n` examples, exactly (hypergeometric).
 
-    Examples
-    --------
     >>> chance(5000, 5000, 50_000).mean
     0.1
     """
@@ -112,15 +89,13 @@ def chance_given_classes(a: ArrayLike, b: ArrayLike, labels_N: ArrayLike) -> Cha
     Two easy sets that hold the same classes overlap by more than a tenth even if nothing else is shared. The
     members of each class are drawn at random, independently of the other classes.
 
-    Examples
-    --------
     >>> labels_N = np.array([0] * 10 + [1] * 10)
     >>> chance_given_classes([0, 1, 2], [3, 4, 5], labels_N).mean  # both from class 0: 3 of 10, not 3 of 20
     0.3
     """
     labels_N = check_labels(labels_N)
-    a_K, b_K = class_counts(a, labels_N), class_counts(b, labels_N)
     n_K = np.bincount(labels_N)
+    a_K, b_K = (np.bincount(labels_N[row_mask(rows, len(labels_N))], minlength=len(n_K)) for rows in (a, b))
     present = n_K > 0
     return _hypergeometric(a_K[present], b_K[present], n_K[present])
 
@@ -130,18 +105,10 @@ def corrected(rate: float, chance: float) -> float:
 
     NaN if chance alone gives the same set.
 
-    Examples
-    --------
     >>> round(corrected(0.28, 0.1), 3)
     0.2
     """
     return (rate - chance) / (1 - chance) if chance < 1 else math.nan
-
-
-def class_counts(rows: ArrayLike, labels_N: ArrayLike) -> NDArray[np.int64]:
-    """Members of each class in a set, for the classes 0 … highest label."""
-    labels_N = check_labels(labels_N)
-    return np.bincount(labels_N[row_mask(rows, len(labels_N))], minlength=int(labels_N.max()) + 1)
 
 
 def row_mask(rows: ArrayLike, count: int) -> NDArray[np.bool_]:
@@ -152,7 +119,9 @@ def row_mask(rows: ArrayLike, count: int) -> NDArray[np.bool_]:
         raise ValueError(f"rows {rows.min()} to {rows.max()} reach beyond the {count} examples")
     mask_N = np.zeros(count, dtype=bool)
     mask_N[rows] = True
-    _check_unique(rows, np.count_nonzero(mask_N))
+    unique = np.count_nonzero(mask_N)
+    if unique < len(rows):
+        raise ValueError(f"a set lists {len(rows) - unique} of {len(rows)} rows twice; list every row once")
     return mask_N
 
 
@@ -171,8 +140,6 @@ def check_labels(labels_N: ArrayLike, num_classes: int | None = None) -> NDArray
 def class_members(labels_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Rows of each class that has any, ascending.
 
-    Examples
-    --------
     >>> class_members(np.array([3, 0, 3]))
     [array([1]), array([0, 2])]
     """
@@ -223,8 +190,3 @@ def _check_set(rows: ArrayLike) -> NDArray[np.int64]:
     if rows.ndim != 1 or len(rows) == 0 or rows.dtype.kind not in "iu":
         raise ValueError(f"a set must list at least one row index, got {rows.dtype} of shape {rows.shape}")
     return rows
-
-
-def _check_unique(rows: NDArray, unique: int) -> None:
-    if unique < len(rows):
-        raise ValueError(f"a set lists {len(rows) - unique} of {len(rows)} rows twice; list every row once")

@@ -49,23 +49,12 @@ def model_names() -> tuple[str, ...]:
 def build_model(name: str, num_classes: int, *, image_size: int, seed: int) -> nn.Module:
     """Build a model with fresh weights, on the CPU and in train mode.
 
-    Parameters
-    ----------
-    name : str
-        One of ``model_names()``, one of the first three in another depth and width, or ``package.module:function``.
-    num_classes : int
-        K, the number of logits, at least 2.
-    image_size : int
-        Height and width of the images in pixels.
-    seed : int
-        In [0, 2³²). All initial weights are drawn from it by torch's CPU generator, so the same seed gives the same
-        bits; a user's function must not draw from another generator. The global generators are not changed.
+    ``name`` is of one of the four kinds above, ``num_classes`` at least 2, ``image_size`` the height and width in
+    pixels. All initial weights are drawn from ``seed``, in [0, 2³²), by torch's CPU generator, so the same seed gives
+    the same bits; a user's function must not draw from another generator. The global generators are not changed.
 
-    Raises
-    ------
-    ValueError
-        In one line: unknown name (with near matches), impossible depth, ``num_classes`` below 2, ``seed`` out of range,
-        too small images (with the smallest size that works), or a user's function that does not return a model.
+    A ValueError in one line for an unknown name (with near matches), an impossible depth, too small images (with the
+    smallest size that works), or a user's function that does not return a model.
 
     Examples
     --------

@@ -8,10 +8,7 @@ from torch import nn
 def custom_model(name: str, num_classes: int) -> nn.Module:
     """Import the function that ``name`` points to and return ``function(num_classes=num_classes)``.
 
-    Raises
-    ------
-    ValueError
-        If the import or the call fails, or the result is not a ``torch.nn.Module``.
+    A ValueError if the import or the call fails, or the result is not a ``torch.nn.Module``.
     """
     module_name, _, attribute = name.partition(":")
     try:

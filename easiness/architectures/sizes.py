@@ -10,16 +10,11 @@ LARGEST_TRIED = 1024
 
 
 def check_image_size(model: nn.Module, name: str, num_classes: int, image_size: int) -> None:
-    """Pass two blank images through ``model``, in train and eval mode, and check the shape of the logits.
+    """Pass two blank images through ``model``, in train and eval mode; a ValueError if they do not give logits (2, K).
 
     The pass computes shapes only (on torch's meta device), so it is cheap for large models, too. A model that reads
     values (``.item()``) fails there and gets real images. Weights and running statistics do not change; the model is
     left in train mode.
-
-    Raises
-    ------
-    ValueError
-        If the pass fails (with the smallest size that works), or does not give logits (2, K).
     """
     try:
         if image_size < 1:

@@ -6,25 +6,27 @@ import tempfile
 import time
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from easiness.architectures.torchvision_import import import_torchvision
-from easiness.datasets import Dataset, dataset_of_folder
+from easiness.benchmarks.timing import take_turns
+from easiness.datasets import Dataset
 from easiness.datasets.image_folder import files_by_class, open_listed
 from easiness.datasets.imagenet import open_beton
 from easiness.datasets.packing import PackOptions, pack
 from easiness.loaders import stage
 from easiness.loaders.ffcv import why_no_ffcv
 from easiness.recipes.randomness import trial_seeds
-from easiness.recipes.recipe import make_recipe
+from easiness.recipes.recipe import Recipe, make_recipe
 
 # All other loaders are compared with this one.
 BASELINE = "ImageFolder with Pillow"
+MAX_SIDE = 400  # longest side in pixels of the images packed for FFCV; the others read the files as they are
 
 # Endless batches of floats; closing it ends its workers.
 Batches = Generator[torch.Tensor, None, None]
@@ -38,75 +40,48 @@ def bench_loaders(
     repeats: int = 3,
     batch_size: int = 64,
     workers: int = 2,
-    max_side: int = 400,
-) -> pd.DataFrame:
+) -> dict[str, dict[str, object]]:
     """Time training batches, cropped, mirrored, normalized and as floats on the CPU, of each loader in turn.
 
-    Compiling, packing and starting workers are not in the time.
+    `folder` holds one folder per class, itself or in `train`. A repeat takes `images` images, those of a smaller folder
+    several times. `resolution` is the side of the views in pixels; `workers` are decoding threads, of ImageFolder
+    processes. Compiling, packing and starting workers are not in the time.
 
-    Parameters
-    ----------
-    folder : path
-        Tree of one folder per class, or with such a tree in `train`.
-    resolution : int
-        Side of the views in pixels.
-    images : int
-        Images of one repeat; a smaller folder is read several times.
-    repeats : int
-        Turns of each loader.
-    batch_size : int
-    workers : int
-        Decoding threads (of ImageFolder: processes).
-    max_side : int
-        Longest side of the packed images; ImageFolder reads the files as they are.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per loader: data (the folder's name), loader, ``images_per_second`` (median), its ``least`` and ``most``
-        over the repeats, ``ratio`` to ImageFolder; ``images_per_cpu_second`` (median) and ``cpu_ratio``, which do not
-        count the time that other programs took.
+    By loader: data (the folder's name), loader, ``images_per_second`` (median), its ``least`` and ``most`` over the
+    repeats, ``ratio`` to ImageFolder; ``images_per_cpu_second`` (median) and ``cpu_ratio``, which do not count the time
+    that other programs took.
     """
     folder = Path(folder)
+    recipe = make_recipe("imagenet", "resnet18", resolution=resolution, batch_size=batch_size, threads=workers)
     with tempfile.TemporaryDirectory() as packed_folder:
-        passes = _passes(folder, Path(packed_folder), images, resolution, batch_size, workers, max_side)
+        passes = _passes(folder, Path(packed_folder), images, recipe)
         try:
-            measured = _take_turns(passes, images, repeats)
+            # ImageFolder, the last, comes first here: its workers are forked, and must be before there are threads.
+            for batches in reversed(passes.values()):
+                next(batches)
+            measured = take_turns({name: partial(_time, batches, images) for name, batches in passes.items()}, repeats)
         finally:
             for batches in passes.values():
                 batches.close()
     base_wall, base_cpu = np.median(measured[BASELINE], axis=0)
-    rows = []
+    rows = {}
     for name, seconds in measured.items():
         wall, cpu = np.median(seconds, axis=0)
-        rows.append(
-            {
-                "data": folder.name,
-                "loader": name,
-                "images_per_second": float(1 / wall),
-                "least": float(1 / np.max(seconds, axis=0)[0]),
-                "most": float(1 / np.min(seconds, axis=0)[0]),
-                "ratio": float(base_wall / wall),
-                "images_per_cpu_second": float(1 / cpu),
-                "cpu_ratio": float(base_cpu / cpu),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _take_turns(passes: dict[str, Batches], images: int, repeats: int) -> dict[str, list[tuple[float, float]]]:
-    """Seconds and processor seconds per image in every repeat of every loader."""
-    # ImageFolder, the last, comes first here: its workers are forked, and must be before there are threads.
-    for batches in reversed(passes.values()):
-        next(batches)
-    measured = {name: [] for name in passes}
-    for _ in range(repeats):
-        for name, batches in passes.items():
-            measured[name].append(_time(batches, images))
-    return measured
+        rows[name] = {
+            "data": folder.name,
+            "loader": name,
+            "images_per_second": float(1 / wall),
+            "least": float(1 / np.max(seconds, axis=0)[0]),
+            "most": float(1 / np.min(seconds, axis=0)[0]),
+            "ratio": float(base_wall / wall),
+            "images_per_cpu_second": float(1 / cpu),
+            "cpu_ratio": float(base_cpu / cpu),
+        }
+    return rows
 
 
 def _time(batches: Batches, images: int) -> tuple[float, float]:
+    """Seconds and processor seconds per image."""
     # Batches decoded ahead while another loader was timed do not count.
     for _ in range(8):
         next(batches)
@@ -125,26 +100,24 @@ def _cpu_seconds() -> float:
     return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _passes(
-    folder: Path, packed_folder: Path, images: int, resolution: int, batch_size: int, workers: int, max_side: int
-) -> dict[str, Batches]:
+def _passes(folder: Path, packed_folder: Path, images: int, recipe: Recipe) -> dict[str, Batches]:
     """Endless batches of every loader; for FFCV, the images are packed into `packed_folder`."""
     tree = folder / "train" if (folder / "train").is_dir() else folder
     files_of = files_by_class(tree)
-    plain = dataset_of_folder("imagenet", "train", open_listed(tree, "train", files_of, skip_bad=False))
+    plain = open_listed("imagenet", tree, "train", files_of, skip_bad=False)
     passes = {}
     if not why_no_ffcv():
         for mode in ("jpg", "raw"):
             target = packed_folder / f"{mode}.beton"
-            pack(tree, "train", files_of, target, PackOptions(max_side=max_side, mode=mode), workers=workers)
-            packed = dataset_of_folder("imagenet", "train", open_beton(target, "quick"))
-            passes[f"FFCV {mode}"] = _ours(packed, images, "ffcv", resolution, batch_size, workers)
-    passes["torchvision loader"] = _ours(plain, images, "torchvision", resolution, batch_size, workers)
-    passes[BASELINE] = _image_folder(tree, images, resolution, batch_size, workers)
+            pack(tree, "train", files_of, target, PackOptions(max_side=MAX_SIDE, mode=mode), workers=recipe.threads)
+            packed = open_beton(target, "train", "quick")
+            passes[f"FFCV {mode}"] = _ours(packed, images, replace(recipe, loader="ffcv"))
+    passes["torchvision loader"] = _ours(plain, images, replace(recipe, loader="torchvision"))
+    passes[BASELINE] = _image_folder(tree, images, recipe)
     return passes
 
 
-def _ours(dataset: Dataset, images: int, loader: str, resolution: int, batch_size: int, workers: int) -> Batches:
+def _ours(dataset: Dataset, images: int, recipe: Recipe) -> Batches:
     rows = np.tile(np.arange(len(dataset)), -(-images // len(dataset)))
     repeated = replace(
         dataset,
@@ -154,21 +127,20 @@ def _ours(dataset: Dataset, images: int, loader: str, resolution: int, batch_siz
         example_ids=np.arange(len(rows)),
         digests=dataset.digests[rows],
     )
-    fields = {"resolution": resolution, "batch_size": batch_size, "threads": workers, "loader": loader}
-    staged, _ = stage(repeated, dataset, make_recipe("imagenet", "resnet18", **fields), None)
+    staged, _ = stage(repeated, dataset, recipe, None)
     opened, seeds = staged.open(torch.device("cpu")), trial_seeds(0, 0)
     for epoch in count():
         for batch in opened.train_batches(epoch, seeds):
             yield batch.images
 
 
-def _image_folder(tree: Path, images: int, resolution: int, batch_size: int, workers: int) -> Batches:
+def _image_folder(tree: Path, images: int, recipe: Recipe) -> Batches:
     import_torchvision()
     from torchvision import transforms
     from torchvision.datasets import ImageFolder
 
     steps = [
-        transforms.RandomResizedCrop(resolution),
+        transforms.RandomResizedCrop(recipe.resolution),
         transforms.RandomHorizontalFlip(),
         transforms.ToTensor(),
         transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
@@ -176,9 +148,9 @@ def _image_folder(tree: Path, images: int, resolution: int, batch_size: int, wor
     dataset = ImageFolder(str(tree), transforms.Compose(steps))
     loader = torch.utils.data.DataLoader(
         dataset,
-        batch_size,
-        sampler=torch.utils.data.RandomSampler(dataset, replacement=True, num_samples=max(images, batch_size)),
-        num_workers=workers,
+        recipe.batch_size,
+        sampler=torch.utils.data.RandomSampler(dataset, replacement=True, num_samples=max(images, recipe.batch_size)),
+        num_workers=recipe.threads,
         persistent_workers=True,
     )
     while True:

@@ -53,11 +53,8 @@ def count_flops(work: Callable[[], object]) -> int:
 def bench_machine(device: torch.device, *, repeats: int = 5, threads: int = 1) -> dict[str, object]:
     """Measure the ceilings of a device, in turns; images are decoded on the CPU.
 
-    Returns
-    -------
-    dict
-        Summaries of `sgemm_gflops` (10⁹ operations per second of a float32 product; on a GPU also `bf16_gflops`),
-        `copy_gb_per_s` (10⁹ bytes read and written per second), `decode_images_per_s` (JPEG of 500×375 by one core).
+    Summaries of `sgemm_gflops` (10⁹ operations per second of a float32 product; on a GPU also `bf16_gflops`),
+    `copy_gb_per_s` (10⁹ bytes read and written per second), `decode_images_per_s` (JPEG of 500×375 by one core).
     """
     use_cores(threads)
     products = {"sgemm_gflops": MatrixProduct(device)}

@@ -1,10 +1,8 @@
 """Matching of ImageNet-sized scores, timed beside one sort and intersection per draw."""
 
-import resource
-import sys
 import tempfile
-import time
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from easiness.analysis.matching.pairs import match_pairs
 from easiness.analysis.matching.sides import MatchOptions, ScoredModel
 from easiness.analysis.sets import set_size
+from easiness.benchmarks.timing import peak_gib, seconds_of
 
 CLASSES = 1000
 
@@ -33,8 +32,6 @@ def bench_matching(
     size: MatchingSize | None = None,
     *,
     naive_draws: int = 3,
-    threads: int = 2,
-    seed: int = 0,
     folder: str | Path | None = None,
 ) -> dict[str, float]:
     """Time the matching of all pairs of models at all moments, easy and hard, on drawn losses in mapped files.
@@ -47,48 +44,33 @@ def bench_matching(
     The files take 4 × n × trials × moments × models bytes in `folder` (by default the system's temporary one) and are
     removed at the end.
 
-    Returns
-    -------
-    dict of float
-        ``seconds`` in all and ``seconds_per_moment`` (median); ``naive_seconds_per_draw`` (median) and
-        ``naive_seconds`` (extrapolated); ``ratio``; ``peak_gib``, the highest resident memory of this process so
-        far, mapped files and the naive way included; and the size.
-
-    Examples
-    --------
-    >>> measured = bench_matching(MatchingSize(n=2000, trials=2, moments=1, models=2, draws=4), naive_draws=1)
-    >>> measured["ratio"] == measured["naive_seconds"] / measured["seconds"]
-    True
+    The result holds ``seconds`` in all and ``seconds_per_moment`` (median); ``naive_seconds_per_draw`` (median) and
+    ``naive_seconds`` (extrapolated); ``ratio``; ``peak_gib``, the highest resident memory of this process so far,
+    mapped files and the naive way included; and the size.
     """
     size = size or MatchingSize()
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     labels_N = np.arange(size.n) % min(CLASSES, size.n)
-    options = MatchOptions(scopes=("global",), draws=size.draws, seed=seed, threads=threads)
+    options = MatchOptions(scopes=("global",), draws=size.draws)
     seconds, naive_seconds = [], []
     with tempfile.TemporaryDirectory(dir=folder) as losses_folder:
         # All files stay mapped, so that the peak counts what one call over all moments would hold.
         for losses_AMN in _draw_losses(Path(losses_folder), size, rng):
             scored = [ScoredModel(f"model {a}", (1,), [losses_MN]) for a, losses_MN in enumerate(losses_AMN)]
-            start = time.perf_counter()
-            match_pairs(scored, labels_N, options)
-            seconds.append(time.perf_counter() - start)
-            for _ in range(naive_draws):
-                start = time.perf_counter()
-                _match_naively(losses_AMN, set_size(options.fraction, size.n), rng)
-                naive_seconds.append(time.perf_counter() - start)
-    naive = float(np.median(naive_seconds)) * size.draws * size.moments
-    # Kibibytes, but bytes on macOS.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+            seconds.append(seconds_of(partial(match_pairs, scored, labels_N, options)))
+            naive = partial(_match_naively, losses_AMN, set_size(options.fraction, size.n), rng)
+            naive_seconds += [seconds_of(naive) for _ in range(naive_draws)]
+    naive_total = float(np.median(naive_seconds)) * size.draws * size.moments
     return {
         "seconds": sum(seconds),
         "seconds_per_moment": float(np.median(seconds)),
         "naive_seconds_per_draw": float(np.median(naive_seconds)),
-        "naive_seconds": naive,
+        "naive_seconds": naive_total,
         "naive_draws_timed": naive_draws * size.moments,
-        "ratio": naive / sum(seconds),
-        "peak_gib": peak / 2**30,
+        "ratio": naive_total / sum(seconds),
+        "peak_gib": peak_gib(),
         **vars(size),
-        "threads": threads,
+        "threads": options.threads,
     }
 
 

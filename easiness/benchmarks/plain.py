@@ -32,9 +32,8 @@ class _PillowImages(Dataset):
         return self._transform(Image.fromarray(self._pixels[row])), int(self._labels[row])
 
 
-class _NormalizeContrast(nn.Module):
-    def forward(self, image_CHW: torch.Tensor) -> torch.Tensor:
-        return (image_CHW - image_CHW.mean()) / image_CHW.std(correction=0)
+def _normalize_contrast(image_CHW: torch.Tensor) -> torch.Tensor:
+    return (image_CHW - image_CHW.mean()) / image_CHW.std(correction=0)
 
 
 def score_with_loaders(
@@ -45,7 +44,7 @@ def score_with_loaders(
     Pixels are uint8, labels int64; the result is (M, 5, N) float32: the rows of `logit_metrics` for each of M trials.
     """
     transforms = import_torchvision().transforms
-    clean = [transforms.ToTensor(), _NormalizeContrast()]
+    clean = [transforms.ToTensor(), transforms.Lambda(_normalize_contrast)]
     moved = [
         transforms.RandomCrop(recipe.resolution, padding=recipe.shift, padding_mode="reflect"),
         transforms.RandomHorizontalFlip(),

@@ -4,7 +4,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -26,21 +26,11 @@ log = logging.getLogger("easiness")
 
 @dataclass(frozen=True)
 class Benchmarks:
-    """Result of `bench`.
-
-    Attributes
-    ----------
-    run_id : str
-        The run that holds it.
-    measured : dict
-        Measurements by name of the benchmark, as in the run's bench.json; `machine` are its ceilings.
-    artifacts : str
-        Address of the json and the figures.
-    """
+    """Result of `bench`."""
 
     run_id: str
-    measured: dict[str, object]
-    artifacts: str
+    measured: dict[str, object]  # by name of the benchmark, as in the run's bench.json; `machine` are its ceilings
+    artifacts: str  # address of the json and the figures
 
     def summary(self) -> str:
         """Every median and single number, one a line, and where the rest is."""
@@ -51,42 +41,10 @@ class Benchmarks:
 
 
 @dataclass(frozen=True)
-class _Options:
-    """Parameters of `bench`, checked; see there."""
+class BenchOptions:
+    """What to measure, and at what size.
 
-    model: str
-    data: Path | None
-    images: Path | None
-    limit: int
-    trials: int
-    epochs: int
-    repeats: int
-    scale: float
-    threads: int
-    device: torch.device
-
-
-# Measurements, and figures by name.
-_Outcome = tuple[dict[str, object], dict[str, figures.Figure]]
-
-
-@public
-def bench(
-    what: str = "all",
-    model: str = "wide_resnet_16_4",
-    data: str | Path | None = None,
-    images: str | Path | None = None,
-    limit: int = 500,
-    trials: int = 2,
-    epochs: int = 1,
-    repeats: int = 5,
-    scale: float = 1.0,
-    threads: int = 1,
-    device: str = "auto",
-) -> Benchmarks:
-    """Measure speed side by side, in turns, and log a json and figures; the machine's own ceilings come first.
-
-    Parameters
+    Attributes
     ----------
     what : str
         step, loaders, score, scaling, matching or all.
@@ -111,24 +69,53 @@ def bench(
     device : str
         auto, cpu or cuda.
     """
-    if what != "all" and what not in BENCHES:
-        raise ValueError(f"what is {what!r}; choose one of {', '.join(BENCHES)} or all")
-    minima = {"limit": (limit, 20), "trials": (trials, 1), "epochs": (epochs, 1), "repeats": (repeats, 1)}
-    for name, (value, minimum) in minima.items():
-        if value < minimum:
-            raise ValueError(f"{name} is {value}, and must be at least {minimum}")
-    if not 0 < scale <= 1:
-        raise ValueError(f"scale is {scale:g}, and must be above 0 and at most 1")
-    if what == "loaders" and images is None:
-        raise ValueError("what is 'loaders', and these are timed on image files: give a folder of them as images")
-    data, images = (None if path is None else Path(path).expanduser() for path in (data, images))
-    options = _Options(model, data, images, limit, trials, epochs, repeats, scale, threads, choose_device(device))
-    chosen = dict(BENCHES) if what == "all" else {what: BENCHES[what]}
-    if images is None and chosen.pop("loaders", None):
+
+    what: str = "all"
+    model: str = "wide_resnet_16_4"
+    data: str | Path | None = None
+    images: str | Path | None = None
+    limit: int = 500
+    trials: int = 2
+    epochs: int = 1
+    repeats: int = 5
+    scale: float = 1.0
+    threads: int = 1
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.what != "all" and self.what not in BENCHES:
+            raise ValueError(f"what is {self.what!r}; choose one of {', '.join(BENCHES)} or all")
+        for name, minimum in {"limit": 20, "trials": 1, "epochs": 1, "repeats": 1}.items():
+            if getattr(self, name) < minimum:
+                raise ValueError(f"{name} is {getattr(self, name)}, and must be at least {minimum}")
+        if not 0 < self.scale <= 1:
+            raise ValueError(f"scale is {self.scale:g}, and must be above 0 and at most 1")
+        if self.what == "loaders" and self.images is None:
+            raise ValueError("what is 'loaders', and these are timed on image files: give a folder of them as images")
+
+
+# Measurements, and figures by name.
+_Outcome = tuple[dict[str, object], dict[str, figures.Figure]]
+
+
+@public
+def bench(options: BenchOptions) -> Benchmarks:
+    """Measure speed side by side, in turns, and log a json and figures; the machine's own ceilings come first.
+
+    Parameters
+    ----------
+    options : BenchOptions
+        What to measure, and at what size.
+    """
+    paths = {name: getattr(options, name) for name in ("data", "images")}
+    paths = {name: None if path is None else Path(path).expanduser() for name, path in paths.items()}
+    options = replace(options, **paths, device=str(choose_device(options.device)))
+    chosen = dict(BENCHES) if options.what == "all" else {options.what: BENCHES[options.what]}
+    if options.images is None and chosen.pop("loaders", None):
         log.info("loaders are left out; to time them, give a folder of image files as images")
-    with tracking.tracked_run("bench", f"bench {what}") as run_id, tempfile.TemporaryDirectory() as bench_folder:
-        tracking.log_settings(run_id, {**vars(options), "what": what})
-        folder = Path(bench_folder)
+    with tracking.tracked_run("bench", f"bench {options.what}") as run_id, tempfile.TemporaryDirectory() as files:
+        tracking.log_settings(run_id, vars(options))
+        folder = Path(files)
         measured: dict[str, object] = {}
         for name, measure in {"machine": _machine, **chosen}.items():
             log.info("measuring %s", name)
@@ -141,40 +128,40 @@ def bench(
         return Benchmarks(run_id, measured, tracking.artifact_place(run_id))
 
 
-def _machine(options: _Options) -> _Outcome:
-    return bench_machine(options.device, repeats=options.repeats, threads=options.threads), {}
+def _machine(options: BenchOptions) -> _Outcome:
+    return bench_machine(torch.device(options.device), repeats=options.repeats, threads=options.threads), {}
 
 
-def _step(options: _Options) -> _Outcome:
-    result = bench_step(options.model, options.device, repeats=options.repeats, threads=options.threads)
+def _step(options: BenchOptions) -> _Outcome:
+    device = torch.device(options.device)
+    result = bench_step(options.model, device, repeats=options.repeats, threads=options.threads)
     shares = {f"{name}ing step": result[name]["share_of_sgemm"]["all"] for name in ("train", "score")}
     title = f"{options.model} on {options.device}: share of the matrix product's speed"
     return result, {"step": figures.speed_bars(shares, unit="share of sgemm · higher = better", title=title)}
 
 
-def _loaders(options: _Options) -> _Outcome:
-    table = bench_loaders(options.images, images=round(1000 * options.scale), repeats=options.repeats)
-    rates = {row.loader: [row.least, row.images_per_second, row.most] for row in table.itertuples()}
+def _loaders(options: BenchOptions) -> _Outcome:
+    result = bench_loaders(options.images, images=round(1000 * options.scale), repeats=options.repeats)
+    rates = {name: [row["least"], row["images_per_second"], row["most"]] for name, row in result.items()}
     title = f"Training batches at 224 pixels, two workers, {options.images.name}"
-    result = {row["loader"]: row for row in table.to_dict("records")}
     return result, {"loaders": figures.speed_bars(rates, unit="images per second · higher = better", title=title)}
 
 
-def _score(options: _Options) -> _Outcome:
-    epochs, trials, threads = options.epochs, options.trials, options.threads
-    recipe = make_recipe("cifar10", options.model, epochs=epochs, trials=trials, threads=threads)
+def _score(options: BenchOptions) -> _Outcome:
+    epochs, trials = options.epochs, options.trials
+    recipe = make_recipe("cifar10", options.model, epochs=epochs, trials=trials, threads=options.threads)
     if options.data is None:
         train = noise(options.limit, recipe.resolution, 10)
     else:
         train = open_dataset("cifar10", options.data, split="train", limit=options.limit)
-    result = bench_score(recipe, train, options.device, repeats=options.repeats)
+    result = bench_score(recipe, train, torch.device(options.device), repeats=options.repeats)
     size = f"{trials} trials of {epochs} epoch{'' if epochs == 1 else 's'}"
     title = f"{size} with scores, {options.model}, {len(train)} images, {options.device}"
     seconds = {name: line["all"] for name, line in result["seconds"].items()}
     return result, {"score": figures.speed_bars(seconds, unit="seconds · lower = better", title=title)}
 
 
-def _scaling(options: _Options) -> _Outcome:
+def _scaling(options: BenchOptions) -> _Outcome:
     counts = [round(count * options.scale) for count in (5_000, 10_000, 25_000, 50_000)]
     recipe = make_recipe("cifar10", "wide_resnet_10_1", epochs=1, threads=options.threads)
     result = bench_scaling(recipe, counts=counts, repeats=options.repeats)
@@ -192,14 +179,14 @@ def _scaling(options: _Options) -> _Outcome:
     return result, drawn
 
 
-def _matching(options: _Options) -> _Outcome:
+def _matching(options: BenchOptions) -> _Outcome:
     result = bench_matching(MatchingSize(n=round(1_281_167 * options.scale)))
     seconds = {"ours": [result["seconds"]], "one sort and intersection per draw": [result["naive_seconds"]]}
     title = f"Matching of {result['models']} models, {result['n']:,} examples, {result['moments']} moments"
     return result, {"matching": figures.speed_bars(seconds, unit="seconds · lower = better", title=title)}
 
 
-BENCHES: dict[str, Callable[[_Options], _Outcome]] = {
+BENCHES: dict[str, Callable[[BenchOptions], _Outcome]] = {
     "step": _step,
     "loaders": _loaders,
     "score": _score,
@@ -211,9 +198,7 @@ BENCHES: dict[str, Callable[[_Options], _Outcome]] = {
 def _medians(measured: object, name: str = "") -> list[tuple[str, float]]:
     """Every median and single number, by its path; without commas, which MLflow does not take in a name."""
     if isinstance(measured, dict) and "median" in measured:
-        return [(name.replace(",", ""), measured["median"])]
+        measured = measured["median"]
     if isinstance(measured, dict):
         return [pair for key, value in measured.items() for pair in _medians(value, f"{name}/{key}".lstrip("/"))]
-    if isinstance(measured, (int, float)):
-        return [(name.replace(",", ""), float(measured))]
-    return []
+    return [(name.replace(",", ""), float(measured))] if isinstance(measured, (int, float)) else []

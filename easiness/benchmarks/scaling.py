@@ -2,21 +2,20 @@
 
 import multiprocessing
 import os
-import resource
-import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from easiness.benchmarks.score import score_untracked
-from easiness.benchmarks.timing import summary
+from easiness.benchmarks.timing import peak_gib, seconds_of, summary, take_turns
 from easiness.datasets import Dataset
 from easiness.recipes.recipe import Recipe
 
@@ -49,36 +48,27 @@ def bench_scaling(
     The series of `processes` trains as many trials as its largest number. Every measurement runs in a new process, so
     that the greatest memory is that of this measurement alone. They take turns, after one measurement to warm up.
 
-    Returns
-    -------
-    dict
-        `examples`, `trials`, `processes`: each with the `sizes`, the summaries of `seconds` and `gib` (greatest
-        resident memory of the process and its workers, images and libraries included) at each size, and the fitted
-        exponents `time_exponent` and `memory_exponent`: 1 = linear, 0 = constant.
+    The result holds for `examples`, `trials` and `processes`: `sizes`, the summaries of `seconds` and `gib` (greatest
+    resident memory of the process and its workers, images and libraries included) at each size, and the fitted
+    exponents `time_exponent` and `memory_exponent`: 1 = linear, 0 = constant.
     """
     series = {
-        "examples": [(count, 1, 1) for count in counts],
-        "trials": [(counts[0], m, 1) for m in trials],
-        "processes": [(counts[0], max(processes), p) for p in processes],
+        "examples": {count: (count, 1, 1) for count in counts},
+        "trials": {m: (counts[0], m, 1) for m in trials},
+        "processes": {p: (counts[0], max(processes), p) for p in processes},
     }
-    settings = sorted({setting for settings in series.values() for setting in settings})
-    measured: dict[tuple[int, int, int], list[tuple[float, float]]] = {setting: [] for setting in settings}
-    for turn in range(-1, repeats):
-        for setting in settings[:1] if turn < 0 else settings:
-            values = _measure(recipe, *setting)
-            if turn >= 0:
-                measured[setting].append(values)
+    settings = sorted({setting for settings in series.values() for setting in settings.values()})
+    _measure(recipe, *settings[0])
+    measured = take_turns({setting: partial(_measure, recipe, *setting) for setting in settings}, repeats)
     result: dict[str, object] = {"model": recipe.model, "epochs": recipe.epochs}
     for name, settings in series.items():
-        sizes = {"examples": counts, "trials": trials, "processes": processes}[name]
-        seconds = [summary([value[0] for value in measured[setting]]) for setting in settings]
-        memory = [summary([value[1] for value in measured[setting]]) for setting in settings]
+        seconds, gib = ([summary([v[i] for v in measured[setting]]) for setting in settings.values()] for i in range(2))
         result[name] = {
-            "sizes": list(sizes),
+            "sizes": list(settings),
             "seconds": seconds,
-            "gib": memory,
-            "time_exponent": fit_exponent(sizes, [point["median"] for point in seconds]),
-            "memory_exponent": fit_exponent(sizes, [point["median"] for point in memory]),
+            "gib": gib,
+            "time_exponent": fit_exponent(list(settings), [point["median"] for point in seconds]),
+            "memory_exponent": fit_exponent(list(settings), [point["median"] for point in gib]),
         }
     return result
 
@@ -96,30 +86,22 @@ def fit_exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 def _measure(recipe: Recipe, count: int, trials: int, processes: int) -> tuple[float, float]:
     """Seconds and GiB of one scoring, in a new process."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_run, args=(sender, replace(recipe, trials=trials), count, processes))
-    child.start()
-    sender.close()
-    try:
-        return receiver.recv()
-    except EOFError:
-        raise RuntimeError(f"the scoring of {count} examples in {trials} trials died; is the memory full?") from None
-    finally:
-        child.join()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(_run, replace(recipe, trials=trials), count, processes).result()
+        except BrokenProcessPool:
+            died = f"the scoring of {count} examples in {trials} trials died; is the memory full?"
+            raise RuntimeError(died) from None
 
 
-def _run(sender: Connection, recipe: Recipe, count: int, processes: int) -> None:
+def _run(recipe: Recipe, count: int, processes: int) -> tuple[float, float]:
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[: processes * recipe.threads])
     data = noise(count, recipe.resolution, 10)
     with _watched_workers() as kib_by_worker:
-        started = time.perf_counter()
-        score_untracked(recipe, data, torch.device("cpu"), "processes" if processes > 1 else "inline")
-        seconds = time.perf_counter() - started
-    # Kibibytes, but bytes on macOS.
-    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    sender.send((seconds, (kib + sum(kib_by_worker.values())) / 2**20))
+        engine = "processes" if processes > 1 else "inline"
+        seconds = seconds_of(partial(score_untracked, recipe, data, torch.device("cpu"), engine))
+    return seconds, peak_gib() + sum(kib_by_worker.values()) / 2**20
 
 
 @contextmanager

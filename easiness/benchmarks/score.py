@@ -23,27 +23,21 @@ def bench_score(recipe: Recipe, train: Dataset, device: torch.device, *, repeats
     batch size, and evaluate every example once, at the end. This package starts its worker processes within the time,
     the plain loop the workers of its loaders; all may use all cores.
 
-    Returns
-    -------
-    dict
-        Summaries of `seconds` by way (`ours`, `plain loop`, `plain loop, resident`) and of `times_ours`, how many
-        times as long each takes, round by round; and the size of the task.
+    The result holds summaries of `seconds` by way (`ours`, `plain loop`, `plain loop, resident`) and of `times_ours`,
+    how many times as long each takes, round by round; and the size of the task.
     """
     cores = len(os.sched_getaffinity(0))
     arguments = (recipe, train.images, train.labels, recipe.trials, device)
     before = torch.get_num_threads()
 
-    def with_all_cores(work: Callable[[], object]) -> Callable[[], object]:
-        def run() -> None:
-            torch.set_num_threads(cores)
-            work()
-
-        return run
+    def plain_loop(score: Callable[..., object], **more: int) -> None:
+        torch.set_num_threads(cores)
+        score(*arguments, **more)
 
     tasks = {
         "ours": lambda: score_untracked(recipe, train, device, choose_engine("auto", device, recipe.trials)),
-        "plain loop": with_all_cores(lambda: score_with_loaders(*arguments, workers=cores)),
-        "plain loop, resident": with_all_cores(lambda: score_resident(*arguments)),
+        "plain loop": lambda: plain_loop(score_with_loaders, workers=cores),
+        "plain loop, resident": lambda: plain_loop(score_resident),
     }
     try:
         seconds = interleave(tasks, repeats)

@@ -1,6 +1,6 @@
 """Training step and scoring step of a trial, timed beside the machine's own matrix product."""
 
-from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 
 from easiness.architectures import build_model
 from easiness.benchmarks.machine import MatrixProduct, count_flops, wait_for
-from easiness.benchmarks.timing import interleave, summary
+from easiness.benchmarks.timing import interleave, ratios, summary
 from easiness.loaders import Batch
 from easiness.loaders.normalization import normalize_images
 from easiness.recipes.recipe import cifar10
@@ -17,6 +17,8 @@ from easiness.trials.evaluation import evaluate_networks
 from easiness.trials.precision import Steps, captures, make_steps, settle_precision
 from easiness.trials.training import make_optimizer, training_step
 
+CLASSES = 10  # as CIFAR-10
+
 
 def bench_step(
     model: str = "wide_resnet_16_4",
@@ -24,7 +26,6 @@ def bench_step(
     *,
     batch_size: int = 128,
     resolution: int = 32,
-    num_classes: int = 10,
     repeats: int = 5,
     threads: int = 1,
 ) -> dict[str, object]:
@@ -32,22 +33,19 @@ def bench_step(
 
     On a GPU that is in bfloat16, compiled and recorded; on a CPU (the default) eagerly in float32, on `threads` cores.
 
-    Returns
-    -------
-    dict
-        For `train` and `score`: counted `gflop` of a step, summaries of `images_per_s`, `gflops` (10⁹ operations per
-        second) and `share_of_sgemm`, the last against the matrix product of the same round, in the step's precision.
+    For `train` and `score`: counted `gflop` of a step, summaries of `images_per_s`, `gflops` (10⁹ operations per
+    second) and `share_of_sgemm`, the last against the matrix product of the same round, in the step's precision.
     """
     device = device or torch.device("cpu")
     use_cores(threads)
     precision = settle_precision("auto", device)
-    network = build_model(model, num_classes, image_size=resolution, seed=0)
+    network = build_model(model, CLASSES, image_size=resolution, seed=0)
     network = network.to(device, memory_format=torch.channels_last).train()
     optimizer = make_optimizer(network, cifar10(model))
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (batch_size, resolution, resolution, 3), np.uint8)
     views = normalize_images(torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2))
-    labels = torch.from_numpy(rng.integers(0, num_classes, batch_size)).to(device)
+    labels = torch.from_numpy(rng.integers(0, CLASSES, batch_size)).to(device)
     batch = Batch(views, labels, np.arange(batch_size))
     loader = SimpleNamespace(count=batch_size, score_batches=lambda: iter([batch]))
 
@@ -60,23 +58,22 @@ def bench_step(
 
     eager = make_steps(network, device, precision)
     steps = make_steps(network, device, precision, capture=True) if captures(device) else eager
-    tasks: dict[str, Callable[[Steps], None]] = {"train": train_on, "score": score_on}
     product = MatrixProduct(device, torch.bfloat16 if precision == "bfloat16" else torch.float32)
     # Captured steps are compiled in the first round and recorded in the second.
     seconds = interleave(
-        {"train": lambda: train_on(steps), "sgemm": product, "score": lambda: score_on(steps)},
+        {"train": partial(train_on, steps), "sgemm": product, "score": partial(score_on, steps)},
         repeats,
         warm_up=3 if captures(device) else 1,
     )
     result: dict[str, object] = {"model": model, "device": str(device), "batch_size": batch_size, "threads": threads}
-    for name, task in tasks.items():
-        flop = count_flops(lambda task=task: task(eager))
+    for name, task in (("train", train_on), ("score", score_on)):
+        flop = count_flops(partial(task, eager))
         rates = [flop / taken / 1e9 for taken in seconds[name]]
         ceilings = [product.flops / taken / 1e9 for taken in seconds["sgemm"]]
         result[name] = {
             "gflop": flop / 1e9,
             "images_per_s": summary([batch_size / taken for taken in seconds[name]]),
             "gflops": summary(rates),
-            "share_of_sgemm": summary([rate / ceiling for rate, ceiling in zip(rates, ceilings, strict=True)]),
+            "share_of_sgemm": ratios(rates, ceilings),
         }
     return result

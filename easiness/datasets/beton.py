@@ -28,13 +28,10 @@ PAGE_SIZE = 8 * 2**20
 GREATEST_SIDE = 2**16 - 1  # sides have 16 bits
 
 _HEADER = np.dtype(
-    [
-        ("version", "<u2"),
-        ("num_fields", "<u2"),
-        ("page_size", "<u4"),
-        ("num_samples", "<u8"),
-        ("alloc_table_ptr", "<u8"),
-    ],
+    {
+        "names": ("version", "num_fields", "page_size", "num_samples", "alloc_table_ptr"),
+        "formats": ("<u2", "<u2", "<u4", "<u8", "<u8"),
+    },
     align=True,
 )
 _FIELD = np.dtype([("type_id", "<u1"), ("name", "<u1", 16), ("arguments", "<u1", 1024)], align=True)
@@ -100,13 +97,7 @@ class BetonWriter:
         return self._at - self._data_start + self._used
 
     def add(self, image: EncodedImage, label: int) -> None:
-        """Append one example.
-
-        Raises
-        ------
-        ValueError
-            If the image does not fit in a page, or a side in 16 bits.
-        """
+        """Append one example; a ValueError if it does not fit in a page, or a side in 16 bits."""
         size = len(image.data)
         if size > self._page_size:
             raise ValueError(f"an image of {size:,} bytes does not fit in a page of {self._page_size:,}")
@@ -176,20 +167,14 @@ def _open_nameless(folder: Path) -> io.BufferedRandom | None:
 
 
 class BetonIndex(NamedTuple):
-    """Index of a .beton: `records` (N,) of `RECORD`, `labels` (N,) int64."""
+    """Index of a .beton."""
 
-    records: np.ndarray
-    labels: np.ndarray
+    records: np.ndarray  # (N,) of RECORD
+    labels: np.ndarray  # (N,) int64
 
 
 def read_index(path: Path) -> BetonIndex:
-    """Read everything but the images.
-
-    Raises
-    ------
-    ValueError
-        If the file is not a .beton with images and labels, or is damaged.
-    """
+    """Read everything but the images; a ValueError if the file is not such a .beton, or is damaged."""
     whole = path.stat().st_size
     with path.open("rb") as file:
         header = np.frombuffer(file.read(_HEADER.itemsize).ljust(_HEADER.itemsize, b"\0"), _HEADER)[0]
@@ -205,8 +190,9 @@ def read_index(path: Path) -> BetonIndex:
         file.seek(table_start)
         allocations = np.fromfile(file, _ALLOCATION, count)
     records = np.empty(count, RECORD)
-    for name, column in {"mode": "mode", "height": "height", "width": "width", "ptr": "data_ptr"}.items():
-        records[name] = examples["f0"][column]
+    records["ptr"] = examples["f0"]["data_ptr"]
+    for name in ("mode", "height", "width"):
+        records[name] = examples["f0"][name]
     # FFCV's own writer lists the images in the order in which its processes finished.
     size_at = dict(zip(allocations["ptr"].tolist(), allocations["size"].tolist(), strict=True))
     records["size"] = [size_at.get(ptr, -1) for ptr in records["ptr"].tolist()]
@@ -227,14 +213,11 @@ def manifest_path(beton: Path) -> Path:
 
 @dataclass(frozen=True, eq=False)
 class BetonImages(Sequence):
-    """Lazy sequence of images in a .beton, decoded on access to (H_i, W_i, 3) uint8 RGB.
-
-    `rows` (N,) int64 are their numbers in the file, `records` (N,) of `RECORD` their positions.
-    """
+    """Lazy sequence of images in a .beton, decoded on access to (H_i, W_i, 3) uint8 RGB."""
 
     path: Path
-    rows: np.ndarray
-    records: np.ndarray
+    rows: np.ndarray  # (N,) int64, their numbers in the file
+    records: np.ndarray  # (N,) of RECORD
 
     def __len__(self) -> int:
         return len(self.rows)

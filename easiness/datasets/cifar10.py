@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
+
+from easiness.datasets.progress import progress_bar
 
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 ARCHIVE_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -66,62 +67,45 @@ PICKLED_ARRAYS = {
 
 
 class Cifar10(NamedTuple):
-    """One split of CIFAR-10 in its official order.
+    """One split of CIFAR-10 in its official order."""
 
-    `images` is (N, 32, 32, 3) uint8 RGB, `labels` (N,) int64, 0 to 9, and `sources` (N,) str, the batch and the record
-    in it: ``data_batch_1.bin#17``.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    sources: np.ndarray
+    images: np.ndarray  # (N, 32, 32, 3) uint8 RGB
+    labels: np.ndarray  # (N,) int64, 0 to 9
+    sources: np.ndarray  # (N,) str, the batch and the record in it: data_batch_1.bin#17
 
 
 def read_cifar10(root: str | Path | None, split: str) -> Cifar10:
     """Read ``train`` (50,000 images) or ``val`` (the 10,000 test images), and verify all files of the archive.
 
     `root` is an archive, the unpacked folder, or a folder that contains one of them. None stands for
-    ``.easiness/data``, with a download if nothing is there.
-
-    Raises
-    ------
-    FileNotFoundError
-        Nothing is there, or the download fails.
-    ValueError
-        A file is missing, truncated or altered.
+    ``.easiness/data``, with a download if nothing is there. A FileNotFoundError if that fails; a ValueError if a file
+    of the archive is missing, truncated or altered.
     """
     path = _find(root)
-    members = _read_folder(path) if path.is_dir() else _read_archive(path)
     seen = set()
     records = {}
-    for name, content in members:
+    for name, content in _read_folder(path) if path.is_dir() else _read_archive(path):
         seen.add(name)
         _verify(path, name, content)
         batch = name.removesuffix(".bin")
         if batch in BATCHES[split]:
             records[batch] = name, _records_from(path, name, content)
-    _require_all(path, seen)
+    table = PYTHON_MD5 if seen & PYTHON_MD5.keys() else BINARY_SHA1
+    missing = sorted(table.keys() - seen)
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)} of CIFAR-10; download the archive again from {PAGE}")
 
-    labels = np.concatenate([records[batch][1][:, 0] for batch in BATCHES[split]]).astype(np.int64)
-    images = np.empty((len(labels), 32, 32, 3), np.uint8)
-    sources = []
-    for batch in BATCHES[split]:
-        name, rows = records.pop(batch)
-        begin = len(sources)
-        sources += [f"{name}#{i}" for i in range(len(rows))]
-        images[begin : len(sources)] = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return Cifar10(images, labels, np.array(sources))
+    batches = [records[batch] for batch in BATCHES[split]]
+    rows = np.concatenate([rows for _, rows in batches])
+    images = np.ascontiguousarray(rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    sources = [f"{name}#{i}" for name, rows in batches for i in range(len(rows))]
+    return Cifar10(images, rows[:, 0].astype(np.int64), np.array(sources))
 
 
 def download(url: str, path: Path, md5: str) -> Path:
     """Download a file; it appears at `path` when it is whole and verified.
 
-    Raises
-    ------
-    FileNotFoundError
-        The address cannot be reached, or does not answer for 20 s.
-    ValueError
-        The file is shorter than announced, or has another MD5.
+    A FileNotFoundError if the address does not answer for 20 s, a ValueError for a file with another length or MD5.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     digest = hashlib.md5(usedforsecurity=False)
@@ -131,7 +115,7 @@ def download(url: str, path: Path, md5: str) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             with (
                 open(temporary, "wb") as file,
-                tqdm(desc=path.name, total=announced or None, unit="B", unit_scale=True, disable=None) as bar,
+                progress_bar(path.name, announced or None, "B") as bar,
             ):
                 while chunk := reply.read(2**20):
                     digest.update(chunk)
@@ -212,36 +196,21 @@ def _verify(path: Path, name: str, content: bytes) -> None:
         )
 
 
-def _require_all(path: Path, seen: set[str]) -> None:
-    table = PYTHON_MD5 if seen & PYTHON_MD5.keys() else BINARY_SHA1
-    missing = sorted(table.keys() - seen)
-    if missing:
-        raise ValueError(f"{path} lacks {', '.join(missing)} of CIFAR-10; download the archive again from {PAGE}")
-
-
 def _records_from(path: Path, name: str, content: bytes) -> np.ndarray:
     """(n, 3073) uint8 records of a verified batch of either kind."""
     if name in PYTHON_MD5:
-        content = _records_from_pickle(path, name, content)
+        try:
+            batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
+        except pickle.UnpicklingError as error:
+            raise ValueError(f"{name} in {path} was not unpickled: {error}") from error
+        content = np.hstack([np.array(batch[b"labels"], np.uint8)[:, None], batch[b"data"]]).tobytes()
         # A pickle with the right examples gives exactly the bytes of the binary batch.
         _verify(path, name + ".bin", content)
     return np.frombuffer(content, np.uint8).reshape(-1, RECORD_BYTES)
 
 
-def _records_from_pickle(path: Path, name: str, content: bytes) -> bytes:
-    try:
-        batch = _ArraysOnly(content).load()
-    except pickle.UnpicklingError as error:
-        raise ValueError(f"{name} in {path} was not unpickled: {error}") from error
-    labels_N1 = np.array(batch[b"labels"], np.uint8)[:, None]
-    return np.hstack([labels_N1, batch[b"data"]]).tobytes()
-
-
 class _ArraysOnly(pickle.Unpickler):
     """Unpickler that can build numpy arrays and plain containers, and call nothing else."""
-
-    def __init__(self, content: bytes) -> None:
-        super().__init__(io.BytesIO(content), encoding="bytes")
 
     def find_class(self, module: str, name: str) -> Any:
         """One of the three allowed names, or an error."""

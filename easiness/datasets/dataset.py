@@ -4,64 +4,35 @@ Index i is example i, here and in every array computed later; `example_ids` are 
 any number of subsets.
 """
 
-import difflib
 import hashlib
 import json
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from easiness.datasets.beton import BetonImages
-from easiness.datasets.cifar10 import CLASS_NAMES, read_cifar10
 from easiness.datasets.image_files import DIGEST_SIZE, ImageFiles
-from easiness.datasets.image_folder import ImageFolder, open_image_folder
-from easiness.datasets.imagenet import open_imagenet
-from easiness.datasets.planted import draw_planted
-
-DATASETS = ("cifar10", "imagenet", "folder", "planted")
-SPLITS = ("train", "val")
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled images in a fixed order.
+    """N labelled images of K classes in a fixed order."""
 
-    Attributes
-    ----------
-    name, split : str
-        ``cifar10``, ``imagenet``, ``folder`` or ``planted``; ``train`` or ``val``.
-    images : numpy.ndarray or sequence
-        (N, H, W, 3) uint8 RGB, or a lazy sequence whose item i is (H_i, W_i, 3) uint8 RGB.
-    labels : numpy.ndarray
-        (N,) int64, 0 to K - 1.
-    class_names : tuple of str
-        K names.
-    sources : numpy.ndarray
-        (N,) str, the origin of each example: ``data_batch_1.bin#17``, ``train/n01440764/x.JPEG``.
-    example_ids : numpy.ndarray
-        (N,) int64, row in the whole dataset.
-    digests : numpy.ndarray
-        (N, 16) uint8, BLAKE2b-128 of each example's content: the pixels of an array, the stored bytes of a file.
-    groups : numpy.ndarray or None
-        (N,) str, the known truth of ``planted``: majority, minority or mislabelled.
-    skipped : tuple of str
-        Bad files that were left out, each with the reason.
-    """
-
-    name: str
-    split: str
+    name: str  # cifar10, imagenet, folder or planted
+    split: str  # train or val
+    # (N, H, W, 3) uint8 RGB, or a lazy sequence whose item i is (H_i, W_i, 3) uint8 RGB.
     images: np.ndarray | ImageFiles | BetonImages
-    labels: np.ndarray
+    labels: np.ndarray  # (N,) int64, 0 to K - 1
     class_names: tuple[str, ...]
-    sources: np.ndarray
-    example_ids: np.ndarray
+    sources: np.ndarray  # (N,) str, the origin of each example: data_batch_1.bin#17, train/n01440764/x.JPEG
+    example_ids: np.ndarray  # (N,) int64, row in the whole dataset
+    # (N, 16) uint8, BLAKE2b-128 of each example's content: the pixels of an array, the stored bytes of a file.
     digests: np.ndarray
-    groups: np.ndarray | None = None
-    skipped: tuple[str, ...] = ()
+    groups: np.ndarray | None = None  # (N,) str, the known truth of planted: majority, minority or mislabelled
+    skipped: tuple[str, ...] = ()  # bad files that were left out, each with the reason
 
     def __post_init__(self) -> None:
         columns = ("images", "labels", "sources", "example_ids", "digests", "groups")
@@ -102,113 +73,25 @@ class Dataset:
         return digest.hexdigest()
 
     def subset(self, rows: Sequence[int] | np.ndarray) -> "Dataset":
-        """Examples of some rows, in the given order; they keep their `example_ids`.
-
-        Raises
-        ------
-        ValueError
-            If a row is not an integer from 0 to N - 1, or is given twice.
-        """
-        rows = np.asarray(rows)
-        if len(rows) == 0:
-            rows = rows.astype(np.int64)
+        """Examples of some rows, in the given order, each once; they keep their `example_ids`."""
+        rows = np.asarray(rows) if len(rows) else np.empty(0, np.int64)
         if rows.ndim != 1 or rows.dtype.kind not in "iu":
             raise ValueError(f"rows are {rows.dtype} of shape {rows.shape}; give the row numbers, not a mask")
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
             raise ValueError(f"rows from {rows.min()} to {rows.max()} are outside 0 to {len(self) - 1}")
         if len(np.unique(rows)) < len(rows):
             raise ValueError(f"{len(rows) - len(np.unique(rows)):,} rows are given twice; give each once")
-        return replace(
-            self,
-            images=self.images[rows] if isinstance(self.images, np.ndarray) else self.images.take(rows),
-            labels=self.labels[rows],
-            sources=self.sources[rows],
-            example_ids=self.example_ids[rows],
-            digests=self.digests[rows],
-            groups=None if self.groups is None else self.groups[rows],
-        )
-
-
-def open_dataset(
-    name: str,
-    root: str | Path | None = None,
-    *,
-    split: str = "train",
-    limit: int | None = None,
-    seed: int = 0,
-    val_fraction: float = 0.2,
-    skip_bad: bool = False,
-    verify: str = "quick",
-) -> Dataset:
-    """Open one split of a dataset.
-
-    Parameters
-    ----------
-    name : str
-        ``planted`` (drawn), ``cifar10`` (its archives), ``folder`` (one folder per class) or ``imagenet`` (such
-        folders, or the .beton files that `prepare` makes from them).
-    root : str or pathlib.Path, optional
-        Path of the data; for ``cifar10`` None means ``.easiness/data``, with a download if needed.
-    split : str
-        ``train`` or ``val``.
-    limit : int, optional
-        Size of a stratified subset of the split; all examples by default.
-    seed : int
-        Seed of everything random: the drawing of ``planted``, the splitting of one tree, the subset.
-    val_fraction : float
-        Share of ``val`` where one tree is split.
-    skip_bad : bool
-        Leave out unreadable files; `Dataset.skipped` names them.
-    verify : str
-        Check of .beton files: ``quick`` or ``full``, see `easiness.datasets.imagenet.verify_beton`.
-
-    Raises
-    ------
-    FileNotFoundError, NotADirectoryError
-        The data do not exist.
-    ValueError
-        An unknown name or split, a limit below one per class, altered or unusable data.
-
-    Examples
-    --------
-    >>> train = open_dataset("planted", limit=50)
-    >>> train.images.shape, np.bincount(train.labels).tolist()
-    ((50, 64, 64, 3), [5, 5, 5, 5, 5, 5, 5, 5, 5, 5])
-    """
-    if name not in DATASETS:
-        near = difflib.get_close_matches(str(name), DATASETS)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise ValueError(f"unknown dataset {name!r}; {hint}there are {', '.join(DATASETS)}")
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}; there are {', '.join(SPLITS)}")
-    if name == "cifar10":
-        dataset = _open_cifar10(root, split)
-    elif name in ("folder", "imagenet"):
-        if root is None:
-            raise ValueError(f"dataset={name} needs the folder of images; give it with -P data=PATH")
-        options = {"seed": seed, "val_fraction": val_fraction, "skip_bad": skip_bad}
-        if name == "folder":
-            folder = open_image_folder(root, split, **options)
-        else:
-            folder = open_imagenet(root, split, **options, verify=verify)
-        dataset = dataset_of_folder(name, split, folder)
-    else:
-        dataset = _open_planted(root, split, seed)
-    if limit is None:
-        return dataset
-    rows = stratified_rows(dataset.labels, limit, seed=seed)
-    return dataset if len(rows) == len(dataset) else dataset.subset(rows)
+        columns = {name: getattr(self, name) for name in ("labels", "sources", "example_ids", "digests", "groups")}
+        taken = {name: column[rows] for name, column in columns.items() if column is not None}
+        images = self.images[rows] if isinstance(self.images, np.ndarray) else self.images.take(rows)
+        return replace(self, images=images, **taken)
 
 
 def stratified_rows(labels: np.ndarray, limit: int, *, seed: int) -> np.ndarray:
     """Draw rows at random so that every class keeps its share: (min(limit, N),) int64, ascending.
 
-    Shares are rounded by largest remainder; a class with a share below one example gets one.
-
-    Raises
-    ------
-    ValueError
-        If `limit` is not an integer, or less than the number of classes.
+    Shares are rounded by largest remainder; a class with a share below one example gets one. A ValueError if `limit` is
+    not an integer, or less than the number of classes.
 
     Examples
     --------
@@ -248,32 +131,3 @@ def _shares(counts_K: np.ndarray, limit: int) -> np.ndarray:
     remainders = np.where(free, counts_K * left % total, 0)
     shares_K[np.argsort(-remainders, kind="stable")[: limit - shares_K.sum()]] += 1
     return shares_K
-
-
-def _open_cifar10(root: str | Path | None, split: str) -> Dataset:
-    images, labels, sources = read_cifar10(root, split)
-    return Dataset(
-        "cifar10", split, images, labels, CLASS_NAMES, sources, np.arange(len(labels)), _pixel_digests(images)
-    )
-
-
-def dataset_of_folder(name: str, split: str, folder: ImageFolder) -> Dataset:
-    """Dataset of an opened image folder."""
-    images, labels, class_names, sources, digests, skipped = folder
-    ids = np.arange(len(labels))
-    return Dataset(name, split, images, labels, class_names, sources, ids, digests, skipped=skipped)
-
-
-def _open_planted(root: str | Path | None, split: str, seed: int) -> Dataset:
-    if root is not None:
-        raise ValueError(f"dataset=planted is drawn and reads nothing from {root}; use dataset=folder or cifar10")
-    drawn = draw_planted(split, seed=seed)
-    ids = np.arange(len(drawn.labels))
-    sources = np.array([f"planted/{split}#{i}" for i in ids])
-    digests = _pixel_digests(drawn.images)
-    return Dataset("planted", split, drawn.images, drawn.labels, drawn.class_names, sources, ids, digests, drawn.groups)
-
-
-def _pixel_digests(images: np.ndarray) -> np.ndarray:
-    digests = b"".join(hashlib.blake2b(image.tobytes(), digest_size=DIGEST_SIZE).digest() for image in images)
-    return np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_SIZE)

@@ -19,21 +19,21 @@ from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from tqdm import tqdm
+
+from easiness.datasets.progress import progress_bar
 
 # Pillow's other formats run programs (EPS) or accept almost any bytes (TGA).
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 FILES_PER_TASK = 64
-FILES_WITHOUT_BAR = 4000
 DIGEST_SIZE = 16
 
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles(Sequence):
-    """Lazy sequence of N images, decoded on access to (H_i, W_i, 3) uint8 RGB; `sizes` is (N, 2), height and width."""
+    """Lazy sequence of N images, decoded on access to (H_i, W_i, 3) uint8 RGB."""
 
     paths: tuple[str, ...]
-    sizes: np.ndarray
+    sizes: np.ndarray  # (N, 2) int64, height and width in pixels
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -64,12 +64,8 @@ class ImageFiles(Sequence):
 def decode_image(file: str | Path | IO[bytes]) -> np.ndarray:
     """Decode an image to (H, W, 3) uint8 RGB: upright, first frame, upper 8 of 16 bits, white where transparent.
 
-    Raises
-    ------
-    OSError
-        If the file cannot be read, or its image data end early.
-    ValueError
-        If it is not an image, is damaged, far too large, or has pixels without an agreed range.
+    An OSError if the file cannot be read or ends early; a ValueError if it is not an image, is damaged, far too large,
+    or has pixels without an agreed range.
     """
     try:
         with _pillow_warnings_off(), Image.open(file, formats=_formats()) as image:
@@ -83,21 +79,20 @@ def decode_image(file: str | Path | IO[bytes]) -> np.ndarray:
 
 
 class Checked(NamedTuple):
-    """A readable image: (height, width), and the BLAKE2b-128 of its file."""
+    """A readable image."""
 
-    size: tuple[int, int]
-    digest: bytes
+    size: tuple[int, int]  # height, width
+    digest: bytes  # BLAKE2b-128 of its file
 
 
 def check_files(paths: list[str]) -> list[Checked | str]:
     """Size and digest of every image, or the reason why the file is bad."""
     tasks = [paths[i : i + FILES_PER_TASK] for i in range(0, len(paths), FILES_PER_TASK)]
-    no_bar = len(paths) < FILES_WITHOUT_BAR or None
     checks = []
     with (
         _pillow_warnings_off(),
         ThreadPoolExecutor(os.cpu_count()) as pool,
-        tqdm(desc="checking images", total=len(paths), unit="file", disable=no_bar) as bar,
+        progress_bar("checking images", len(paths), "file") as bar,
     ):
         for done in pool.map(lambda task: [_check_file(path) for path in task], tasks):
             checks += done

@@ -2,50 +2,31 @@
 
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from easiness.datasets.beton import BetonImages
+from easiness.datasets.dataset import Dataset
 from easiness.datasets.image_files import DIGEST_SIZE, FORMATS, ImageFiles, check_files, printable
 
 NAMED_AT_MOST = 5
 
 
-class ImageFolder(NamedTuple):
-    """One split of an image folder, classes and files in the order of their names.
-
-    N images, labels (N,) int64, K class names, sources (N,) str (paths below the root, with forward slashes), digests
-    (N, 16) uint8 (BLAKE2b-128 of the stored bytes), and the bad files that were left out, each with the reason.
-    """
-
-    images: ImageFiles | BetonImages
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    sources: np.ndarray
-    digests: np.ndarray
-    skipped: tuple[str, ...]
-
-
 def open_image_folder(
     root: str | Path, split: str, *, seed: int = 0, val_fraction: float = 0.2, skip_bad: bool = False
-) -> ImageFolder:
+) -> Dataset:
     """Open one split of ``root/train/<class>`` and ``root/val/<class>``, or of the one tree ``root/<class>``.
 
-    Files anywhere below a class's folder belong to the class; hidden files and folders do not count, and links to
-    folders are followed for the class folders only. One tree is split by `seed`, each class with the share
-    `val_fraction` in ``val`` and at least one file on each side. `skip_bad` leaves out unreadable files.
+    Classes and files are in the order of their names, sources are paths below `root` with forward slashes. Files
+    anywhere below a class's folder belong to the class; hidden files and folders do not count, and links to folders are
+    followed for the class folders only. One tree is split by `seed`, each class with the share `val_fraction` in
+    ``val`` and at least one file on each side. `skip_bad` leaves out unreadable files.
 
-    Raises
-    ------
-    FileNotFoundError, NotADirectoryError
-        If there is no such folder.
-    ValueError
-        Fewer than two classes, an empty class, unequal classes of train and val, or bad files.
+    A ValueError for fewer than two classes, an empty class, unequal classes of train and val, or bad files.
     """
     root = Path(root).expanduser()
-    return open_listed(root, split, list_split(root, split, seed=seed, val_fraction=val_fraction), skip_bad=skip_bad)
+    files_of = list_split(root, split, seed=seed, val_fraction=val_fraction)
+    return open_listed("folder", root, split, files_of, skip_bad=skip_bad)
 
 
 def flat_listing(root: Path, files_of: dict[str, list[str]]) -> tuple[list[str], list[str], np.ndarray]:
@@ -62,14 +43,8 @@ def refuse_empty_classes(labels: np.ndarray, class_names: tuple[str, ...], where
             raise ValueError(f"class {printable(name)} of {where} has no readable image; add some or remove it")
 
 
-def open_listed(root: Path, split: str, files_of: dict[str, list[str]], *, skip_bad: bool) -> ImageFolder:
-    """Check and open the files of every class (name to paths, in the order of the labels), with sources below `root`.
-
-    Raises
-    ------
-    ValueError
-        Bad files, or a class without a readable image.
-    """
+def open_listed(name: str, root: Path, split: str, files_of: dict[str, list[str]], *, skip_bad: bool) -> Dataset:
+    """Check and open the files of every class (name to paths, in the order of the labels) below `root`."""
     class_names = tuple(files_of)
     paths, sources, labels = flat_listing(root, files_of)
     checks = check_files(paths)
@@ -82,11 +57,14 @@ def open_listed(root: Path, split: str, files_of: dict[str, list[str]], *, skip_
         )
     good = [i for i, check in enumerate(checks) if not isinstance(check, str)]
     refuse_empty_classes(labels[good], class_names, f"{root} ({split})")
-    return ImageFolder(
+    return Dataset(
+        name,
+        split,
         images=ImageFiles(tuple(paths[i] for i in good), np.array([checks[i].size for i in good], np.int64)),
         labels=labels[good],
         class_names=class_names,
         sources=np.array([sources[i] for i in good]),
+        example_ids=np.arange(len(good)),
         digests=np.frombuffer(b"".join(checks[i].digest for i in good), np.uint8).reshape(-1, DIGEST_SIZE),
         skipped=tuple(bad),
     )
@@ -97,7 +75,7 @@ def list_split(root: Path, split: str, *, seed: int, val_fraction: float) -> dic
     require_folder(root)
     trees = {name: root / name for name in ("train", "val")}
     # A lone folder `train` with files may be a class of locomotives; one with folders is half of a pair.
-    if not all(tree.exists() for tree in trees.values()) and not any(_folders(tree) for tree in trees.values()):
+    if not all(tree.exists() for tree in trees.values()) and not any(map(_folders, trees.values())):
         return _split_by_seed(root, split, seed, val_fraction)
     for tree in trees.values():
         if not tree.exists():
@@ -150,9 +128,8 @@ def files_by_class(tree: Path) -> dict[str, list[str]]:
 def _class_folders(tree: Path) -> list[str]:
     names = _folders(tree)
     suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
-    stray = sorted(
-        entry.name for entry in _visible(tree) if Path(entry.name).suffix.lower() in suffixes and entry.is_file()
-    )
+    files = (entry.name for entry in visible(tree) if entry.is_file())
+    stray = sorted(name for name in files if Path(name).suffix.lower() in suffixes)
     if stray:
         raise ValueError(
             f"{tree} has images beside or instead of class folders ({len(stray):,}, such as "
@@ -165,16 +142,17 @@ def _class_folders(tree: Path) -> list[str]:
 
 
 def _folders(tree: Path) -> list[str]:
-    return sorted(entry.name for entry in _visible(tree) if entry.is_dir()) if tree.is_dir() else []
+    return sorted(entry.name for entry in visible(tree) if entry.is_dir()) if tree.is_dir() else []
 
 
-def _visible(tree: Path) -> list[os.DirEntry]:
+def visible(tree: Path) -> list[os.DirEntry]:
+    """Entries of a folder that are not hidden."""
     with os.scandir(tree) as entries:
         return [entry for entry in entries if not entry.name.startswith(".")]
 
 
 def require_folder(path: Path) -> None:
-    """Raise an error if a path is not a folder."""
+    """Raise FileNotFoundError or NotADirectoryError if a path is not a folder."""
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; give the folder of images with -P data=PATH")
     if not path.is_dir():

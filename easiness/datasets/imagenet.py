@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from easiness.datasets.beton import BetonImages, block_digest, manifest_path, read_index
+from easiness.datasets.dataset import Dataset
 from easiness.datasets.image_files import DIGEST_SIZE
-from easiness.datasets.image_folder import ImageFolder, files_by_class, list_split, open_listed, require_folder
+from easiness.datasets.image_folder import files_by_class, list_split, open_listed, require_folder
 from easiness.datasets.validation_list import is_flat, list_flat
 
 SCHEMA = 1
@@ -50,13 +51,7 @@ class Manifest:
 
 
 def read_manifest(beton: Path) -> Manifest:
-    """Read the manifest of a .beton.
-
-    Raises
-    ------
-    ValueError
-        If it is missing, because packing was interrupted, or damaged.
-    """
+    """Manifest of a .beton; a ValueError if it is missing, because packing was interrupted, or damaged."""
     path = manifest_path(beton)
     if not path.is_file():
         raise ValueError(f"{beton} has no {path.name} beside it, so packing was interrupted; run prepare again")
@@ -67,14 +62,9 @@ def read_manifest(beton: Path) -> Manifest:
 
 
 def verify_beton(beton: Path, manifest: Manifest, verify: str) -> None:
-    """Compare a file with the checksums of its manifest.
+    """Compare a file with the checksums of its manifest, and raise a ValueError if they differ.
 
     ``full`` reads all blocks; ``quick`` its size, the blocks of its tables, and 16 of the rest.
-
-    Raises
-    ------
-    ValueError
-        If they differ.
     """
     if verify not in VERIFY:
         raise ValueError(f"verify is {verify!r}, and must be one of {', '.join(VERIFY)}")
@@ -105,26 +95,18 @@ def verify_beton(beton: Path, manifest: Manifest, verify: str) -> None:
 
 def open_imagenet(
     root: str | Path, split: str, *, seed: int, val_fraction: float, skip_bad: bool, verify: str
-) -> ImageFolder:
-    """Open one split: ``root/train.beton`` or ``root/val.beton``, or else the images in these folders.
-
-    Raises
-    ------
-    FileNotFoundError, NotADirectoryError
-        If there is neither.
-    ValueError
-        If the .beton is damaged or not finished; bad files, unequal classes.
-    """
+) -> Dataset:
+    """Open one split: ``root/train.beton`` or ``root/val.beton``, or else the images in these folders."""
     root = Path(root).expanduser()
     require_folder(root)
     beton = root / f"{split}.beton"
     if beton.exists() or manifest_path(beton).exists():
-        return open_beton(beton, verify)
+        return open_beton(beton, split, verify)
     others = sorted(path.name for path in root.glob("*.beton"))
     if others:
         raise FileNotFoundError(f"{root} has {', '.join(others)} but no {beton.name}; run prepare again")
     files_of = list_imagenet(root, split, seed=seed, val_fraction=val_fraction)
-    return open_listed(root, split, files_of, skip_bad=skip_bad)
+    return open_listed("imagenet", root, split, files_of, skip_bad=skip_bad)
 
 
 def list_imagenet(
@@ -138,7 +120,7 @@ def list_imagenet(
     return files_of if split == "train" else list_flat(val, tuple(files_of), val_labels)
 
 
-def open_beton(beton: Path, verify: str) -> ImageFolder:
+def open_beton(beton: Path, split: str, verify: str) -> Dataset:
     """Open one .beton made by `prepare`, after a ``quick`` or ``full`` check; see `verify_beton`."""
     if not beton.exists():
         raise FileNotFoundError(f"{beton} is missing, and its manifest is there; run prepare again")
@@ -147,11 +129,14 @@ def open_beton(beton: Path, verify: str) -> ImageFolder:
     records, labels = read_index(beton)
     if not len(records) == len(manifest.sources) == len(manifest.digest_table) == manifest.examples:
         raise ValueError(f"{beton} and its manifest have different numbers of examples; run prepare again")
-    return ImageFolder(
+    return Dataset(
+        "imagenet",
+        split,
         images=BetonImages(beton, np.arange(len(labels)), records),
         labels=labels,
         class_names=tuple(manifest.class_names),
         sources=np.array(manifest.sources),
+        example_ids=np.arange(len(labels)),
         digests=manifest.digest_table,
         skipped=tuple(manifest.skipped),
     )

@@ -21,19 +21,12 @@ def write_kept(folder: Path, name: str, example_ids: np.ndarray) -> None:
 def read_kept(path: Path) -> np.ndarray:
     """(n,) int64 example ids, from a csv file with a column example_id or an npy file of integers, in their order.
 
-    Raises
-    ------
-    FileNotFoundError
-        If the file does not exist.
-    ValueError
-        If it is not such a list, is empty, or has an id twice.
+    A ValueError if it is not such a list, is empty, or has an id twice.
     """
-    if path.suffix == ".npy":
-        ids = _read_npy(path)
-    elif path.suffix == ".csv":
-        ids = _read_csv(path)
-    else:
+    readers = {".npy": _read_npy, ".csv": _read_csv}
+    if path.suffix not in readers:
         raise ValueError(f"{path} is not a list of kept examples; give a .csv or .npy file")
+    ids = readers[path.suffix](path)
     if not len(ids):
         raise ValueError(f"{path} lists no example")
     values, counts = np.unique(ids, return_counts=True)

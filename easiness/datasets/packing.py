@@ -13,9 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
-from easiness.datasets import dataset_of_folder
 from easiness.datasets.beton import (
     JPEG,
     PAGE_SIZE,
@@ -27,10 +25,12 @@ from easiness.datasets.beton import (
     manifest_path,
     read_index,
 )
+from easiness.datasets.dataset import Dataset
 from easiness.datasets.image_files import DIGEST_SIZE, decode_image, printable, reason, refusal
-from easiness.datasets.image_folder import ImageFolder, flat_listing, refuse_empty_classes
+from easiness.datasets.image_folder import flat_listing, refuse_empty_classes
 from easiness.datasets.imagenet import Manifest, read_manifest, verify_beton
 from easiness.datasets.prefetch import map_ahead
+from easiness.datasets.progress import progress_bar
 from easiness.recipes.randomness import uniforms
 
 MODES = ("jpg", "raw", "proportion")
@@ -114,27 +114,10 @@ def pack(
 ) -> Packed:
     """Pack the images of one split into `target`, or do nothing if that was done before.
 
-    The .beton appears when it is whole, and its manifest, the .json of that name, after it.
-
-    Parameters
-    ----------
-    root, split : pathlib.Path, str
-        Folder below which the manifest names the sources; ``train`` or ``val``.
-    files_of : dict
-        Class name to paths, classes in the order of their labels.
-    workers : int, optional
-        Threads that decode; one per core by default.
-    skip_bad : bool
-        Leave out unreadable files instead of stopping at the first.
-    keep : numpy.ndarray, optional
-        Example ids of the images to pack, as they are without `keep`; the packed images are numbered anew.
-
-    Raises
-    ------
-    ValueError
-        An unreadable file, a class without an image, or an id without an image.
-    OSError
-        The disk is full, or a file cannot be read.
+    The .beton appears when it is whole, and its manifest, the .json of that name, after it; it names the sources below
+    `root`. `files_of` maps class names, in the order of their labels, to paths; `workers` threads decode (one per core
+    by default); `skip_bad` leaves out unreadable files instead of stopping at the first; `keep` are the example ids of
+    the images to pack, as they are without `keep`, and the packed images are numbered anew.
     """
     settings = asdict(options) | {"skip_bad": skip_bad}
     if keep is not None:
@@ -144,13 +127,12 @@ def pack(
     if manifest is not None:
         return Packed(target, manifest, 0.0)
     started = time.perf_counter()
-    packed, written = _write_images(
-        root, files_of, target, options, workers or len(os.sched_getaffinity(0)), skip_bad=skip_bad, keep=keep
-    )
+    workers = workers or len(os.sched_getaffinity(0))
+    packed, written = _write_images(root, split, files_of, target, options, workers, skip_bad=skip_bad, keep=keep)
     manifest = Manifest(
         split=split,
         examples=len(packed.labels),
-        fingerprint=dataset_of_folder("imagenet", split, packed).fingerprint,
+        fingerprint=packed.fingerprint,
         class_names=list(packed.class_names),
         sources=packed.sources.tolist(),
         digests=packed.digests.tobytes().hex(),
@@ -166,6 +148,7 @@ def pack(
 
 def _write_images(
     root: Path,
+    split: str,
     files_of: dict[str, list[str]],
     target: Path,
     options: PackOptions,
@@ -173,7 +156,7 @@ def _write_images(
     *,
     skip_bad: bool,
     keep: np.ndarray | None,
-) -> tuple[ImageFolder, WrittenBeton]:
+) -> tuple[Dataset, WrittenBeton]:
     paths, sources, labels = flat_listing(root, files_of)
     digests, kept, skipped = [], [], []
     wanted, readable = None if keep is None else set(keep.tolist()), 0
@@ -181,7 +164,7 @@ def _write_images(
         with (
             BetonWriter(target, len(paths), options.page_size()) as writer,
             closing(_encoded(paths, options, workers)) as images,
-            tqdm(desc=f"packing {target.name}", total=len(paths), unit="img", disable=None) as bar,
+            progress_bar(f"packing {target.name}", len(paths), "img") as bar,
         ):
             for row, image in enumerate(images):
                 if isinstance(image, str):
@@ -216,12 +199,15 @@ def _write_images(
             f"no space for {target.name} in {target.parent} ({error.strerror}) after {len(kept):,} of {len(paths):,} "
             "images; free some, lower max_side, or choose another output",
         ) from error
-    records, packed_labels = read_index(target)
-    packed = ImageFolder(
-        images=BetonImages(target, np.arange(len(kept)), records),
+    rows, (records, packed_labels) = np.arange(len(kept)), read_index(target)
+    packed = Dataset(
+        "imagenet",
+        split,
+        images=BetonImages(target, rows, records),
         labels=packed_labels,
         class_names=tuple(files_of),
         sources=np.array([sources[row] for row in kept]),
+        example_ids=rows,
         digests=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_SIZE),
         skipped=tuple(skipped),
     )

@@ -67,7 +67,7 @@ def draw_planted(split: str, *, seed: int = 0) -> Planted:
     stream = np.random.SeedSequence(seed, spawn_key=(list(COUNTS).index(split),))
     words = np.stack([np.random.PCG64(child).random_raw(WORDS) for child in stream.spawn(N)])
     images = np.empty((N, SIDE, SIDE, 3), np.uint8)
-    for k, kind in enumerate(KINDS):
+    for k, kind in enumerate(KINDS.values()):
         of_class = true_labels == k
         images[of_class] = _paint(kind, looks[of_class], words[of_class])
 
@@ -221,19 +221,16 @@ def _fish(x: np.ndarray, y: np.ndarray) -> Layers:
 
 @dataclass(frozen=True)
 class Kind:
-    """Drawing of one class: its shape, horizon and looks, the majority's first.
-
-    A look is four colours (above and below the horizon, body, accent), each a hexadecimal digit for red, green and
-    blue. `horizon` is a share of the picture's height, `haze` its width in pixels.
-    """
+    """Drawing of one class."""
 
     shape: Callable[[np.ndarray, np.ndarray], Layers]
-    horizon: float
-    haze: float
+    horizon: float  # as a share of the picture's height
+    haze: float  # width of the horizon in pixels
+    # The majority's first, each four colours (above and below the horizon, body, accent) of hexadecimal rgb digits.
     looks: tuple[str, str, str]
 
 
-_KINDS = {
+KINDS = {
     "sun": Kind(_sun, 0.6, 70, ("28e 8cf fd2 fb1", "636 e96 d43 e74", "aaa ccc eec ddb")),
     "moon": Kind(_moon, 0.6, 70, ("115 239 eec eec", "28e 8cf eef eef", "210 732 e73 e73")),
     "star": Kind(_star, 0.6, 70, ("519 93c fc4 fd8", "dee acd d34 e77", "144 265 eee cdd")),
@@ -245,5 +242,4 @@ _KINDS = {
     "boat": Kind(_boat, 0.62, 3, ("cdf 25a 742 fff", "ea6 a44 322 523", "9aa 566 edd c33")),
     "fish": Kind(_fish, 0.6, 80, ("1c9 065 f82 fed", "dca ba7 568 cdd", "136 013 ec4 333")),
 }
-CLASS_NAMES = tuple(_KINDS)
-KINDS = tuple(_KINDS.values())
+CLASS_NAMES = tuple(KINDS)

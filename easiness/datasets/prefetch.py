@@ -35,23 +35,11 @@ def map_ahead(
     ahead: int,
     describe: Callable[[Item], str] = str,
 ) -> Generator[Result, None, None]:
-    """Yield `work(item)` for every item, in the order of the items.
+    """Yield `work(item)`, or raise its exception, for every item in the order of the items.
 
-    Parameters
-    ----------
-    items : iterable
-        Read at most `ahead` items before their results are yielded.
-    work : callable
-        Runs in `workers` threads, which end with the generator; should release the interpreter's lock most of the time.
-    describe : callable
-        Name of an item in the message about a stall.
-
-    Raises
-    ------
-    StalledError
-        If an item takes more than `STALLED_AFTER_S` seconds.
-    Exception
-        An exception of `work`, in place of that item's result.
+    Items are read at most `ahead` items before their results are yielded. `work` runs in `workers` threads, which end
+    with the generator; it should release the interpreter's lock most of the time. If an item takes more than
+    `STALLED_AFTER_S` seconds, a StalledError names it by `describe`.
     """
     todo: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
 

@@ -1,11 +1,10 @@
 """Flat validation folder of ImageNet, and the lists in circulation that give the class of each of its images."""
 
 import csv
-import os
 import re
 from pathlib import Path
 
-from easiness.datasets.image_folder import require_folder
+from easiness.datasets.image_folder import require_folder, visible
 
 # Lists beside the images or their folder, in the order of search.
 LISTS = (
@@ -19,11 +18,8 @@ LISTS = (
 
 def is_flat(folder: Path) -> bool:
     """Whether a folder contains files and no class folders."""
-    if not folder.is_dir():
-        return False
-    with os.scandir(folder) as entries:
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
-    return bool(visible) and not any(entry.is_dir() for entry in visible)
+    entries = visible(folder) if folder.is_dir() else []
+    return bool(entries) and not any(entry.is_dir() for entry in entries)
 
 
 def list_flat(folder: Path, class_names: tuple[str, ...], labels: Path | None = None) -> dict[str, list[str]]:
@@ -33,16 +29,9 @@ def list_flat(folder: Path, class_names: tuple[str, ...], labels: Path | None = 
     ``LOC_val_solution.csv``; or, in the order of the file names, only a wnid or an ``ILSVRC2012_ID`` (from 1), which
     the ``meta.mat`` beside the devkit's list maps to a wnid. Without `labels`, a list is searched beside the images and
     beside their folder.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no list.
-    ValueError
-        If list and folder have different images, or the list names a class that the training set lacks.
     """
     require_folder(folder)
-    images = sorted(entry for entry in os.listdir(folder) if not entry.startswith(".") and entry not in LISTS)
+    images = sorted(entry.name for entry in visible(folder) if entry.name not in LISTS)
     labels = labels or _find_list(folder)
     class_of = _read_list(labels, images, class_names)
     missing, strange = sorted(set(images) - class_of.keys()), sorted(class_of.keys() - set(images))
@@ -61,9 +50,9 @@ def list_flat(folder: Path, class_names: tuple[str, ...], labels: Path | None = 
 
 
 def _find_list(folder: Path) -> Path:
-    for path in (parent / name for parent in (folder, folder.parent) for name in LISTS):
-        if path.is_file():
-            return path
+    paths = [path for parent in (folder, folder.parent) for name in LISTS if (path := parent / name).is_file()]
+    if paths:
+        return paths[0]
     raise FileNotFoundError(
         f"{folder} has no class folders, so it needs a list of classes: put {LISTS[0]} (lines of 'FILE WNID') or the "
         "devkit's ILSVRC2012_validation_ground_truth.txt beside it, or give a list with -P val_labels=FILE"

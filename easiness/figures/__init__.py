@@ -11,10 +11,9 @@ from easiness.figures.ablation import (
     accuracy_against_removed,
     paired_differences,
     removal_heatmap,
-    worst_class,
 )
 from easiness.figures.matching import MatchingCurve, matching_curves, overlap_heatmap, reliability_curve
-from easiness.figures.pictures import average_images, contact_sheet, easiest_and_hardest, harder_for_either
+from easiness.figures.pictures import average_images, easiest_and_hardest, harder_for_either
 from easiness.figures.preview import class_counts, easiness_histogram, trajectory_by_decile
 from easiness.figures.speed import scaling_curves, speed_bars
 from easiness.figures.style import save
@@ -27,7 +26,6 @@ __all__ = [
     "accuracy_against_removed",
     "average_images",
     "class_counts",
-    "contact_sheet",
     "easiest_and_hardest",
     "easiness_histogram",
     "harder_for_either",
@@ -40,5 +38,4 @@ __all__ = [
     "scaling_curves",
     "speed_bars",
     "trajectory_by_decile",
-    "worst_class",
 ]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Literal, NotRequired, TypedDict
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
@@ -23,29 +22,22 @@ class AccuracyCurve(TypedDict):
     """One strategy at P points; accuracies are fractions, NaN = unknown."""
 
     name: str
-    x: Sequence[float] | np.ndarray
-    """(P,) ablation ratios, updates or seconds, in the order of the line."""
-    accuracy: Sequence[float] | np.ndarray
-    """(P,) mean over seeds."""
-    low: NotRequired[Sequence[float] | np.ndarray]
-    high: NotRequired[Sequence[float] | np.ndarray]
-    """(P,) spread over seeds."""
-    seeds_PS: NotRequired[np.ndarray]
-    """(P, S) accuracy of each seed."""
-    seeds_x_PS: NotRequired[np.ndarray]
-    """(P, S) x of each seed where seeds differ in it, as in seconds; `x` otherwise."""
+    x: style.Vector  # (P,) ablation ratios, updates or seconds, in the order of the line
+    accuracy: style.Vector  # (P,) mean over seeds
+    low: NotRequired[style.Vector]  # (P,) spread over seeds
+    high: NotRequired[style.Vector]
+    seeds_PS: NotRequired[np.ndarray]  # (P, S) accuracy of each seed
+    seeds_x_PS: NotRequired[np.ndarray]  # (P, S) x of each seed where seeds differ in it, as in seconds; `x` otherwise
 
 
 class DifferenceCurve(TypedDict):
     """One strategy against `random` at P ratios; differences of accuracies as fractions, NaN = unknown."""
 
     name: str
-    ratio: Sequence[float] | np.ndarray
-    difference: Sequence[float] | np.ndarray
-    """(P,) mean over seeds of accuracy minus `random`'s at the same seed; above 0 = better than random."""
-    low: NotRequired[Sequence[float] | np.ndarray]
-    high: NotRequired[Sequence[float] | np.ndarray]
-    """(P,) ends of its 95 % interval."""
+    ratio: style.Vector
+    difference: style.Vector  # (P,) mean over seeds of accuracy minus `random`'s at the same seed; above 0 = better
+    low: NotRequired[style.Vector]  # (P,) ends of its 95 % interval
+    high: NotRequired[style.Vector]
 
 
 @style.house_style
@@ -53,24 +45,50 @@ def accuracy_against_removed(
     curves: Sequence[AccuracyCurve],
     *,
     axis: Literal["ratio", "updates", "seconds"] = "ratio",
+    what: str = "accuracy",
     unablated: float | None = None,
     title: str = "",
 ) -> Figure:
-    """Draw Fig. 4: accuracy after removing examples, one line per strategy, its seeds as faint points.
+    """Draw accuracy after removing examples, one line per strategy, its seeds as faint points.
 
-    `axis` is what `x` of the curves counts. `unablated`, the accuracy with nothing removed, is a dotted line.
-
-    Notes
-    -----
-    Kishida & Nakayama, "Empirical Study of Easy and Hard Examples in CNN Training", 2019, Fig. 4.
+    As Fig. 4 of Kishida & Nakayama, "Empirical Study of Easy and Hard Examples in CNN Training", 2019. `axis` is what
+    `x` of the curves counts; `what` names the accuracy. `unablated`, with nothing removed, is a dotted line.
     """
-    return _accuracy_figure(curves, axis, unablated, "accuracy · higher = better", title)
-
-
-@style.house_style
-def worst_class(curves: Sequence[AccuracyCurve], *, unablated: float | None = None, title: str = "") -> Figure:
-    """Draw the lowest accuracy of any class against the ablation ratio, as `accuracy_against_removed` does."""
-    return _accuracy_figure(curves, "ratio", unablated, "accuracy of the worst class · higher = better", title)
+    _require_curves(curves)
+    if axis not in X_LABELS:
+        raise ValueError(f"axis is {axis!r}; choose one of {', '.join(X_LABELS)}")
+    figure, [axes] = style.stacked_panels([3.6], title=title)
+    handles = []
+    for index, curve in enumerate(curves):
+        name = curve["name"]
+        x = style.as_vector(curve["x"], "x")
+        accuracy = style.as_vector(curve["accuracy"], f"accuracy of {name!r}", like=x)
+        colour, marker = style.colour_and_marker(name, index)
+        style.draw_interval(axes, curve, x, colour, band=True)
+        if "seeds_PS" in curve:
+            seeds_PS = np.asarray(curve["seeds_PS"], dtype=np.float64)
+            if seeds_PS.ndim != 2 or len(seeds_PS) != x.size:
+                raise ValueError(f"seeds_PS of {name!r} has shape {seeds_PS.shape}; give {x.size} rows")
+            seeds_x_PS = np.broadcast_to(curve.get("seeds_x_PS", x[:, None]), seeds_PS.shape)
+            axes.scatter(seeds_x_PS, seeds_PS, s=14, color=colour, alpha=0.35, linewidths=0)
+        axes.plot(x, accuracy, color=colour, marker=marker, label=name)
+        handles.append(style.legend_line(name, colour, marker))
+    if unablated is not None:
+        axes.axhline(unablated, color=style.INK, linewidth=1.3, dashes=style.DOTTED)
+        handles.append(style.legend_line("nothing removed", style.INK, dashes=style.DOTTED))
+    if any("seeds_PS" in curve for curve in curves):
+        handles.append(Line2D([], [], color=style.INK, marker="o", ms=4, alpha=0.5, ls="", label="single seed"))
+    if _has_intervals(curves):
+        handles.append(style.legend_interval("spread over seeds"))
+    all_x = np.concatenate([curve["x"] for curve in curves])
+    if axis == "ratio":
+        style.percent_ticks(axes.xaxis, all_x)
+    else:
+        style.integer_ticks(axes.xaxis, all_x)
+    style.percent_ticks(axes.yaxis)
+    style.label_axes(axes, x=X_LABELS[axis], y=f"{what} · higher = better")
+    style.legend_below(figure, handles)
+    return figure
 
 
 @style.house_style
@@ -80,8 +98,7 @@ def paired_differences(curves: Sequence[DifferenceCurve], *, title: str = "") ->
     Strategies stand a little beside each other at every ratio, so that no interval covers another.
     """
     _require_curves(curves)
-    figure = style.stacked_panels([3.4], title=title)
-    (axes,) = figure.axes
+    figure, [axes] = style.stacked_panels([3.4], title=title)
     axes.axhline(0, color=style.INK, linewidth=1)
     ratios = np.concatenate([style.as_vector(curve["ratio"], "ratio") for curve in curves])
     ratios = np.unique(np.round(ratios, 6))
@@ -93,7 +110,7 @@ def paired_differences(curves: Sequence[DifferenceCurve], *, title: str = "") ->
         difference = style.as_vector(curve["difference"], f"difference of {name!r}", like=ratio)
         colour, marker = style.colour_and_marker(name, index)
         x = ratio + (index - (len(curves) - 1) / 2) * step
-        _draw_interval(axes, curve, x, colour, band=False)
+        style.draw_interval(axes, curve, x, colour, band=False)
         axes.plot(x, difference, color=colour, marker=marker, linewidth=1.2, label=name)
         handles.append(style.legend_line(name, colour, marker))
     style.percent_ticks(axes.xaxis, ratios)
@@ -126,59 +143,9 @@ def removal_heatmap(shares_RD: np.ndarray, row_names: Sequence[str], *, title: s
     )  # fmt: skip
 
 
-def _accuracy_figure(
-    curves: Sequence[AccuracyCurve], axis: str, unablated: float | None, y_label: str, title: str
-) -> Figure:
-    _require_curves(curves)
-    if axis not in X_LABELS:
-        raise ValueError(f"axis is {axis!r}; choose one of {', '.join(X_LABELS)}")
-    figure = style.stacked_panels([3.6], title=title)
-    (axes,) = figure.axes
-    handles = []
-    for index, curve in enumerate(curves):
-        name = curve["name"]
-        x = style.as_vector(curve["x"], "x")
-        accuracy = style.as_vector(curve["accuracy"], f"accuracy of {name!r}", like=x)
-        colour, marker = style.colour_and_marker(name, index)
-        _draw_interval(axes, curve, x, colour, band=True)
-        if "seeds_PS" in curve:
-            seeds_PS = np.asarray(curve["seeds_PS"], dtype=np.float64)
-            if seeds_PS.ndim != 2 or len(seeds_PS) != x.size:
-                raise ValueError(f"seeds_PS of {name!r} has shape {seeds_PS.shape}; give {x.size} rows")
-            seeds_x_PS = np.broadcast_to(curve.get("seeds_x_PS", x[:, None]), seeds_PS.shape)
-            axes.scatter(seeds_x_PS, seeds_PS, s=14, color=colour, alpha=0.35, linewidths=0)
-        axes.plot(x, accuracy, color=colour, marker=marker, label=name)
-        handles.append(style.legend_line(name, colour, marker))
-    if unablated is not None:
-        axes.axhline(unablated, color=style.INK, linewidth=1.3, dashes=style.DOTTED)
-        handles.append(style.legend_line("nothing removed", style.INK, dashes=style.DOTTED))
-    if any("seeds_PS" in curve for curve in curves):
-        handles.append(Line2D([], [], color=style.INK, marker="o", ms=4, alpha=0.5, ls="", label="single seed"))
-    if _has_intervals(curves):
-        handles.append(style.legend_interval("spread over seeds"))
-    all_x = np.concatenate([curve["x"] for curve in curves])
-    if axis == "ratio":
-        style.percent_ticks(axes.xaxis, all_x)
-    else:
-        style.integer_ticks(axes.xaxis, all_x)
-    style.percent_ticks(axes.yaxis)
-    style.label_axes(axes, x=X_LABELS[axis], y=y_label)
-    style.legend_below(figure, handles)
-    return figure
-
-
 def _percentage_points(fraction: float, _: int | None = None) -> str:
     """A difference of fractions in percentage points, with its sign."""
     return "0" if abs(fraction) < 1e-12 else f"{round(100 * fraction, 6):+g}".replace("-", "−")
-
-
-def _draw_interval(
-    axes: Axes, curve: AccuracyCurve | DifferenceCurve, x: np.ndarray, colour: str, *, band: bool
-) -> None:
-    if "low" in curve and "high" in curve:
-        low = style.as_vector(curve["low"], f"low of {curve['name']!r}", like=x)
-        high = style.as_vector(curve["high"], f"high of {curve['name']!r}", like=x)
-        style.draw_interval(axes, x, low, high, colour, band=band)
 
 
 def _has_intervals(curves: Sequence[AccuracyCurve] | Sequence[DifferenceCurve]) -> bool:

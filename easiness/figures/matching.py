@@ -20,17 +20,12 @@ class MatchingCurve(TypedDict):
     """One pair of architectures over training; every array is (T,), every rate in [0, 1], NaN = unknown."""
 
     name: str
-    epochs: Sequence[float] | np.ndarray
-    """The moments, in epochs or in the unit that `x` of the figure names."""
-    rate: Sequence[float] | np.ndarray
-    """Matching rate |A ∩ B| / max(|A|, |B|)."""
-    low: NotRequired[Sequence[float] | np.ndarray]
-    high: NotRequired[Sequence[float] | np.ndarray]
-    """Ends of the rate's interval."""
-    ceiling: NotRequired[Sequence[float] | np.ndarray]
-    """Highest rate that the noise of both sides allows."""
-    class_chance: NotRequired[Sequence[float] | np.ndarray]
-    """Rate expected by chance of two sets with the same class mix as these."""
+    epochs: style.Vector  # the moments, in epochs or in the unit that `x` of the figure names
+    rate: style.Vector  # matching rate |A ∩ B| / max(|A|, |B|)
+    low: NotRequired[style.Vector]  # ends of the rate's interval
+    high: NotRequired[style.Vector]
+    ceiling: NotRequired[style.Vector]  # highest rate that the noise of both sides allows
+    class_chance: NotRequired[style.Vector]  # expected by chance of two sets with the same class mix as these
 
 
 @style.house_style
@@ -41,14 +36,11 @@ def matching_curves(
     x: str = "epoch",
     title: str = "",
 ) -> Figure:
-    """Draw Fig. 3: the matching rate of every pair of architectures over training, one panel per set.
+    """Draw the matching rate of every pair of architectures over training, one panel per set.
 
-    `curves_by_set` is e.g. `{"easy": [...], "hard": [...]}`; a pair has the same colour in every panel. `chance` is
-    mean, low and high of the rate of two random sets; NaN low and high draw no band. `x` names the moments' unit.
-
-    Notes
-    -----
-    Kishida & Nakayama, "Empirical Study of Easy and Hard Examples in CNN Training", 2019, Fig. 3.
+    As Fig. 3 of Kishida & Nakayama, "Empirical Study of Easy and Hard Examples in CNN Training", 2019. `curves_by_set`
+    is e.g. `{"easy": [...], "hard": [...]}`; a pair has the same colour in every panel. `chance` is mean, low and high
+    of the rate of two random sets; NaN low and high draw no band. `x` names the moments' unit.
     """
     if not curves_by_set or not all(curves_by_set.values()):
         raise ValueError(f"no curve to draw in {dict(curves_by_set)!r}; give at least one pair for every set")
@@ -56,10 +48,10 @@ def matching_curves(
     looks = {
         name: (style.CYCLE[i % len(style.CYCLE)], style.MARKERS[i % len(style.MARKERS)]) for i, name in enumerate(names)
     }
-    figure = style.stacked_panels([3.3] * len(curves_by_set), title=title, share_x=True, share_y=True)
+    figure, panels = style.stacked_panels([3.3] * len(curves_by_set), title=title, share_x=True, share_y=True)
     mean, low, high = chance
     top, drawn = max(mean, 0.1), set()
-    for index, (axes, (set_name, curves)) in enumerate(zip(figure.axes, curves_by_set.items(), strict=True)):
+    for index, (axes, (set_name, curves)) in enumerate(zip(panels, curves_by_set.items(), strict=True)):
         if np.isfinite([low, high]).all():
             axes.axhspan(low, high, color=style.GREY, alpha=0.3, linewidth=0)
         axes.axhline(mean, color=style.GREY, linewidth=1.4)
@@ -70,8 +62,8 @@ def matching_curves(
             top = max(top, *(line.max(initial=0) for line in known.values()))
         style.integer_ticks(axes.xaxis, np.concatenate([curve["epochs"] for curve in curves]))
         style.label_axes(axes, x="", y=f"({chr(97 + index)}) {set_name} sets: {RATE}")
-    figure.axes[-1].set_xlabel(x, loc="left")
-    figure.axes[0].set_ylim(0, 1.06 * top)
+    panels[-1].set_xlabel(x, loc="left")
+    panels[0].set_ylim(0, 1.06 * top)
 
     handles = [style.legend_line(name, *looks[name]) for name in names]
     if "low" in drawn:
@@ -93,8 +85,7 @@ def _draw_pair(axes: Axes, curve: MatchingCurve, colour: str, marker: str) -> di
         for key in ("rate", "low", "high", "ceiling", "class_chance")
         if key in curve
     }
-    if "low" in lines and "high" in lines:
-        style.draw_interval(axes, epochs, lines["low"], lines["high"], colour, band=True)
+    style.draw_interval(axes, curve, epochs, colour, band=True)
     # A single moment makes no line: a flat mark shows its level.
     mark = "_" if epochs.size == 1 else ""
     for key, dashes in (("ceiling", style.DOTTED), ("class_chance", style.DASHED)):
@@ -107,7 +98,7 @@ def _draw_pair(axes: Axes, curve: MatchingCurve, colour: str, marker: str) -> di
 
 
 @style.house_style
-def overlap_heatmap(matrix_TT: np.ndarray, updates_T: Sequence[int] | np.ndarray, *, title: str = "") -> Figure:
+def overlap_heatmap(matrix_TT: np.ndarray, updates_T: style.Vector, *, title: str = "") -> Figure:
     """Draw the (T, T) matching rates between one model's sets at any two of T moments; NaN cells stay empty."""
     updates_T = style.as_vector(updates_T, "updates_T")
     matrix_TT = np.asarray(matrix_TT, dtype=np.float64)
@@ -121,8 +112,8 @@ def overlap_heatmap(matrix_TT: np.ndarray, updates_T: Sequence[int] | np.ndarray
 
 @style.house_style
 def reliability_curve(
-    m: Sequence[int] | np.ndarray,
-    reliability: Sequence[float] | np.ndarray,
+    m: style.Vector,
+    reliability: style.Vector,
     *,
     target: float = 0.9,
     trials_needed: float | None,
@@ -135,8 +126,7 @@ def reliability_curve(
     """
     m = style.as_vector(m, "m")
     reliability = style.as_vector(reliability, "reliability", like=m)
-    figure = style.stacked_panels([3.2], title=title)
-    (axes,) = figure.axes
+    figure, [axes] = style.stacked_panels([3.2], title=title)
     axes.axhline(target, color=style.GREY, linewidth=1.4, dashes=style.DASHED)
     marker = "o" if m.size <= style.FEW else ""
     axes.plot(m, reliability, color=style.BLUE, marker=marker, label="easiness over m trials")
@@ -145,15 +135,15 @@ def reliability_curve(
         style.legend_line(f"target {target:g}", style.GREY, dashes=style.DASHED),
     ]
     trials_needed = math.inf if trials_needed is None else trials_needed
-    reached = f"{target:g} with {trials_needed:g} trial{'' if trials_needed == 1 else 's'}"
+    said, look = f"{target:g} with {trials_needed:g} trial{'' if trials_needed == 1 else 's'}", {"linestyle": ""}
     if not math.isfinite(trials_needed):
-        handles.append(Line2D([], [], linestyle="", label=f"{target:g} is not reached"))
-    elif trials_needed <= 2 * m.max():
-        look = {"color": style.VERMILLION, "marker": "D", "linestyle": "", "markersize": 8}
-        axes.plot([trials_needed], [target], zorder=3, **look)
-        handles.append(Line2D([], [], label=reached, **look))
+        said = f"{target:g} is not reached"
+    elif trials_needed > 2 * m.max():
+        said += ", beyond this figure"
     else:
-        handles.append(Line2D([], [], linestyle="", label=f"{reached}, beyond this figure"))
+        look |= {"color": style.VERMILLION, "marker": "D", "markersize": 8}
+        axes.plot([trials_needed], [target], zorder=3, **look)
+    handles.append(Line2D([], [], label=said, **look))
     known = reliability[np.isfinite(reliability)]
     axes.set_ylim(min(0.0, *known, target), 1.02)
     axes.set_xlim(left=0)
@@ -189,9 +179,8 @@ def shares_heatmap(
     row_height = min(max(cell, 0.24), 0.8) if numbered else cell
     if x != y:  # rows of another kind than the columns need no square cells
         row_height = min(row_height, 0.3)
-    figure = style.stacked_panels([row_height * rows, 0.13], title=title)
+    figure, [axes, bar_axes] = style.stacked_panels([row_height * rows, 0.13], title=title)
     style.add_height(figure, 1.5)  # for the labels of both axes
-    axes, bar_axes = figure.axes
     image = axes.imshow(shares, cmap=style.SHARES, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     axes.set_facecolor("#DDDDDD")
     if numbered:

@@ -1,7 +1,7 @@
 """Contact sheets of examples, and the average image of each set."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,60 +16,29 @@ HIGHEST = 65_000 / style.DPI  # inches; a png cannot be higher than 65,535 pixel
 CAPTION_LINES = 3
 LINE = style.SMALL * style.LINE / 72  # inches
 
-
-@style.house_style
-def contact_sheet(images: Sequence[np.ndarray], captions: Sequence[str], *, columns: int, title: str) -> Figure:
-    """Draw (H, W, 3) uint8 images of any sizes in equal cells, each with its caption of at most three lines under it.
-
-    Small images keep their pixels, large ones are smoothed.
-    """
-    if columns < 1:
-        raise ValueError(f"columns is {columns}; a sheet needs at least 1")
-    _check(images, captions)
-    sheet = _Sheet(images, captions, columns=columns, width=style.WIDTH - 2 * MARGIN)
-    axes, top = _paper(title, sheet.height, MARGIN)
-    sheet.draw(axes, left=MARGIN, top=top)
-    return axes.figure
+Pictures = tuple[Sequence[np.ndarray], Sequence[str]]  # images and their captions
 
 
 @style.house_style
-def easiest_and_hardest(
-    easy_images: Sequence[np.ndarray],
-    hard_images: Sequence[np.ndarray],
-    easy_captions: Sequence[str],
-    hard_captions: Sequence[str],
-    title: str,
-) -> Figure:
+def easiest_and_hardest(easy: Pictures, hard: Pictures, title: str) -> Figure:
     """Draw the easiest examples above and the hardest below; side by side where there are one or two of each.
 
-    Images are (H, W, 3) uint8: lowest easiness first, and highest easiness first.
+    Images are (H, W, 3) uint8 of any sizes, in equal cells: lowest easiness first, and highest easiness first. Each has
+    its caption of at most three lines under it. Small images keep their pixels, large ones are smoothed.
     """
-    sides = (
-        ("easiest · lowest loss", style.EASY, easy_images, easy_captions),
-        ("hardest · highest loss", style.HARD, hard_images, hard_captions),
-    )
+    sides = [("easiest · lowest loss", style.EASY, *easy), ("hardest · highest loss", style.HARD, *hard)]
     return _draw_sides(sides, title)
 
 
 @style.house_style
-def harder_for_either(
-    a_name: str,
-    b_name: str,
-    a_images: Sequence[np.ndarray],
-    b_images: Sequence[np.ndarray],
-    a_captions: Sequence[str],
-    b_captions: Sequence[str],
-    title: str,
-) -> Figure:
-    """Draw examples that are harder for model a above those that are harder for model b, the strongest first.
+def harder_for_either(pictures_by_model: Mapping[str, Pictures], title: str) -> Figure:
+    """Draw examples that are harder for one model above those that are harder for the other, the strongest first.
 
     Images are (H, W, 3) uint8; one of the two sides may be empty, and is left out.
     """
-    sides = (
-        (f"harder for {a_name}", style.PURPLE, a_images, a_captions),
-        (f"harder for {b_name}", style.GREEN, b_images, b_captions),
-    )
-    return _draw_sides([side for side in sides if len(side[2])], title)
+    named = zip(pictures_by_model.items(), (style.PURPLE, style.GREEN), strict=True)
+    sides = [(f"harder for {model}", colour, *pictures) for (model, pictures), colour in named if len(pictures[0])]
+    return _draw_sides(sides, title)
 
 
 def _draw_sides(sides: Sequence[tuple[str, str, Sequence[np.ndarray], Sequence[str]]], title: str) -> Figure:
@@ -98,28 +67,24 @@ def _draw_sides(sides: Sequence[tuple[str, str, Sequence[np.ndarray], Sequence[s
 
 
 @style.house_style
-def average_images(
-    averages: Sequence[np.ndarray],
-    names: Sequence[str],
-    diversities: Sequence[tuple[float, float, float]],
-    *,
-    title: str = "",
-) -> Figure:
+def average_images(sets: Mapping[str, tuple[np.ndarray, float, float, float]], *, title: str = "") -> Figure:
     """Draw the average image of each set, and below them how diverse the sets are.
 
-    `averages` are (H, W, 3) float64 in 0 … 255; their contrast is kept. `diversities` are (value, low, high) of each
-    set: mean per-pixel variance in squared grey levels and its interval; higher = more diverse, NaN = no interval.
+    `sets` holds, by name, the average, (H, W, 3) float64 in 0 … 255, whose contrast is kept, and the diversity with the
+    low and high end of its interval: mean per-pixel variance in squared grey levels; higher = more diverse, NaN =
+    no interval.
     """
-    count = len(averages)
-    if count == 0 or len(names) != count or len(diversities) != count:
-        raise ValueError(f"{count} averages, {len(names)} names, {len(diversities)} diversities; give as many of each")
-    for average, name in zip(averages, names, strict=True):
+    if not sets:
+        raise ValueError("no average to draw; give at least one set")
+    for name, (average, *_) in sets.items():
         if average.ndim != 3 or average.shape[2] != 3 or average.size == 0:
             raise ValueError(f"the average of {name!r} has shape {average.shape}; give (height, width, 3)")
         if not (average.min() >= 0 and average.max() <= 255):
             raise ValueError(f"the average of {name!r} spans {average.min():g} to {average.max():g}; give 0 … 255")
 
-    pictures = [np.round(average).astype(np.uint8) for average in averages]
+    count, names = len(sets), list(sets)
+    pictures = [np.round(average).astype(np.uint8) for average, *_ in sets.values()]
+    diversities = [diversity for _, *diversity in sets.values()]
     captions = [_diversity_text(*diversity) for diversity in diversities]
     name_height = style.TYPE * style.LINE / 72
     sheet = _Sheet(pictures, captions, columns=max(count, 2), width=style.WIDTH - 2 * MARGIN)
@@ -152,9 +117,8 @@ def average_images(
 
 
 def _diversity_text(value: float, low: float, high: float) -> str:
-    if not np.isfinite([low, high]).all():
-        return f"diversity {value:.4g}\nno interval"
-    return f"diversity {value:.4g}\n{low:.4g} to {high:.4g}"
+    interval = f"{low:.4g} to {high:.4g}" if np.isfinite([low, high]).all() else "no interval"
+    return f"diversity {value:.4g}\n{interval}"
 
 
 class _Sheet:

@@ -56,8 +56,7 @@ def easiness_histogram(
         if below:
             x_label += f"\n(first bar: and {below} below {floor:.2g})"
 
-    figure = style.stacked_panels([3.4], title=title)
-    (axes,) = figure.axes
+    figure, [axes] = style.stacked_panels([3.4], title=title)
     handles: list[Patch | Line2D] = []
     if groups_N is None:
         axes.hist(drawn_N, bins=edges, color=style.NEUTRAL)
@@ -101,7 +100,7 @@ def _spans_decades(values: np.ndarray) -> bool:
 
 @style.house_style
 def trajectory_by_decile(
-    trajectory_TN: np.ndarray, decile_N: np.ndarray, updates_T: Sequence[int] | np.ndarray, *, title: str = ""
+    trajectory_TN: np.ndarray, decile_N: np.ndarray, updates_T: style.Vector, *, title: str = ""
 ) -> Figure:
     """Mean easiness of each difficulty decile (0 = easiest to 9 = hardest, some may be empty) after `updates_T`."""
     trajectory_TN, decile_N = np.asarray(trajectory_TN), np.asarray(decile_N)
@@ -115,8 +114,7 @@ def trajectory_by_decile(
     if unknown.size:
         raise ValueError(f"decile {unknown[0]} is not one of 0 (easiest) to 9 (hardest); number the deciles from 0")
 
-    figure = style.stacked_panels([4.2], title=title)
-    (axes,) = figure.axes
+    figure, [axes] = style.stacked_panels([4.2], title=title)
     # From dark blue (easiest) to orange (hardest), with rising lightness.
     colours = ListedColormap(matplotlib.colormaps["plasma"](np.linspace(0.0, 0.8, 10)), name="deciles")
     present = np.unique(decile_N)
@@ -141,8 +139,8 @@ def trajectory_by_decile(
 
 @style.house_style
 def class_counts(
-    easy_counts_K: Sequence[int] | np.ndarray,
-    hard_counts_K: Sequence[int] | np.ndarray,
+    easy_counts_K: style.Vector,
+    hard_counts_K: style.Vector,
     class_names: Sequence[str],
     *,
     title: str = "",
@@ -162,8 +160,7 @@ def class_counts(
     # The gap where classes are left out is one row wide.
     rows = np.arange(shown.size) + (np.arange(shown.size) >= SHOWN_PER_END) * bool(hidden)
 
-    figure = style.stacked_panels([0.9 + 0.21 * (rows[-1] + 1)], title=title)
-    (axes,) = figure.axes
+    figure, [axes] = style.stacked_panels([0.9 + 0.21 * (rows[-1] + 1)], title=title)
     axes.barh(rows, -easy_K[shown], color=style.EASY, height=0.72)
     axes.barh(rows, hard_K[shown], color=style.HARD, height=0.72)
     left, right = easy_K[shown].max(), hard_K[shown].max()

@@ -18,8 +18,7 @@ def speed_bars(values: Mapping[str, Sequence[float]], *, unit: str, title: str =
     if not values:
         raise ValueError("nothing to draw: values is empty; give the measurements of at least one bar")
     lines = {name: style.as_vector(line, name) for name, line in values.items()}
-    figure = style.stacked_panels([0.7 + 0.5 * len(lines)], title=title)
-    (axes,) = figure.axes
+    figure, [axes] = style.stacked_panels([0.7 + 0.5 * len(lines)], title=title)
     heights = -np.arange(len(lines))
     medians = [float(np.median(line)) for line in lines.values()]
     axes.barh(heights, medians, height=0.6, color=[style.BLUE, *[style.NEUTRAL] * (len(lines) - 1)])
@@ -49,9 +48,9 @@ def scaling_curves(
     The fitted exponents are written above the panels: 1 = linear, 0 = constant. `x` names what grows.
     """
     sizes = style.as_vector(sizes, "sizes")
-    figure = style.stacked_panels([2.2, 2.2], title=title, share_x=True)
+    figure, axes_pair = style.stacked_panels([2.2, 2.2], title=title, share_x=True)
     panels = ((seconds, "seconds", time_exponent, style.BLUE), (gib, "GiB of memory", memory_exponent, style.GREEN))
-    for axes, (values, name, exponent, colour) in zip(figure.axes, panels, strict=True):
+    for axes, (values, name, exponent, colour) in zip(axes_pair, panels, strict=True):
         values = style.as_vector(values, name, like=sizes)
         if not (values > 0).all() or not (sizes > 0).all():
             raise ValueError(f"{name} go down to {values.min():g}, sizes to {sizes.min():g}; both must be above 0")
@@ -63,7 +62,7 @@ def scaling_curves(
         axes.set_ylim(min(values.min(), middle / 2) / 1.1, max(values.max(), middle * 2) * 1.1)
         style.log_ticks(axes.yaxis)
         slope = f", exponent {exponent:.2f}" if np.isfinite(exponent) else ""
-        style.label_axes(axes, x=x if axes is figure.axes[-1] else "", y=f"{name}{slope}")
+        style.label_axes(axes, x=x if axes is axes_pair[-1] else "", y=f"{name}{slope}")
         axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
         axes.minorticks_off()
     return figure

@@ -9,7 +9,7 @@ Nothing here touches matplotlib's global state for longer than a call: no pyplot
 import functools
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ParamSpec
 
@@ -57,39 +57,26 @@ STYLE = {
     "font.family": FONT,
     "font.size": TYPE,
     "text.parse_math": False,  # a class may be called "$1 or $2"
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": GREY,
-    "axes.labelsize": TYPE,
-    "axes.titlesize": TYPE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
+    **dict.fromkeys(["text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"], INK),
+    **dict.fromkeys(["axes.edgecolor", "xtick.color", "ytick.color"], GREY),
+    **dict.fromkeys(["figure.facecolor", "axes.facecolor", "savefig.facecolor"], PAPER),
+    **dict.fromkeys(["axes.labelsize", "axes.titlesize"], TYPE),
+    **dict.fromkeys(["xtick.labelsize", "ytick.labelsize", "legend.fontsize"], SMALL),
+    **dict.fromkeys(["axes.spines.top", "axes.spines.right", "legend.frameon"], False),
+    **dict.fromkeys(["axes.grid", "axes.axisbelow"], True),
     "grid.color": "#E4E4E4",
     "grid.linewidth": 0.8,
-    "xtick.labelsize": SMALL,
-    "ytick.labelsize": SMALL,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "legend.fontsize": SMALL,
-    "legend.frameon": False,
     "legend.borderpad": 0.1,
     "legend.labelspacing": 0.35,
     "lines.linewidth": 1.8,
     "lines.markersize": 5,
-    "figure.facecolor": PAPER,
-    "axes.facecolor": PAPER,
-    "savefig.facecolor": PAPER,
-    "figure.constrained_layout.h_pad": 0.06,
-    "figure.constrained_layout.w_pad": 0.06,
+    **dict.fromkeys(["figure.constrained_layout.h_pad", "figure.constrained_layout.w_pad"], 0.06),
     "svg.hashsalt": "easiness",
     "pdf.fonttype": 42,
 }
 
 Arguments = ParamSpec("Arguments")
+Vector = Sequence[float] | np.ndarray
 
 
 def house_style(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
@@ -133,7 +120,9 @@ def save(figure: Figure, path: str | Path) -> Path:
     return path
 
 
-def stacked_panels(heights: Sequence[float], *, title: str, share_x: bool = False, share_y: bool = False) -> Figure:
+def stacked_panels(
+    heights: Sequence[float], *, title: str, share_x: bool = False, share_y: bool = False
+) -> tuple[Figure, list[Axes]]:
     """Make a figure of full width with one axes per height (inches, with its labels), one above the other."""
     figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, layout="constrained")
     figure.subplots(len(heights), 1, height_ratios=list(heights), sharex=share_x, sharey=share_y)
@@ -141,7 +130,7 @@ def stacked_panels(heights: Sequence[float], *, title: str, share_x: bool = Fals
         text = fit(title, WIDTH - 0.2, TITLE, lines=3, weight="bold")
         add_height(figure, (text.count("\n") + 1) * TITLE * LINE / 72)
         figure.suptitle(text, fontsize=TITLE, fontweight="bold", x=0.02, ha="left")
-    return figure
+    return figure, figure.axes
 
 
 def label_axes(axes: Axes, *, x: str, y: str) -> None:
@@ -212,8 +201,11 @@ def colour_and_marker(name: str, index: int) -> tuple[str, str]:
     return ROLES.get(name, OTHERS[index % len(OTHERS)])
 
 
-def draw_interval(axes: Axes, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, *, band: bool) -> None:
-    """Draw intervals as whiskers, with a band behind them where asked for; NaN is drawn as none."""
+def draw_interval(axes: Axes, curve: Mapping, x: np.ndarray, colour: str, *, band: bool) -> None:
+    """Draw `low` to `high` of a curve as whiskers, and a band behind them where asked for; none where NaN or absent."""
+    if "low" not in curve or "high" not in curve:
+        return
+    low, high = (as_vector(curve[end], f"{end} of {curve['name']!r}", like=x) for end in ("low", "high"))
     known = np.isfinite(low) & np.isfinite(high)
     if np.any(low[known] > high[known]):
         worst = int(np.flatnonzero(known & (low > high))[0])

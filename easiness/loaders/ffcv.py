@@ -49,13 +49,7 @@ class FFCVDecoder:
         self._decode = _compiled()
 
     def decode(self, chunk: Chunk) -> None:
-        """Decode, crop, scale and flip the images of a chunk into its views.
-
-        Raises
-        ------
-        ValueError
-            If an image is damaged, or the file was truncated; the message names it.
-        """
+        """Decode, crop, scale and flip the images of a chunk into its views; a ValueError names a damaged image."""
         status = np.zeros(len(chunk.rows), np.int64)
         buffers = np.empty(self._most_bytes, np.uint8), np.empty(self._most_pixels, np.uint8)
         self._decode(self._file, self._images.records[chunk.rows], chunk, buffers, status)
@@ -108,15 +102,9 @@ def _compiled() -> Callable[..., None]:
                 continue
             top, left, below, right = boxes[i, 0], boxes[i, 1], boxes[i, 0] + boxes[i, 2], boxes[i, 1] + boxes[i, 3]
             view = chunk.views[i]
-            side = view.shape[1]
-            resize(0, pixels, height, width, top, below, left, right, view.ctypes.data, view.shape[0], side)
+            resize(0, pixels, height, width, top, below, left, right, view.ctypes.data, view.shape[0], view.shape[1])
             if chunk.flip[i]:
-                for y in range(view.shape[0]):
-                    for x in range(side // 2):
-                        for colour in range(3):
-                            kept = view[y, x, colour]
-                            view[y, x, colour] = view[y, side - 1 - x, colour]
-                            view[y, side - 1 - x, colour] = kept
+                view[:] = view[:, ::-1].copy()
 
     # Compiled here, because a worker that compiles would be taken for stalled.
     none, buffer = np.zeros(0, np.int64), np.zeros(0, np.uint8)

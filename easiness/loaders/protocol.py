@@ -14,22 +14,17 @@ from easiness.recipes.randomness import TrialSeeds
 
 
 class Batch(NamedTuple):
-    """Input of a network.
+    """Input of a network."""
 
-    `images` are (B, 3, H, W) float32, normalized, channels_last, and `labels` (B,) int64, both on the device; `rows`
-    (B,) int64 are the rows of the images in the dataset.
-    """
-
-    images: torch.Tensor
-    labels: torch.Tensor
-    rows: np.ndarray
+    images: torch.Tensor  # (B, 3, H, W) float32, normalized, channels_last, on the device
+    labels: torch.Tensor  # (B,) int64, on the device
+    rows: np.ndarray  # (B,) int64, rows of the images in the dataset
 
 
 class Loader(Protocol):
     """Batches of one dataset on one device. Each pass yields every example exactly once."""
 
     count: int
-    num_classes: int
 
     def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
         """Batches of one epoch in random order, augmented."""
@@ -42,6 +37,8 @@ class Loader(Protocol):
 
 class Staged(Protocol):
     """A dataset prepared for any number of processes; small when pickled, and its subsets share its images."""
+
+    num_classes: int
 
     def open(self, device: torch.device) -> Loader:
         """Open it in this process."""

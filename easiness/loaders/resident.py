@@ -28,21 +28,16 @@ SCORE_BATCH = 128
 
 @dataclass(frozen=True)
 class StagedResident:
-    """A dataset whose images are one array, in memory or in a file that all processes map.
+    """A dataset whose images are one array, in memory or in a file that all processes map."""
 
-    `images` is (F, H, W, 3) uint8 or a .npy file; `labels` and `example_ids` are (N,) int64; `mean_C` and `std_C` are
-    (3,) grey levels of the training set, for normalization `channel`; `rows` (N,) are the dataset's rows among the F
-    images, ascending (None: all).
-    """
-
-    images: np.ndarray | Path
-    labels: np.ndarray
-    example_ids: np.ndarray
+    images: np.ndarray | Path  # (F, H, W, 3) uint8, or a .npy file
+    labels: np.ndarray  # (N,) int64
+    example_ids: np.ndarray  # (N,) int64
     num_classes: int
     recipe: Recipe
-    mean_C: np.ndarray
+    mean_C: np.ndarray  # (3,) grey levels of the training set, for normalization `channel`; std_C, too
     std_C: np.ndarray
-    rows: np.ndarray | None = None
+    rows: np.ndarray | None = None  # (N,) the dataset's rows among the F images, ascending (None: all)
 
     def pixels(self) -> np.ndarray:
         """(F, H, W, 3) uint8; a file is mapped."""
@@ -66,7 +61,6 @@ class ResidentLoader:
         self._device = device
         self._normalize = normalizer(staged.recipe.normalization, staged.mean_C, staged.std_C)
         self.count = len(staged.labels)
-        self.num_classes = staged.num_classes
 
     def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
         """Batches of one epoch in random order, augmented."""
@@ -101,12 +95,8 @@ def stage_resident(
 ) -> tuple[StagedResident, StagedResident]:
     """Training and validation set, scaled and cropped to the recipe's resolution, for `ResidentLoader`.
 
-    Several processes map the arrays in `folder`; None keeps them in memory, for one process.
-
-    Raises
-    ------
-    ValueError
-        If the images do not fit in memory, or the recipe asks for crops of the original images.
+    Several processes map the arrays in `folder`; None keeps them in memory, for one process. A ValueError if they do
+    not fit in memory, or the recipe asks for crops of the original images.
     """
     if recipe.augmentation == "resized_crop_flip":
         raise ValueError(
@@ -122,10 +112,9 @@ def stage_resident(
             folder.mkdir(parents=True, exist_ok=True)
             images = folder / f"{name}.npy"
             np.save(images, pixels)
-        staged.append(
-            StagedResident(images, dataset.labels, dataset.example_ids, dataset.num_classes, recipe, mean, std)
-        )
-    return staged[0], staged[1]
+        columns = images, dataset.labels, dataset.example_ids
+        staged.append(StagedResident(*columns, dataset.num_classes, recipe, mean, std))
+    return tuple(staged)
 
 
 def restage_resident(
@@ -177,8 +166,7 @@ def fit_image(image: np.ndarray, resolution: int) -> np.ndarray:
     side = min(height, width)
     top, left = (height - side) / 2, (width - side) / 2
     box = (left, top, left + side, top + side)
-    size = (resolution, resolution)
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, box=box))
+    return np.asarray(Image.fromarray(image).resize((resolution, resolution), Image.Resampling.BILINEAR, box=box))
 
 
 def shift_indices(

@@ -20,18 +20,14 @@ from easiness.recipes.recipe import Recipe
 
 @dataclass(frozen=True)
 class StagedStream:
-    """A dataset whose images stay in their files, and are decoded when needed.
+    """A dataset whose images stay in their files, and are decoded when needed."""
 
-    `columns` are those of the examples, or a file with them; `mean_C` and `std_C` are (3,) grey levels of the training
-    set, for normalization `channel`; `rows` (N,) are the dataset's rows among the examples, ascending (None: all).
-    """
-
-    columns: Columns | Path
+    columns: Columns | Path  # of the examples, or a file with them
     num_classes: int
     recipe: Recipe
-    mean_C: np.ndarray
+    mean_C: np.ndarray  # (3,) grey levels of the training set, for normalization `channel`; std_C, too
     std_C: np.ndarray
-    rows: np.ndarray | None = None
+    rows: np.ndarray | None = None  # (N,) the dataset's rows among the examples, ascending (None: all)
 
     def open(self, device: torch.device) -> StreamingLoader:
         """Open the decoder in this process."""
@@ -43,7 +39,7 @@ class StagedStream:
         normalize = normalize_streamed
         if self.recipe.normalization == "channel":
             normalize = normalizer("channel", self.mean_C, self.std_C)
-        return StreamingLoader(columns, self.num_classes, self.recipe, decoder(columns.images), normalize, device)
+        return StreamingLoader(columns, self.recipe, decoder(columns.images), normalize, device)
 
 
 def choose_loader(asked: str, recipe: Recipe, train: Dataset, val: Dataset) -> tuple[str, str]:
@@ -87,7 +83,7 @@ def stage(train: Dataset, val: Dataset, recipe: Recipe, folder: Path | None) -> 
             (folder / f"{name}.pickle").write_bytes(pickle.dumps(columns))
             columns = folder / f"{name}.pickle"
         staged.append(StagedStream(columns, dataset.num_classes, recipe, np.zeros(3), np.ones(3)))
-    return _normalized(staged[0], staged[1])
+    return _normalized(*staged)
 
 
 def restage(train: Staged, val: Staged, recipe: Recipe, rows: np.ndarray | None = None) -> tuple[Staged, Staged]:

@@ -23,11 +23,11 @@ BATCHES_AHEAD = 3
 
 
 class Columns(NamedTuple):
-    """Columns of N examples: lazy images, (N,) int64 labels, (N,) int64 example ids."""
+    """Columns of N examples."""
 
     images: ImageFiles | BetonImages
-    labels: np.ndarray
-    example_ids: np.ndarray
+    labels: np.ndarray  # (N,) int64
+    example_ids: np.ndarray  # (N,) int64
 
 
 class Chunk(NamedTuple):
@@ -70,7 +70,6 @@ class StreamingLoader:
     def __init__(
         self,
         columns: Columns,
-        num_classes: int,
         recipe: Recipe,
         decoder: Decoder,
         normalize: Callable[[torch.Tensor], torch.Tensor],
@@ -82,7 +81,6 @@ class StreamingLoader:
         # On a CPU the trial's threads compute, too; with a GPU all cores are free to decode.
         self._workers = recipe.threads if device.type == "cpu" else len(os.sched_getaffinity(0))
         self.count = len(columns.labels)
-        self.num_classes = num_classes
 
     def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
         """Batches of one epoch in random order, augmented."""

@@ -82,9 +82,7 @@ def scores_cifar10(scale: str) -> list[PaperRun]:
         "small": {"limit": 5_000, "limit_val": 2_000, "trials": 4, "epochs": 10},
         "full": {"trials": 10, "epochs": 300},
     }[scale]
-    return [
-        PaperRun(f"score-cifar10-{model}", "score", {"model": model, "dataset": "cifar10", **size}) for model in models
-    ]
+    return _score_runs("cifar10", models, size)
 
 
 def match_cifar10(scale: str) -> list[PaperRun]:
@@ -93,8 +91,7 @@ def match_cifar10(scale: str) -> list[PaperRun]:
     ``-e match``. Minutes. Table 1 of the paper: WRN .18 easy and .255 hard, DenseNet-BC .24 and .279, ResNeXt .129 and
     .174; chance .1.
     """
-    needs = tuple(run.name for run in scores_cifar10(scale))
-    return [PaperRun("match-cifar10", "match", {}, needs)]
+    return _match_runs("cifar10", scores_cifar10(scale))
 
 
 def ablate_cifar10(scale: str) -> list[PaperRun]:
@@ -104,21 +101,12 @@ def ablate_cifar10(scale: str) -> list[PaperRun]:
     and the re-scoring of stepwise. The paper: hard costs most at every ratio, easy falls sharply where very much is
     removed, stepwise is best.
     """
-    first = scores_cifar10(scale)[0]
     size = {
         "tiny": {"ratios": (0.3,), "seeds": 2, "epochs": 2},
         "small": {"ratios": (0.1, 0.3, 0.5, 0.7), "seeds": 3, "epochs": 20},
         "full": {"ratios": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), "seeds": 3, "epochs": 300},
     }[scale]
-    limits = {key: value for key, value in first.options.items() if key.startswith("limit")}
-    options = {
-        "model": first.options["model"],
-        "dataset": "cifar10",
-        "strategies": ("easy", "hard", "random", "stepwise"),
-        **limits,
-        **size,
-    }
-    return [PaperRun("ablate-cifar10", "ablate", options, (first.name,))]
+    return [_ablate_run(scores_cifar10(scale)[0], ("easy", "hard", "random", "stepwise"), size)]
 
 
 def scores_imagenet(scale: str) -> list[PaperRun]:
@@ -128,12 +116,7 @@ def scores_imagenet(scale: str) -> list[PaperRun]:
     200 epochs, 2.6 billion images for each model. The smaller scales leave ImageNet out.
     """
     models = ("alexnet", "resnet18", "resnet50", "densenet121") if scale == "full" else ()
-    return [
-        PaperRun(
-            f"score-imagenet-{model}", "score", {"model": model, "dataset": "imagenet", "trials": 10, "epochs": 200}
-        )
-        for model in models
-    ]
+    return _score_runs("imagenet", models, {"trials": 10, "epochs": 200})
 
 
 def match_imagenet(scale: str) -> list[PaperRun]:
@@ -141,8 +124,7 @@ def match_imagenet(scale: str) -> list[PaperRun]:
 
     ``-e match``. The paper: all six pairs share far more than chance (.1), most at early epochs.
     """
-    needs = tuple(run.name for run in scores_imagenet(scale))
-    return [PaperRun("match-imagenet", "match", {}, needs)] if needs else []
+    return _match_runs("imagenet", scores_imagenet(scale))
 
 
 def ablate_imagenet(scale: str) -> list[PaperRun]:
@@ -152,17 +134,26 @@ def ablate_imagenet(scale: str) -> list[PaperRun]:
     trainings, 6.1 billion images, and the re-scoring of stepwise. The paper: stepwise is about 1.1 points better at
     ratio .3.
     """
-    if not scores_imagenet(scale):
-        return []
-    options = {
-        "model": "resnet50",
-        "dataset": "imagenet",
-        "strategies": ("random", "stepwise"),
-        "ratios": (0.1, 0.2, 0.3, 0.4, 0.5),
-        "seeds": 3,
-        "epochs": 200,
-    }
-    return [PaperRun("ablate-imagenet", "ablate", options, ("score-imagenet-resnet50",))]
+    size = {"ratios": (0.1, 0.2, 0.3, 0.4, 0.5), "seeds": 3, "epochs": 200}
+    scored = [run for run in scores_imagenet(scale) if run.options["model"] == "resnet50"]
+    return [_ablate_run(run, ("random", "stepwise"), size) for run in scored]
+
+
+def _score_runs(dataset: str, models: tuple[str, ...], size: dict[str, object]) -> list[PaperRun]:
+    runs = {model: {"model": model, "dataset": dataset, **size} for model in models}
+    return [PaperRun(f"score-{dataset}-{model}", "score", options) for model, options in runs.items()]
+
+
+def _match_runs(dataset: str, scored: list[PaperRun]) -> list[PaperRun]:
+    return [PaperRun(f"match-{dataset}", "match", {}, tuple(run.name for run in scored))] if scored else []
+
+
+def _ablate_run(scored: PaperRun, strategies: tuple[str, ...], size: dict[str, object]) -> PaperRun:
+    """Ablation with the model and the data of a score run."""
+    dataset = scored.options["dataset"]
+    limits = {key: value for key, value in scored.options.items() if key.startswith("limit")}
+    options = {"model": scored.options["model"], "dataset": dataset, "strategies": strategies, **limits, **size}
+    return PaperRun(f"ablate-{dataset}", "ablate", options, (scored.name,))
 
 
 PAPER_RUNS = (scores_cifar10, match_cifar10, ablate_cifar10, scores_imagenet, match_imagenet, ablate_imagenet)

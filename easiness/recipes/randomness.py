@@ -61,14 +61,8 @@ def _mix(x: np.ndarray) -> np.ndarray:
 def uniforms(seed: int, epoch: int, example_ids: np.ndarray, stream: int) -> np.ndarray:
     """(N,) float64 uniform numbers in [0, 1), from a counter-based hash.
 
-    Parameters
-    ----------
-    seed, epoch : int
-        `TrialSeeds.augmentation`; epochs count from 0.
-    example_ids : numpy.ndarray
-        (N,) integers; equal ids get equal numbers.
-    stream : int
-        Number of the decision that the draw is for.
+    `seed` is `TrialSeeds.augmentation`, epochs count from 0, `example_ids` are (N,) integers (equal ids get equal
+    numbers), and `stream` is the number of the decision that the draw is for.
     """
     with np.errstate(over="ignore"):  # arithmetic modulo 2**64 is the point
         key = _mix(np.uint64(seed) + _GOLDEN)

@@ -18,80 +18,44 @@ ALGORITHM = 1
 # Networks without normalization layers do not learn at rate 0.1 (AlexNet on `planted`: chance; README has the figures).
 _WITHOUT_NORMALIZATION = ("alexnet", "squeezenet1_0", "squeezenet1_1", "vgg11", "vgg13", "vgg16", "vgg19")
 
-AUGMENTATIONS = ("shift_flip", "resized_crop_flip", "none")
-NORMALIZATIONS = ("image", "channel")
 LOADERS = ("resident", "ffcv", "torchvision")
-PRECISIONS = ("auto", "float32", "bfloat16")
+_CHOICES = {
+    "augmentation": ("shift_flip", "resized_crop_flip", "none"),
+    "normalization": ("image", "channel"),
+    "loader": LOADERS,
+    "precision": ("auto", "float32", "bfloat16"),
+}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the numbers of a trial, and the number of trials.
+    """Everything that decides the numbers of a trial, and the number of trials."""
 
-    Attributes
-    ----------
-    model : str
-        Name of the network, see `build_model`.
-    dataset : str
-        Name of the data, see `open_dataset`.
-    resolution : int
-        Height and width in pixels of the network's input.
-    epochs : int
-        Passes over the training set.
-    schedule_epochs : int
-        Length of the learning rate schedule in epochs; longer than `epochs` where a trial is the beginning of a longer
-        training.
-    batch_size : int
-        Examples per update; the last batch of an epoch may be smaller.
-    learning_rate : float
-        SGD learning rate (plain momentum, no Nesterov).
-    milestones : tuple of float
-        Shares of the schedule after which the learning rate is divided by ten.
-    momentum : float
-        SGD momentum.
-    weight_decay : float
-        SGD weight decay (L2 penalty on all parameters).
-    augmentation : str
-        `shift_flip`, `resized_crop_flip` or `none`.
-    shift : int
-        Largest translation of `shift_flip` in pixels.
-    normalization : str
-        `image`: every view minus its mean, divided by its standard deviation (global contrast normalization);
-        `channel`: mean and standard deviation of each colour over the training set.
-    score_at : tuple of int or None
-        Updates after which every training example is scored; empty: at the end of every epoch. None, from Python only:
-        never, because only the validation accuracy is wanted.
-    trials : int
-        Number of independent trials M; does not change any of them.
-    seed : int
-        Seed from which the seeds of all trials are spawned.
-    threads : int
-        CPU threads per trial; part of the recipe, because the number changes the order of sums.
-    loader : str
-        `resident`, `ffcv` or `torchvision`; part of the recipe, because decoders round differently.
-    precision : str
-        Precision of products and convolutions: `float32`, `bfloat16` or `auto` (bfloat16 on a GPU, float32 on a CPU);
-        weights and losses are float32.
-    """
-
-    model: str
-    dataset: str
-    resolution: int
-    epochs: int
+    model: str  # see `build_model`
+    dataset: str  # see `open_dataset`
+    resolution: int  # height and width in pixels of the network's input
+    epochs: int  # passes over the training set
+    # Length of the learning rate schedule; longer than `epochs` where a trial is the beginning of a longer training.
     schedule_epochs: int
-    batch_size: int
-    learning_rate: float
-    milestones: tuple[float, ...]
+    batch_size: int  # examples per update; the last batch of an epoch may be smaller
+    learning_rate: float  # SGD learning rate (plain momentum, no Nesterov)
+    milestones: tuple[float, ...]  # shares of the schedule after which the learning rate is divided by ten
     momentum: float = 0.9
-    weight_decay: float = 1e-4
-    augmentation: str = "shift_flip"
-    shift: int = 4
+    weight_decay: float = 1e-4  # L2 penalty on all parameters
+    augmentation: str = "shift_flip"  # or resized_crop_flip, none
+    shift: int = 4  # largest translation of shift_flip in pixels
+    # `image`: every view minus its mean, divided by its standard deviation (global contrast normalization); `channel`:
+    # mean and standard deviation of each colour over the training set.
     normalization: str = "image"
+    # Updates after which every training example is scored; empty: at the end of every epoch. None, from Python only:
+    # never, because only the validation accuracy is wanted.
     score_at: tuple[int, ...] | None = ()
-    trials: int = 10
-    seed: int = 0
-    threads: int = 1
-    loader: str = "resident"
+    trials: int = 10  # number of independent trials M; does not change any of them
+    seed: int = 0  # the seeds of all trials are spawned from it
+    threads: int = 1  # CPU threads per trial; part of the recipe, because the number changes the order of sums
+    loader: str = "resident"  # or ffcv, torchvision; part of the recipe, because decoders round differently
+    # Precision of products and convolutions: `float32`, `bfloat16` or `auto` (bfloat16 on a GPU, float32 on a CPU);
+    # weights and losses are float32.
     precision: str = "auto"
 
     def __post_init__(self) -> None:
@@ -112,9 +76,7 @@ class Recipe:
         score_at = self.score_at or ()
         if any(update < 0 for update in score_at) or len(set(score_at)) < len(score_at):
             raise ValueError(f"score_at is {self.score_at}, and must be different numbers of updates, none below 0")
-        choices = {"augmentation": AUGMENTATIONS, "normalization": NORMALIZATIONS}
-        choices |= {"loader": LOADERS, "precision": PRECISIONS}
-        for name, allowed in choices.items():
+        for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, and must be one of {', '.join(allowed)}")
         if self.augmentation == "shift_flip" and self.shift >= self.resolution:
@@ -160,13 +122,7 @@ class Recipe:
 
 
 def recipe_from(settings: dict[str, object]) -> Recipe:
-    """Recipe with the given `settings()`, as read back from json.
-
-    Raises
-    ------
-    ValueError
-        If a field is unknown or missing.
-    """
+    """Recipe with the given `settings()`, as read back from json; a ValueError if a field is unknown or missing."""
     try:
         return Recipe(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
     except TypeError as error:
@@ -242,11 +198,6 @@ RECIPES = {"cifar10": cifar10, "planted": planted, "folder": folder, "imagenet":
 
 def make_recipe(dataset: str, model: str, **chosen: object) -> Recipe:
     """Recipe of a dataset with some fields replaced; None leaves the recipe's default.
-
-    Raises
-    ------
-    ValueError
-        For an unknown dataset, or a value that a field does not allow.
 
     Examples
     --------

@@ -27,13 +27,7 @@ def updates_per_epoch(count: int, batch_size: int) -> int:
 
 
 def scored_updates(recipe: Recipe, count: int) -> tuple[int, ...]:
-    """Updates after which `count` training examples are scored, ascending.
-
-    Raises
-    ------
-    ValueError
-        If `score_at` asks for an update beyond the end of the training.
-    """
+    """Updates after which `count` training examples are scored, ascending; a ValueError if one is beyond the end."""
     if recipe.score_at is None:
         return ()
     per_epoch = updates_per_epoch(count, recipe.batch_size)

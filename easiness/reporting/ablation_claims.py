@@ -44,10 +44,10 @@ def many_easy_hurt(accuracy: pd.DataFrame | None) -> Verdict:
     ratios = [ratio for ratio in _common_ratios(accuracy, pair) if ratio >= MANY]
     if not ratios:
         return Verdict(claim, place, UNKNOWN, _missing(accuracy, pair, f" of {MANY:.0%} or more"), rule)
-    found = _difference(accuracy, pair, ratios[-1:])
-    number = f"with {_ratios(ratios[-1:])} removed, easy instead of random leaves {_points(found)}"
+    difference = _difference(accuracy, pair, ratios[-1:])
+    number = f"with {_ratios(ratios[-1:])} removed, easy instead of random leaves {_points(difference)}"
     opposite = {HOLDS: FAILS, FAILS: HOLDS, UNKNOWN: UNKNOWN}
-    return Verdict(claim, place, opposite[_judge(found)], number, rule)
+    return Verdict(claim, place, opposite[_judge(difference)], number, rule)
 
 
 def stepwise_beats_easy(accuracy: pd.DataFrame | None) -> Verdict:
@@ -62,17 +62,17 @@ def stepwise_beats_random(accuracy: pd.DataFrame | None) -> Verdict:
     common = _common_ratios(accuracy, pair)
     if PAPERS_RATIO not in common:
         return _better(claim, place, accuracy, pair, "stepwise instead of random leaves")
-    found, overall = (_difference(accuracy, pair, ratios) for ratios in ([PAPERS_RATIO], common))
+    difference, overall = (_difference(accuracy, pair, ratios) for ratios in ([PAPERS_RATIO], common))
     number = (
-        f"with {_ratios([PAPERS_RATIO])} removed, stepwise instead of random leaves {_points(found)}; the paper prints "
-        f"about {PAPERS_POINTS:+g} points for ResNet-50 on ImageNet; over the ratios {_ratios(common)}, "
+        f"with {_ratios([PAPERS_RATIO])} removed, stepwise instead of random leaves {_points(difference)}; the paper "
+        f"prints about {PAPERS_POINTS:+g} points for ResNet-50 on ImageNet; over the ratios {_ratios(common)}, "
         f"{_points(overall)}"
     )
     rule = (
         f"Looks at the paper's ratio, {PAPERS_RATIO:.0%}. Holds where the 95 % interval over seeds of stepwise minus "
         "random lies above 0, does not hold where it lies below."
     )
-    return Verdict(claim, place, _judge(found), number, rule)
+    return Verdict(claim, place, _judge(difference), number, rule)
 
 
 def _better(
@@ -81,13 +81,13 @@ def _better(
     ratios = [ratio for ratio in _common_ratios(accuracy, pair) if ratio > above]
     if not ratios:
         return Verdict(claim, place, UNKNOWN, _missing(accuracy, pair, f" above {above:.0%}"), _OVER_SEEDS)
-    found = _difference(accuracy, pair, ratios)
+    difference = _difference(accuracy, pair, ratios)
     alone = [_judge(_difference(accuracy, pair, [ratio])) for ratio in ratios]
     number = (
-        f"over the ratios {_ratios(ratios)}, {words} {_points(found)}; taken alone, {alone.count(HOLDS)} of "
+        f"over the ratios {_ratios(ratios)}, {words} {_points(difference)}; taken alone, {alone.count(HOLDS)} of "
         f"them lie above 0 and {alone.count(FAILS)} below"
     )
-    return Verdict(claim, place, _judge(found), number, _OVER_SEEDS)
+    return Verdict(claim, place, _judge(difference), number, _OVER_SEEDS)
 
 
 def _common_ratios(accuracy: pd.DataFrame | None, pair: Pair) -> list[float]:
@@ -110,17 +110,17 @@ def _difference(accuracy: pd.DataFrame, pair: Pair, ratios: Sequence[float]) -> 
     return paired_difference(*(means[strategy] for strategy in pair))
 
 
-def _judge(found: Difference) -> str:
-    if found.low > 0:
+def _judge(difference: Difference) -> str:
+    if difference.low > 0:
         return HOLDS
-    return FAILS if found.high < 0 else UNKNOWN
+    return FAILS if difference.high < 0 else UNKNOWN
 
 
-def _points(found: Difference) -> str:
-    mean = f"{100 * found.mean:+.2f} points of accuracy"
-    if math.isnan(found.low):
+def _points(difference: Difference) -> str:
+    mean = f"{100 * difference.mean:+.2f} points of accuracy"
+    if math.isnan(difference.low):
         return f"{mean} (one seed, so no interval)"
-    return f"{mean} [{100 * found.low:+.2f}, {100 * found.high:+.2f}] over {found.pairs} seeds"
+    return f"{mean} [{100 * difference.low:+.2f}, {100 * difference.high:+.2f}] over {difference.pairs} seeds"
 
 
 def _ratios(ratios: Sequence[float]) -> str:

@@ -65,7 +65,8 @@ def assemble(selection: Selection, title: str) -> ReportPage:
     if selection.passed_over:
         caption = "Runs that were passed over, and why."
         blocks.append(Table("passed_over", caption, passed_over_table(selection.passed_over)))
-    links = {each.run.run_id: tracking.ui_address(each.run) for each in (*selection.selected, *selection.passed_over)}
+    runs = [entry.run for entry in (*selection.selected, *selection.passed_over)]
+    links = {run.run_id: tracking.ui_address(run) for run in runs}
     return ReportPage(title, [_linked(block, links) for block in blocks], selection)
 
 
@@ -74,16 +75,16 @@ def runs_table(selected: Sequence[SelectedRun]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "kind": each.run.kind,
-                "dataset": each.result.manifest.dataset,
-                "model": each.run.tags.get("easiness.model", "–"),
-                "name": each.run.name,
-                "fingerprint": each.result.manifest.fingerprint[:12],
-                "version": each.run.tags.get("easiness.version", "–"),
-                "git_commit": each.run.tags.get("mlflow.source.git.commit", "–")[:10],
-                "run_id": each.run.run_id,
+                "kind": entry.run.kind,
+                "dataset": entry.result.manifest.dataset,
+                "model": entry.run.tags.get("easiness.model", "–"),
+                "name": entry.run.name,
+                "fingerprint": entry.result.manifest.fingerprint[:12],
+                "version": entry.run.tags.get("easiness.version", "–"),
+                "git_commit": entry.run.tags.get("mlflow.source.git.commit", "–")[:10],
+                "run_id": entry.run.run_id,
             }
-            for each in selected
+            for entry in selected
         ]
     )
 
@@ -92,8 +93,8 @@ def passed_over_table(passed_over: Sequence[PassedOver]) -> pd.DataFrame:
     """One row per run that was passed over, with the reason."""
     return pd.DataFrame(
         [
-            {"kind": each.run.kind or "–", "name": each.run.name, "reason": each.reason, "run_id": each.run.run_id}
-            for each in passed_over
+            {"kind": entry.run.kind or "–", "name": entry.run.name, "reason": entry.reason, "run_id": entry.run.run_id}
+            for entry in passed_over
         ]
     )
 
@@ -107,7 +108,7 @@ def claims_table(verdicts: Mapping[str, Sequence[Verdict]]) -> pd.DataFrame:
 
 def _chapters(selected: Sequence[SelectedRun]) -> list[_Chapter]:
     """Runs by dataset and fingerprint; of datasets of one name, the files' names carry the fingerprint."""
-    groups = [(data, list(group)) for data, group in groupby((each.result for each in selected), _data)]
+    groups = [(data, list(group)) for data, group in groupby((entry.result for entry in selected), _data)]
     names = [dataset for (dataset, _), _ in groups]
     chapters = []
     for (dataset, fingerprint), results in groups:
@@ -165,8 +166,8 @@ def _content(chapter: _Chapter) -> list[Block]:
 def _gallery(chapter: _Chapter) -> list[Block]:
     matching = chapter.matching
     examples = Examples(chapter.scores, matching.thumbnails if matching else {})
-    found = suspicious(chapter.scores)
-    sections = [suspicious_section(examples, found)]
+    suspects = suspicious(chapter.scores)
+    sections = [suspicious_section(examples, suspects)]
     if matching is not None and len(matching.disagreements):
         sections.append(disputed_section(examples, matching.disagreements))
     sections += [class_ends(examples, scores) for scores in chapter.scores]
@@ -175,7 +176,7 @@ def _gallery(chapter: _Chapter) -> list[Block]:
         Heading("Gallery"),
         Text("Choose a picture to see how its easiness changed while the networks trained. Lower = easier."),
         Gallery(sections),
-        Table(f"{chapter.key}_suspicious", caption, found, folded=True),
+        Table(f"{chapter.key}_suspicious", caption, suspects, folded=True),
     ]
 
 

@@ -109,18 +109,18 @@ def suspicious(runs: Sequence[Scores], count: int = SUSPICIOUS) -> pd.DataFrame:
     least_N = ranks_AN.min(axis=0)
     rows = np.lexsort((-ranks_AN.mean(axis=0), -least_N))[:count]
     first = runs[0].table
-    found = first.iloc[rows][["example_id", "source", "label", "class_name"]].reset_index(drop=True)
-    found["easiness"] = np.mean([run.trajectory_TN[-1, rows] for run in runs], axis=0)
-    found["rank"] = least_N[rows]
+    table = first.iloc[rows][["example_id", "source", "label", "class_name"]].reset_index(drop=True)
+    table["easiness"] = np.mean([run.trajectory_TN[-1, rows] for run in runs], axis=0)
+    table["rank"] = least_N[rows]
     names = np.asarray(runs[0].manifest.class_names, object)
     labels, shares = majority_vote(np.concatenate([run.predicted_MN[:, rows] for run in runs]), len(names))
-    found["preferred"], found["preferred_share"] = names[labels], shares
+    table["preferred"], table["preferred_share"] = names[labels], shares
     if "group" in first:
-        found["group"] = first["group"].to_numpy()[rows]
-    return found
+        table["group"] = first["group"].to_numpy()[rows]
+    return table
 
 
-def suspicious_section(examples: Examples, found: pd.DataFrame) -> Section:
+def suspicious_section(examples: Examples, table: pd.DataFrame) -> Section:
     """Labels that look wrong, from `suspicious`."""
     items = [
         examples.describe(
@@ -129,7 +129,7 @@ def suspicious_section(examples: Examples, found: pd.DataFrame) -> Section:
             f"rank {row.rank:,} or more",
             f"models say {row.preferred} ({row.preferred_share:.0%})",
         )
-        for row in found.itertuples()
+        for row in table.itertuples()
     ]
     models = ", ".join(run.model for run in examples.runs)
     note = (

@@ -26,9 +26,9 @@ def match_chapter(key: str, matching: Matching) -> list[Block]:
         shared += table("matching", "Matching rates at each pair's last moment.", last)
         shared += table("matching_all", "Matching rates at all moments.", matching.pairs, folded=True)
         shared = section("Shared between architectures (Fig. 3)", Text(RATES), *charts["fig3"], *shared)
-    own = "Matching rate of each model's own sets at its first and its last moment"
+    changes = "Matching rate of each model's own sets at its first and its last moment"
     if matching.table1["paper"].notna().any():
-        own += "; paper is what Table 1 of the paper prints for a network of that family, after 300 epochs"
+        changes += "; paper is what Table 1 of the paper prints for a network of that family, after 300 epochs"
     reliability = "Reliability of easiness by number of trials, and the trials that reach 0.9."
     diversity = (
         "Diversity of the images of a class: mean per-pixel variance in squared grey levels; higher = more diverse."
@@ -43,7 +43,7 @@ def match_chapter(key: str, matching: Matching) -> list[Block]:
         *shared,
         *section(
             "From the beginning of training to its end (Table 1)",
-            *table("table1", f"{own}.", matching.table1),
+            *table("table1", f"{changes}.", matching.table1),
             *charts["heatmap"],
         ),
         *section(

@@ -35,8 +35,8 @@ class Report:
         """Runs that were selected and passed over, and the place of the page, for a terminal."""
         nothing = "there is nothing to show: no finished score, match or ablate run was found"
         lines = [] if self.selected else [nothing]
-        lines += [f"selected     {each.run.kind:<7} {each.run.run_id}  {each.run.name}" for each in self.selected]
-        lines += [f"passed over  {each.run.kind:<7} {each.run.run_id}  {each.reason}" for each in self.passed_over]
+        lines += [f"selected     {entry.run.kind:<7} {entry.run.run_id}  {entry.run.name}" for entry in self.selected]
+        lines += [f"passed over  {entry.run.kind:<7} {entry.run.run_id}  {entry.reason}" for entry in self.passed_over]
         return "\n".join([*lines, f"\npage       {self.page.absolute()}", tracking.whereabouts(self.run_id)])
 
     def _repr_html_(self) -> str:
@@ -77,12 +77,12 @@ def report(
         if not re.fullmatch(r"[\w-][\w.-]*", name):
             raise ValueError(f"name is {name!r}, and must be letters, digits, dots, dashes and underscores")
         records = tracking.runs_by_id(runs)
-        records = records or [run for each in experiments for run in tracking.runs_of_kind(each, KINDS)]
+        records = records or [run for experiment in experiments for run in tracking.runs_of_kind(experiment, KINDS)]
         selection = select_runs(sorted(records, key=lambda run: -run.started), _read, named=bool(runs))
         place = Path(folder or "reports").expanduser() / name
         write_report(place, assemble(selection, f"Easy and hard examples: {name}"))
         tracking.log_folder(run_id, place)
-        lines = [f"- {each.run.kind}: {each.run.name} ({each.run.run_id})" for each in selection.selected]
+        lines = [f"- {entry.run.kind}: {entry.run.name} ({entry.run.run_id})" for entry in selection.selected]
         note = "Artifacts: `index.html`, `tables/`, `figures/`, `manifest.json`.\n\n" + "\n".join(lines or ["No runs."])
         tracking.set_tags(run_id, {"mlflow.runName": f"report {name}", "mlflow.note.content": note})
     return Report(run_id, place, selection.selected, selection.passed_over)

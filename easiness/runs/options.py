@@ -14,6 +14,7 @@ from easiness.datasets.kept import kept_rows, read_kept
 from easiness.loaders import choose_loader
 from easiness.recipes.recipe import LOADERS, Recipe, make_recipe
 from easiness.recipes.schedule import scored_updates
+from easiness.runs.public import absolute
 from easiness.tracking import DataDescription
 from easiness.trials.distributed import joined
 from easiness.trials.engines import choose_engine, prepare_workers
@@ -92,8 +93,8 @@ class TrainingOptions:
     def recipe(self, **chosen: object) -> Recipe:
         """Recipe of these options, with more of its fields chosen; loader and precision are not settled yet."""
         names = {field.name for field in fields(Recipe)} & {field.name for field in fields(self)}
-        own = {name: getattr(self, name) for name in names - {"model", "dataset", "loader"}}
-        return make_recipe(self.dataset, self.model, **own, **chosen)
+        options = {name: getattr(self, name) for name in names - {"model", "dataset", "loader"}}
+        return make_recipe(self.dataset, self.model, **options, **chosen)
 
 
 @dataclass(frozen=True)
@@ -140,54 +141,30 @@ class TrainingSetup:
 
     def describe(self, trials: str) -> str:
         """One line: which data, how many, which trials, how trained."""
-        recipe = self.recipe
-        return (
-            f"{self.describe_data()}; {trials} of {recipe.epochs} epochs, batch {recipe.batch_size}, "
-            f"learning rate {recipe.learning_rate:g}, on {self.device}"
-        )
-
-    def describe_data(self) -> str:
-        """One line: which data, and how many."""
-        train = self.train
+        recipe, train = self.recipe, self.train
         skipped = f", {len(train.skipped)} bad files skipped" if train.skipped else ""
         return (
             f"{self.name}: {len(train)} training and {len(self.val)} validation images of {train.num_classes} classes "
-            f"(fingerprint {train.fingerprint[:12]}{skipped}); loader {self.recipe.loader} ({self.why_loader})"
+            f"(fingerprint {train.fingerprint[:12]}{skipped}); loader {recipe.loader} ({self.why_loader}); "
+            f"{trials}, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}, on {self.device}"
         )
 
 
 def prepare_training(
     training: TrainingOptions, run: RunOptions, *, trials: int | None = 1, score_at: tuple[int, ...] = ()
 ) -> TrainingSetup:
-    """Check the options, open the data, and try the model on an image of that size.
-
-    Parameters
-    ----------
-    training, run : TrainingOptions, RunOptions
-        What to train, and where.
-    trials : int, optional
-        Number of trials; the recipe's value for None.
-    score_at : tuple of int
-        Updates after which every training example is measured; empty: at the end of every epoch.
-
-    Raises
-    ------
-    ValueError
-        If an option is not allowed, or the model cannot take such images.
-    FileNotFoundError
-        If the data are not there.
-    """
+    """Check the options, open the data, and try the model on an image of that size. None takes the recipe's trials."""
     recipe = training.recipe(trials=trials, score_at=score_at)
     # The machine that starts the trials of a cluster needs no GPU itself.
     device = choose_device(run.device, elsewhere=run.engine == "ray")
     if choose_engine(run.engine, device, recipe.trials) == "processes":
         prepare_workers()  # they start while the data are read
-    root = _absolute(training.data)
+    root = absolute(training.data)
     common = {"seed": recipe.seed, "skip_bad": training.skip_bad, "verify": run.verify}
     train = open_dataset(training.dataset, root, split="train", limit=training.limit, **common)
     val = open_dataset(training.dataset, root, split="val", limit=training.limit_val, **common)
     if training.keep is not None:
-        path = _absolute(training.keep)
+        path = absolute(training.keep)
         train = train.subset(kept_rows(train, read_kept(path), path))
     if training.loader not in ("auto", *LOADERS):
         raise ValueError(f"loader is {training.loader!r}, and must be one of auto, {', '.join(LOADERS)}")
@@ -221,20 +198,7 @@ def log_training_setup(run_id: str, setup: TrainingSetup) -> None:
 
 
 def choose_device(name: str, *, elsewhere: bool = False) -> torch.device:
-    """Device by name; `auto` is the first GPU where there is one.
-
-    Parameters
-    ----------
-    name : str
-        `auto`, `cpu` or `cuda`.
-    elsewhere : bool
-        Whether it is a device of other machines, so that a GPU need not be here.
-
-    Raises
-    ------
-    ValueError
-        If there is no such device.
-    """
+    """Device by name; `auto` is the first GPU where there is one, `elsewhere` allows a GPU of other machines."""
     if name not in DEVICES:
         raise ValueError(f"device is {name!r}, and must be one of {', '.join(DEVICES)}")
     if name == "cuda" and elsewhere:
@@ -258,7 +222,3 @@ def under_torchrun(function: Callable[..., object]) -> Callable[..., object]:
             return result
 
     return call
-
-
-def _absolute(path: str | Path | None) -> Path | None:
-    return None if path is None else Path(path).expanduser().absolute()

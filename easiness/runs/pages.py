@@ -1,17 +1,21 @@
-"""Preview pages for the MLflow UI: one html file with its figures and tables inside."""
+"""Preview pages for the MLflow UI, one html file each, and results in a notebook."""
 
 import base64
+import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+# Rows of the main table in a notebook.
+_NOTEBOOK_ROWS = 8
+
 
 def shown(value: object, number: str = ".4g") -> str:
-    """Write a cell for people: fractions in the format `number`, a dash for what is unknown.
+    """Write a cell for people: fractions in the format `number`, a dash for an unknown value.
 
     Examples
     --------
@@ -87,3 +91,11 @@ def rows(table: pd.DataFrame, number: str = ".4g") -> str:
 def write_page(path: Path, title: str, parts: Sequence[str]) -> None:
     """Write an html file of what the functions above return, in order."""
     path.write_text(_TEMPLATES.get_template("page.html").render(title=title, parts=parts), encoding="utf-8")
+
+
+def result_html(title: str, numbers: Mapping[str, object], table: pd.DataFrame, points: Sequence[str] = ()) -> str:
+    """Html that Jupyter shows for a result: a title, the head of the main table and the key numbers."""
+    pairs = [f"{name} {format(value, '.4g' if isinstance(value, float) else '')}" for name, value in numbers.items()]
+    head = table.head(_NOTEBOOK_ROWS).to_html(index=False, border=0, float_format="{:.4g}".format, na_rep="")
+    paragraphs = [*[f"{len(table):,} rows in all"] * (len(table) > _NOTEBOOK_ROWS), ", ".join(pairs), *points]
+    return f"<h4>{html.escape(title)}</h4>" + head + "".join(f"<p>{html.escape(text)}</p>" for text in paragraphs)

@@ -8,24 +8,14 @@ from easiness import tracking
 from easiness.datasets.imagenet import list_imagenet
 from easiness.datasets.kept import read_kept
 from easiness.datasets.packing import Packed, PackOptions, pack
-from easiness.runs.public import public
+from easiness.runs.public import absolute, public
 
 LOG = logging.getLogger("easiness")
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedData:
-    """Packed training and validation set.
-
-    Attributes
-    ----------
-    run_id : str
-        Run that describes them.
-    folder : pathlib.Path
-        Folder of train.beton, val.beton and their manifests.
-    train, val : Packed
-        What was packed.
-    """
+    """Packed training and validation set: `folder` holds train.beton, val.beton and their manifests."""
 
     run_id: str
     folder: Path
@@ -37,16 +27,35 @@ class PreparedData:
         return f"\nrun id     {self.run_id}\nuse it     -P dataset=imagenet -P data={self.folder}"
 
 
+@dataclass(frozen=True)
+class SourceOptions:
+    """Images to pack, and their division into a training and a validation set.
+
+    Attributes
+    ----------
+    source : path
+        Folder with `train/<class>` and `val/<class>`, or `val` flat with its list, or one tree `<class>` to be split.
+    val_labels : path, optional
+        List of the classes of a flat validation folder; looked for beside it if not given.
+    val_fraction : float
+        Share of val where one tree is split.
+    seed : int
+        Seed of that split.
+    """
+
+    source: str | Path | None = None
+    val_labels: str | Path | None = None
+    val_fraction: float = 0.2
+    seed: int = 0
+
+
 @public
 def prepare(
     options: PackOptions,
-    source: str | Path | None = None,
+    images: SourceOptions,
     output: str | Path | None = None,
-    val_labels: str | Path | None = None,
     workers: int | None = None,
     skip_bad: bool = False,
-    val_fraction: float = 0.2,
-    seed: int = 0,
     keep: str | Path | None = None,
 ) -> PreparedData:
     """Pack images for `dataset=imagenet`: every one decoded, checked, turned to RGB, once.
@@ -55,40 +64,30 @@ def prepare(
     ----------
     options : PackOptions
         How images are stored.
-    source : path
-        Folder with `train/<class>` and `val/<class>`, or `val` flat with its list, or one tree `<class>` to be split.
+    images : SourceOptions
+        Images to pack.
     output : path
         Folder that receives train.beton and val.beton, each with a manifest (.json).
-    val_labels : path, optional
-        List of the classes of a flat validation folder; looked for beside it if not given.
     workers : int, optional
         Threads that decode; one for each core if not given.
     skip_bad : bool
         Leave out files that cannot be read as images, instead of stopping.
-    val_fraction : float
-        Share of val where one tree is split.
-    seed : int
-        Seed of that split.
     keep : path, optional
         List of the training examples to pack, .csv or .npy, as `ablate` writes it; the others are left out.
 
     Returns
     -------
     PreparedData
-        What was packed, and where.
+        Packed sets and their folder.
     """
-    for name, value in (("source", source), ("output", output)):
+    for name, value in (("source", images.source), ("output", output)):
         if value is None:
             raise ValueError(f"{name} is not given; name a folder with {name}=DIR")
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}, and must be at least 1")
-    root, folder, labels, kept = (
-        None if path is None else Path(path).expanduser().absolute() for path in (source, output, val_labels, keep)
-    )
-    files = {
-        split: list_imagenet(root, split, seed=seed, val_fraction=val_fraction, val_labels=labels)
-        for split in ("train", "val")
-    }
+    root, folder, labels, kept = map(absolute, (images.source, output, images.val_labels, keep))
+    rules = {"seed": images.seed, "val_fraction": images.val_fraction, "val_labels": labels}
+    files = {split: list_imagenet(root, split, **rules) for split in ("train", "val")}
     keep_ids = None if kept is None else read_kept(kept)
     packed = {}
     with tracking.tracked_run("prepare", f"prepare {root.name}") as run_id:

@@ -4,8 +4,6 @@ import itertools
 import logging
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 
 from tqdm import tqdm
@@ -15,45 +13,8 @@ from easiness.trials.trial import Progress
 LOG = logging.getLogger("easiness")
 
 
-class _Console(logging.Handler):
-    """Messages on standard error, above the bars where there are any."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        tqdm.write(prefix + record.getMessage(), file=sys.stderr)
-
-
-_CONSOLE = _Console()
-
-
-@contextmanager
-def speaking(verbose: bool) -> Iterator[None]:
-    """Show the messages of what runs inside; without `verbose`, warnings alone, as Python's logging does."""
-    if not verbose or _CONSOLE in LOG.handlers:
-        yield
-        return
-    level, propagate = LOG.level, LOG.propagate
-    LOG.addHandler(_CONSOLE)
-    LOG.setLevel(logging.INFO)
-    LOG.propagate = False
-    try:
-        yield
-    finally:
-        LOG.removeHandler(_CONSOLE)
-        LOG.setLevel(level)
-        LOG.propagate = propagate
-
-
 class TrialDisplay:
-    """Progress of several trials; a context manager.
-
-    Parameters
-    ----------
-    images : dict of str to int
-        Images that each trial trains on or measures, by its name.
-    epochs : dict of str to int
-        Epochs of each.
-    """
+    """Progress of several trials by name, given the images that each trains on or measures; a context manager."""
 
     def __init__(self, images: dict[str, int], epochs: dict[str, int]) -> None:
         self._images, self._epochs = images, epochs

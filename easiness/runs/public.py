@@ -4,12 +4,18 @@ import dataclasses
 import difflib
 import functools
 import inspect
+import logging
 import re
+import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
-from easiness.runs.progress import speaking
+from tqdm import tqdm
+
+LOG = logging.getLogger("easiness")
 
 Result = TypeVar("Result")
 
@@ -23,11 +29,12 @@ def public(function: Callable[..., Result]) -> Callable[..., Result]:
     and a single value for a tuple of one.
     """
     parameters = inspect.signature(function).parameters
-    groups = {name: each.annotation for name, each in parameters.items() if dataclasses.is_dataclass(each.annotation)}
+    annotations = {name: parameter.annotation for name, parameter in parameters.items()}
+    groups = {name: kind for name, kind in annotations.items() if dataclasses.is_dataclass(kind)}
     keywords: dict[str, inspect.Parameter] = {}
     for name, parameter in parameters.items():
         flat = inspect.signature(groups[name]).parameters.values() if name in groups else [parameter]
-        keywords |= {each.name: each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in flat}
+        keywords |= {keyword.name: keyword.replace(kind=inspect.Parameter.KEYWORD_ONLY) for keyword in flat}
     keywords["verbose"] = inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=bool)
 
     @functools.wraps(function)
@@ -49,6 +56,40 @@ def public(function: Callable[..., Result]) -> Callable[..., Result]:
     )
     call.__doc__ = _with_keywords(function.__doc__ or "", groups)
     return call
+
+
+class _Console(logging.Handler):
+    """Messages on standard error, above the bars where there are any."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = "warning: " if record.levelno >= logging.WARNING else ""
+        tqdm.write(prefix + record.getMessage(), file=sys.stderr)
+
+
+_CONSOLE = _Console()
+
+
+@contextmanager
+def speaking(verbose: bool) -> Iterator[None]:
+    """Show the messages of what runs inside; without `verbose`, warnings alone, as Python's logging does."""
+    if not verbose or _CONSOLE in LOG.handlers:
+        yield
+        return
+    level, propagate = LOG.level, LOG.propagate
+    LOG.addHandler(_CONSOLE)
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+    try:
+        yield
+    finally:
+        LOG.removeHandler(_CONSOLE)
+        LOG.setLevel(level)
+        LOG.propagate = propagate
+
+
+def absolute(path: str | Path | None) -> Path | None:
+    """Absolute path of a file or folder that a caller names; None stays None."""
+    return None if path is None else Path(path).expanduser().absolute()
 
 
 def _as_tuple(value: object, annotation: object) -> object:

@@ -4,9 +4,8 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from easiness.recipes.recipe import Recipe
 from easiness.recipes.schedule import scored_updates
 from easiness.runs.options import RunOptions
 from easiness.runs.progress import TrialDisplay
-from easiness.runs.trial_log import WORK, Trial, TrialLog, TrialRecord
+from easiness.runs.trial_log import WORK, Trial, TrialLog, TrialOptions, TrialRecord
 from easiness.tracking.host import HOST, is_alive
 from easiness.trials.engines import choose_engine, run_trials
 from easiness.trials.trial import Progress, TrialTask, work_in_trial
@@ -35,13 +34,7 @@ SCORE_PASSES = ("each", "joint")
 
 
 class SharedData:
-    """Training and validation set, staged when first needed and once for any number of trials; a context manager.
-
-    Parameters
-    ----------
-    train, val : Dataset
-        Training and validation set.
-    """
+    """Training and validation set, staged when first needed and once for any number of trials; a context manager."""
 
     def __init__(self, train: Dataset, val: Dataset) -> None:
         self.train, self.val = train, val
@@ -73,28 +66,6 @@ class SharedData:
         return TrialRecord(trial, digest, fingerprint, scored_updates(trial.recipe, self.count(trial)))
 
 
-@dataclass(frozen=True)
-class TrialOptions:
-    """What is done with trials beside running them.
-
-    Attributes
-    ----------
-    with_model : set of str
-        Names of the trials whose final network is logged.
-    score_pass : str
-        `each`: every trial measures as it goes; `joint`: one pass over the data for all trials of a moment, at the end.
-    as_children : bool
-        False logs a single trial on the run itself.
-    measures : sequence of str
-        Measures to keep in memory of trials that are finished here.
-    """
-
-    with_model: Collection[str] = ()
-    score_pass: str = "each"
-    as_children: bool = True
-    measures: Sequence[str] = ()
-
-
 def run_tracked_trials(
     trials: Sequence[Trial],
     data: SharedData,
@@ -103,36 +74,11 @@ def run_tracked_trials(
     run: RunOptions,
     options: TrialOptions,
 ) -> list[TrialRecord]:
-    """Have trials on the tracking server, all in one pool, the longest first.
+    """Run the trials that the tracking server lacks, in one pool, the longest first; returns all records in order.
 
-    Finished ones are taken from there; cut-off ones go on from their last checkpoint; the rest starts.
-
-    Parameters
-    ----------
-    trials : sequence of Trial
-        What is wanted; equal ones (recipe, number, examples) are trained once.
-    data : SharedData
-        What the trials' rows are rows of.
-    run_id : str
-        Run that new trials become children of.
-    device : torch.device
-        Where to train.
-    run : RunOptions
-        Engine and address.
-    options : TrialOptions
-        A joint pass is for trials of the same recipe and examples.
-
-    Returns
-    -------
-    list of TrialRecord
-        In the order of the trials, each with its run.
-
-    Raises
-    ------
-    DivergedError
-        If a trial's loss became NaN or infinite.
-    TrackingError
-        If the server went away; finished trials stay on disk, and the same call uploads them.
+    A trial that was cut off resumes at its last checkpoint, and equal ones (recipe, number, examples) are trained
+    once. New ones become children of the run. When the server goes away, finished trials stay on disk, and the same
+    call uploads them.
     """
     if options.score_pass not in SCORE_PASSES:
         raise ValueError(f"score_pass is {options.score_pass!r}, and must be one of {', '.join(SCORE_PASSES)}")
@@ -148,7 +94,7 @@ def run_tracked_trials(
             for record in waiting
         }
         tasks.sort(key=lambda task: -images[task.name])
-        log = TrialLog(run_id, waiting, options.with_model, options.as_children, options.measures)
+        log = TrialLog(run_id, waiting, options)
         with TrialDisplay(images, {task.name: task.recipe.epochs for task in tasks}) as display, log:
 
             def report(progress: Progress) -> None:
@@ -178,13 +124,13 @@ def names_with_model(trials: Sequence[Trial], log_models: str) -> set[str]:
 
 def _not_on_server(run_id: str, records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Records whose trial is to be run, one of each digest; the others get the run that holds theirs."""
-    found: dict[str, str] = {}
+    finished: dict[str, str] = {}
     for kind in {record.trial.kind for record in records}:
-        found |= tracking.find_trials(run_id, [record.digest for record in records], kind)
+        finished |= tracking.find_trials(run_id, [record.digest for record in records], kind)
     waiting: dict[str, TrialRecord] = {}
     for record in records:
-        if record.digest in found:
-            record.run_id = found[record.digest]
+        if record.digest in finished:
+            record.run_id = finished[record.digest]
             LOG.info("%s  found finished in run %s", record.trial.name, record.run_id)
         else:
             waiting.setdefault(record.digest, record)

@@ -1,4 +1,4 @@
-"""A train run: one trial of a recipe, logged on the run itself; `score` takes it over."""
+"""A train run: one trial of a recipe, logged on the run, which a later `score` uses."""
 
 import logging
 from dataclasses import dataclass
@@ -22,8 +22,6 @@ class TrainedTrial:
 
     Attributes
     ----------
-    run_id : str
-        Run that holds it.
     epochs : pandas.DataFrame
         One row per epoch: train_loss, val_loss, val_accuracy, learning_rate, …
     accuracy_by_class, accuracy_by_group : dict of float
@@ -57,7 +55,7 @@ def train(
     verify: str = "quick",
     log_model: bool = True,
 ) -> TrainedTrial:
-    """Train one trial of a recipe; `score` takes it over where it asks for the same one.
+    """Train one trial of a recipe; a later `score` of the same recipe uses it instead of training again.
 
     Parameters
     ----------
@@ -77,12 +75,12 @@ def train(
     Returns
     -------
     TrainedTrial
-        Its run and what it reached on the validation set.
+        Its run, epochs and validation accuracies.
     """
     if trial < 0:
         raise ValueError(f"trial is {trial}, and must be at least 0")
     setup = prepare_training(training, RunOptions(device=device, verify=verify), score_at=score_at)
-    LOG.info(setup.describe(f"one trial, number {trial},"))
+    LOG.info(setup.describe(f"one trial, number {trial}, of {setup.recipe.epochs} epochs"))
     with tracking.tracked_run("train", f"train {setup.name}, trial {trial}") as run_id:
         log_training_setup(run_id, setup)
         wanted = Trial(setup.recipe, trial)

@@ -41,29 +41,14 @@ class Trial:
 
 @dataclass(eq=False)
 class TrialRecord:
-    """Record of where a trial is: in a folder of this machine until its run on the server holds it.
-
-    Attributes
-    ----------
-    trial : Trial
-        What is wanted.
-    digest : str
-        Name by which it is known: recipe, number and data.
-    fingerprint : str
-        Fingerprint of the training examples.
-    run_id : str
-        Run that holds the finished trial; empty while there is none.
-    updates : tuple of int
-        Scored moments T.
-    arrays : dict of numpy.ndarray
-        (T, N) of the measures that were asked for, where the trial was finished on this machine.
-    """
+    """Record of where a trial is: in a folder of this machine until its run on the server holds it."""
 
     trial: Trial
-    digest: str
-    fingerprint: str
-    updates: tuple[int, ...]
-    run_id: str = ""
+    digest: str  # name by which it is known: recipe, number and data
+    fingerprint: str  # fingerprint of the training examples
+    updates: tuple[int, ...]  # T scored moments
+    run_id: str = ""  # run that holds the finished trial; empty while there is none
+    # (T, N) of the measures that were asked for, where the trial was finished on this machine.
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
@@ -78,33 +63,26 @@ class TrialRecord:
         return self.arrays[name]
 
 
+@dataclass(frozen=True)
+class TrialOptions:
+    """Logging and scoring of trials; a joint pass is for trials of the same recipe and examples."""
+
+    with_model: Collection[str] = ()  # names of the trials whose final network is logged
+    # `each`: every trial measures as it goes; `joint`: one pass over the data for all trials of a moment, at the end.
+    score_pass: str = "each"
+    as_children: bool = True  # False logs a single trial on the run itself
+    measures: Sequence[str] = ()  # measures to keep in memory of trials that are finished here
+
+
 class TrialLog:
     """Runs of trials below one run. A server that goes away delays them, and loses nothing: results wait on disk.
 
-    Parameters
-    ----------
-    parent_id : str
-        Run that the trials' runs become children of.
-    records : sequence of TrialRecord
-        Trials that will be run; each gets its run id when it is uploaded.
-    with_model : collection of str
-        Names of the trials whose final network is logged.
-    as_children : bool
-        False logs a single trial on the parent run itself.
-    measures : sequence of str
-        Measures to keep in memory when a trial's folder is uploaded and removed.
+    A record gets its run id when its trial is uploaded.
     """
 
-    def __init__(
-        self,
-        parent_id: str,
-        records: Sequence[TrialRecord],
-        with_model: Collection[str],
-        as_children: bool,
-        measures: Sequence[str],
-    ) -> None:
-        self._parent_id, self._with_model, self._as_children = parent_id, with_model, as_children
-        self._records, self._measures = {record.trial.name: record for record in records}, measures
+    def __init__(self, parent_id: str, records: Sequence[TrialRecord], options: TrialOptions) -> None:
+        self._parent_id, self._options = parent_id, options
+        self._records = {record.trial.name: record for record in records}
         self._open: dict[str, str] = {}
         self._waiting: list[TrialTask] = []
         self._quiet_until = 0.0
@@ -113,7 +91,7 @@ class TrialLog:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        if not self._as_children:
+        if not self._options.as_children:
             return
         status = "KILLED" if kind is KeyboardInterrupt else "FAILED"
         for run_id in self._open.values():
@@ -168,7 +146,7 @@ class TrialLog:
                 "easiness.trial_digest": record.digest,
                 "easiness.fingerprint": record.fingerprint,
             }
-            if self._as_children:
+            if self._options.as_children:
                 self._open[name] = tracking.start_child(self._parent_id, record.trial.kind, name, tags)
             else:
                 tracking.set_tags(self._parent_id, tags | {"easiness.kind": record.trial.kind})
@@ -177,33 +155,20 @@ class TrialLog:
 
     def _send(self, task: TrialTask) -> None:
         run_id, record = self._child(task.name), self._records[task.name]
-        send_trial(run_id, task, with_model=task.name in self._with_model)
-        if self._as_children:
+        _log_results(run_id, task, with_model=task.name in self._options.with_model)
+        if self._options.as_children:
             tracking.end_child(run_id, "FINISHED")
         if record.updates:
-            record.arrays = {name: read_measure(task.folder, name, record.updates) for name in self._measures}
+            record.arrays = {name: read_measure(task.folder, name, record.updates) for name in self._options.measures}
         record.run_id = run_id
         del self._open[task.name]
         shutil.rmtree(task.folder)
 
 
-def send_trial(run_id: str, task: TrialTask, *, with_model: bool) -> None:
-    """Log a finished trial on its run: settings, metrics of all epochs, arrays of all moments, network.
-
-    Parameters
-    ----------
-    run_id : str
-        Run of the trial.
-    task : TrialTask
-        Finished; its folder holds the results.
-    with_model : bool
-        Whether to log the final network.
-    """
-    recipe = task.recipe
-    seeds = trial_seeds(recipe.seed, task.trial)
-    tracking.log_settings(
-        run_id, recipe.settings() | {"trial": task.trial} | {f"seed_{k}": v for k, v in vars(seeds).items()}
-    )
+def _log_results(run_id: str, task: TrialTask, *, with_model: bool) -> None:
+    """Log a finished trial on its run: settings, metrics of all epochs, arrays of all moments, network."""
+    seeds = {f"seed_{name}": seed for name, seed in vars(trial_seeds(task.recipe.seed, task.trial)).items()}
+    tracking.log_settings(run_id, task.recipe.settings() | {"trial": task.trial} | seeds)
     tracking.log_epochs(run_id, json.loads((task.folder / "validation" / "epochs.json").read_text()))
     for name in (*MEASURES, "validation"):
         if (task.folder / name).is_dir():  # a recipe may measure nothing but the validation set

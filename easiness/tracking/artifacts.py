@@ -11,10 +11,9 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 from mlflow.artifacts import download_artifacts, list_artifacts
-from mlflow.exceptions import MlflowException
 
 from easiness.tracking.manifests import Manifest
-from easiness.tracking.server import TrackingError, client, how_to_open, server_errors
+from easiness.tracking.server import TrackingError, get_run, how_to_open
 
 # Characters of a cause that are shown.
 _SHOWN = 200
@@ -28,16 +27,7 @@ Content = TypeVar("Content")
 
 @dataclass(frozen=True)
 class RunArtifacts:
-    """Artifacts of a run, hashed as they are read.
-
-    Attributes
-    ----------
-    run_id : str
-    tracking_uri : str, optional
-        Server or store; MLflow's own default without it.
-    hashes : dict of str
-        SHA-256 of every artifact that was read, by its path; of another run's, by `runs:/RUN_ID/path`.
-    """
+    """Artifacts of a run. `hashes` has the SHA-256 of every file read, by path (another run's: `runs:/RUN_ID/path`)."""
 
     run_id: str
     tracking_uri: str | None = None
@@ -73,45 +63,26 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def fetch(run_id: str, path: str = "", tracking_uri: str | None = None, *, folder: Path | None = None) -> Path:
-    """Download artifacts of a run, or find them where they are on this machine.
+    """Download an artifact of a run (all without a path), or find it where it is on this machine.
 
-    Parameters
-    ----------
-    run_id, path : str
-        Run and path of the artifact; all artifacts without a path.
-    tracking_uri : str, optional
-        Server or store; MLflow's own default without it.
-    folder : pathlib.Path, optional
-        Where to download to, for the caller to remove; a temporary folder that stays without it.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the run has no such artifact: its folder is listed, and it is not in it.
-    TrackingError
-        If it is there and cannot be fetched, or nothing can be said of it.
+    It goes to `folder`, for the caller to remove, or to a temporary folder that stays. FileNotFoundError says that its
+    folder is listed and does not hold it; TrackingError that it cannot be fetched, or nothing can be said of it.
     """
     address = _address(run_id, path, tracking_uri)
     if urlsplit(address).scheme in ("", "file"):
         folder = None  # MLflow would copy what is on this machine
     try:
-        # Of `runs:/` addresses MLflow calls everything missing that it cannot fetch.
-        where = None if folder is None else str(folder)
-        return Path(download_artifacts(artifact_uri=address, dst_path=where, tracking_uri=tracking_uri))
-    except Exception as error:  # every kind of store has errors of its own
+        # Not by a `runs:/` address: there MLflow calls everything missing that it cannot fetch.
+        download = None if folder is None else str(folder)
+        return Path(download_artifacts(artifact_uri=address, dst_path=download, tracking_uri=tracking_uri))
+    except Exception as error:  # every kind of store raises its own errors
         if _is_missing(address, tracking_uri):
             raise FileNotFoundError(f"run {run_id} has no artifact {path}") from error
         raise _not_fetched(run_id, path or "/", error) from error
 
 
 def artifact_names(run_id: str, folder: str, suffix: str, tracking_uri: str | None = None) -> list[str]:
-    """Names, without their suffix, of the artifacts in a folder of a run; none where there is no such folder.
-
-    Raises
-    ------
-    TrackingError
-        If the folder cannot be listed.
-    """
+    """Names, without their suffix, of the artifacts in a folder of a run; none where there is no such folder."""
     try:
         paths = _listed(_address(run_id, folder, tracking_uri), tracking_uri)
     except Exception as error:
@@ -121,8 +92,7 @@ def artifact_names(run_id: str, folder: str, suffix: str, tracking_uri: str | No
 
 def artifact_place(run_id: str) -> str:
     """Address of the artifacts of a run."""
-    with server_errors():
-        return client().get_run(run_id).info.artifact_uri
+    return get_run(run_id).info.artifact_uri
 
 
 def whereabouts(run_id: str) -> str:
@@ -131,14 +101,8 @@ def whereabouts(run_id: str) -> str:
 
 
 def _address(run_id: str, path: str, tracking_uri: str | None) -> str:
-    with server_errors():
-        try:
-            place = client(tracking_uri).get_run(run_id).info.artifact_uri
-        except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
-                raise
-            raise FileNotFoundError(f"run {run_id} has no artifact {path}") from error
-    return f"{place.rstrip('/')}/{path}".rstrip("/")
+    root = get_run(run_id, tracking_uri).info.artifact_uri
+    return f"{root.rstrip('/')}/{path}".rstrip("/")
 
 
 def _listed(address: str, tracking_uri: str | None) -> list[PurePosixPath]:

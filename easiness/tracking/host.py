@@ -1,9 +1,9 @@
-"""Who is at work on this machine, and who left something behind and is gone."""
+"""Name of this machine and its living processes, to tell the leftovers of dead ones."""
 
 import os
 import socket
 
-# What is left behind names the machine, too: several of them may share a folder, each with processes of its own.
+# Leftovers name the machine, too: several machines may share a folder, and their process ids say nothing elsewhere.
 HOST = socket.gethostname()
 
 

@@ -13,28 +13,16 @@ _FINISHED = "attributes.status = 'FINISHED'"
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run on the tracking server.
-
-    Attributes
-    ----------
-    run_id, name, kind, status : str
-        `kind` is the tag `easiness.kind`, empty for runs of other programs; `status` is FINISHED, RUNNING, FAILED …
-    experiment_id : str
-    started : int
-        Milliseconds since 1970.
-    tags : dict of str
-    metrics : dict of float
-        The last value of each.
-    """
+    """A run on the tracking server."""
 
     run_id: str
     name: str
-    kind: str
-    status: str
+    kind: str  # tag `easiness.kind`, empty for runs of other programs
+    status: str  # FINISHED, RUNNING, FAILED …
     experiment_id: str
-    started: int
+    started: int  # milliseconds since 1970
     tags: dict[str, str]
-    metrics: dict[str, float]
+    metrics: dict[str, float]  # the last value of each
 
     @property
     def model(self) -> str:
@@ -54,12 +42,12 @@ class RunRecord:
 
 def find_trials(run_id: str, digests: Collection[str], kind: str = "trial") -> dict[str, str]:
     """Finished runs of trials (or another kind) in the experiment of a run, by digest; the latest of several."""
-    found: dict[str, str] = {}
+    run_ids: dict[str, str] = {}
     for run in search_beside(run_id, f"tags.`easiness.kind` = '{kind}' and {_FINISHED}"):
         digest = run.data.tags.get("easiness.trial_digest")
         if digest in digests:
-            found.setdefault(digest, run.info.run_id)
-    return found
+            run_ids.setdefault(digest, run.info.run_id)
+    return run_ids
 
 
 def find_score_runs(run_id: str) -> list[RunRecord]:
@@ -74,19 +62,13 @@ def find_score_run(run_id: str, model: str, fingerprint: str) -> str | None:
 
 
 def runs_of_kind(experiment: str, kinds: Sequence[str]) -> list[RunRecord]:
-    """Runs of an experiment by their kind, finished or not, the latest first.
-
-    Raises
-    ------
-    ValueError
-        If there is no such experiment.
-    """
+    """Runs of an experiment, given by name, of some kinds, finished or not, the latest first."""
     with server_errors():
-        found = client().get_experiment_by_name(experiment)
-        if found is None:
+        entity = client().get_experiment_by_name(experiment)
+        if entity is None:
             names = ", ".join(sorted(other.name for other in client().search_experiments()))
             raise ValueError(f"there is no experiment {experiment!r} on {public_address()}; there are {names}")
-    runs = [run for kind in kinds for run in search(found.experiment_id, f"tags.`easiness.kind` = '{kind}'")]
+    runs = [run for kind in kinds for run in search(entity.experiment_id, f"tags.`easiness.kind` = '{kind}'")]
     return sorted(map(_record, runs), key=lambda run: (-run.started, run.run_id))
 
 
@@ -116,8 +98,9 @@ def measured_rates(run_id: str) -> dict[tuple[str, int], float]:
 
 def experiment_of(run_id: str) -> str:
     """Name of the experiment that a run is in."""
+    experiment_id = get_run(run_id).info.experiment_id
     with server_errors():
-        return client().get_experiment(client().get_run(run_id).info.experiment_id).name
+        return client().get_experiment(experiment_id).name
 
 
 def ui_address(run: RunRecord) -> str:

@@ -1,4 +1,4 @@
-"""Typed manifests: the json in which a run says what it is made of. The README describes the fields."""
+"""Typed manifests: the json files that describe the contents of a run. The README describes the fields."""
 
 import dataclasses
 import json
@@ -41,13 +41,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str, run_id: str) -> Self:
-        """Read the text of the file; lists become tuples, but for those in nested data.
-
-        Raises
-        ------
-        ValueError
-            If it is not json, was written with another schema, or fields are missing or unknown.
-        """
+        """Read the text of the file; lists become tuples, but for those in nested data."""
         where = f"{cls.FILE} of run {run_id}"
         try:
             content = json.loads(text)
@@ -59,17 +53,16 @@ class Manifest:
         names = [field.name for field in dataclasses.fields(cls)]
         missing = [name for name in names if name not in content]
         unknown = [name for name in content if name not in names]
+        wrong = ((f"lacks {', '.join(missing)}", missing), (f"has unknown {', '.join(unknown)}", unknown))
         if missing or unknown:
-            wrong = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has unknown {', '.join(unknown)}"] * bool(
-                unknown
-            )
-            raise ValueError(f"{where} {' and '.join(wrong)}; make the run again with this version")
+            problems = " and ".join(problem for problem, names in wrong if names)
+            raise ValueError(f"{where} {problems}; make the run again with this version")
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreManifest(Manifest):
-    """What the arrays of a score run are, and where each came from.
+    """Contents and origin of the arrays of a score run.
 
     `source` and `limit` are as they were asked for, None for the default; `skipped` are files that could not be read;
     `recipe` is `Recipe.settings()`; `updates` are the T scored moments, and `moment` the one of the table; each of M
@@ -106,15 +99,15 @@ class ScoreManifest(Manifest):
 
     @property
     def numbered_by(self) -> str:
-        """What the scored moments count: `epoch`, or `scored moment` where the recipe chose them."""
+        """Unit of the scored moments: `epoch`, or `scored moment` where the recipe chose them."""
         return "scored moment" if self.recipe["score_at"] else "epoch"
 
 
 @dataclass(frozen=True, kw_only=True)
 class MatchManifest(Manifest):
-    """What was matched, and what a program wants to know of the result.
+    """Runs that were matched, and the results that programs read.
 
-    `numbered_by` is what the moments of the tables count; each of `runs` has `run_id`, `model` (its name in the
+    `numbered_by` is the unit of the moments in the tables; each of `runs` has `run_id`, `model` (its name in the
     tables), `updates` and `trials`; `reliability` has by model `trials`, `reliability` and `trials_needed`; overlaps
     are (T, T) by model and set; `verdict` is from `verdicts`, `beyond_noise` from `disagreement_tables`.
     """
@@ -139,7 +132,7 @@ class MatchManifest(Manifest):
 
 @dataclass(frozen=True, kw_only=True)
 class AblationManifest(Manifest):
-    """What was removed, how its arms were trained, and what that cost.
+    """Removals of an ablation, the training of its arms, and the costs.
 
     `recipe` is that of the arms, `scores_recipe` that of the networks of the score run `scores`, whose easiness was
     taken after `moment` updates; strategies to ratios are as in `Plan`, the ratios above 0; `summary` says in words

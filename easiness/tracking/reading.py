@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from easiness.tracking.artifacts import fetch
-from easiness.tracking.server import client, server_errors
+from easiness.tracking.server import get_run
 
 
 def read_trials(
@@ -20,39 +20,14 @@ def read_trials(
     *,
     mapped: Path | None = None,
 ) -> np.ndarray:
-    """Read one measure of several trials.
+    """Read one measure of M trials at T scored moments: (T, M, N) float32.
 
-    Parameters
-    ----------
-    run_ids : sequence of str
-        M trials.
-    measure : str
-        losses, el2n, margin, correct or predicted.
-    updates : sequence of int
-        T scored moments.
-    fingerprint : str
-        Training set that all trials must have.
-    tracking_uri : str, optional
-        Server or store; MLflow's own default without it.
-    mapped : pathlib.Path, optional
-        Folder for a file that holds the array, which is then mapped instead of held in memory.
-
-    Returns
-    -------
-    numpy.ndarray
-        (T, M, N) float32; read-only where it is mapped.
-
-    Raises
-    ------
-    ValueError
-        If a trial is of other data.
-    FileNotFoundError
-        If a trial lacks a moment.
+    ValueError if a trial is not of the data with this fingerprint. With a folder `mapped`, the array lies in a file
+    there and is mapped, read-only, instead of held in memory.
     """
     values_TMN = None
     for m, run_id in enumerate(run_ids):
-        with server_errors():
-            tags = client(tracking_uri).get_run(run_id).data.tags
+        tags = get_run(run_id, tracking_uri).data.tags
         if tags.get("easiness.fingerprint") != fingerprint:
             raise ValueError(
                 f"trial run {run_id} is of data {tags.get('easiness.fingerprint')}, the others of {fingerprint}: they "

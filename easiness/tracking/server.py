@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 # A server that does not answer is reported in seconds. MLflow reads these when it is called, and a user may set others.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-# Its bars for a handful of small files would stand between our own, and fill a log.
+# MLflow shows a progress bar even for a handful of small files.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
@@ -50,7 +50,7 @@ def get_run(run_id: str, tracking_uri: str | None = None) -> Run:
         try:
             return client(tracking_uri).get_run(run_id)
         except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"):
                 raise
             address = tracking_uri or public_address()
             raise ValueError(f"there is no run {run_id} on {address}; check the id and tracking_uri") from None
@@ -58,9 +58,7 @@ def get_run(run_id: str, tracking_uri: str | None = None) -> Run:
 
 def search_beside(run_id: str, query: str) -> list[Run]:
     """Runs that a query finds in the experiment of a run, the latest first."""
-    with server_errors():
-        experiment = client().get_run(run_id).info.experiment_id
-    return search(experiment, query)
+    return search(get_run(run_id).info.experiment_id, query)
 
 
 def search(experiment: str, query: str) -> list[Run]:

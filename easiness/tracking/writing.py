@@ -1,4 +1,4 @@
-"""Runs of ours, and what is logged on them."""
+"""Runs opened and ended, and the calls that log on them."""
 
 import json
 import os
@@ -17,10 +17,13 @@ from mlflow.entities import DatasetInput, Metric, Param, RunTag
 
 from easiness.tracking.contract import SCHEMA, VERSION
 from easiness.tracking.host import HOST, is_alive
-from easiness.tracking.server import client, search_beside, server_errors
+from easiness.tracking.server import client, get_run, search_beside, server_errors
 
-# What a worker records per epoch that is a metric; the rest says when.
+# Entries of an epoch that say when it was; the others are metrics.
 _WHEN = ("epoch", "update", "time")
+
+# Tags of MLflow's own that a child run gets from its parent.
+_INHERITED = ("mlflow.source.git.commit", "mlflow.user")
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,6 @@ def tracked_run(kind: str, name: str) -> Iterator[str]:
     """Open a run of a kind (`score`, `match` …): the one that `mlflow run` has made, or a new one; yields its id.
 
     Inside another one it becomes a child of that. A run that ends by an error is marked FAILED.
-
-    Raises
-    ------
-    TrackingError
-        If the server does not answer.
     """
     with server_errors():
         parent = mlflow.active_run()
@@ -59,7 +57,7 @@ def tracked_run(kind: str, name: str) -> Iterator[str]:
     try:
         if parent is None:
             _close_cut_off(run_id)
-        set_tags(run_id, {"easiness.kind": kind, "mlflow.runName": name, **_provenance(), **_host()})
+        set_tags(run_id, {"easiness.kind": kind, "mlflow.runName": name, **_origin()})
         yield run_id
         status = "FINISHED"
     finally:
@@ -71,10 +69,8 @@ def start_child(parent_id: str, kind: str, name: str, tags: dict[str, str]) -> s
     """Start a run below another one; returns its id."""
     with server_errors():
         parent = client().get_run(parent_id)
-        tags = {"mlflow.parentRunId": parent_id, "easiness.kind": kind, **_provenance(), **_host(), **tags}
-        source = {
-            key: parent.data.tags[key] for key in ("mlflow.source.git.commit", "mlflow.user") if key in parent.data.tags
-        }
+        source = {key: parent.data.tags[key] for key in _INHERITED if key in parent.data.tags}
+        source |= {"mlflow.parentRunId": parent_id, "easiness.kind": kind, **_origin()}
         run = client().create_run(parent.info.experiment_id, tags=source | tags, run_name=name)
     return run.info.run_id
 
@@ -92,7 +88,7 @@ def set_tags(run_id: str, tags: dict[str, str]) -> None:
 
 
 def log_settings(run_id: str, settings: dict[str, object]) -> None:
-    """Log what was settled for a run, as parameters `recipe.…`.
+    """Log the settled options of a run as parameters `recipe.…`.
 
     MLflow logs the declared parameters itself, as typed and before any code runs; the same name with a parsed value
     would be refused.
@@ -102,11 +98,11 @@ def log_settings(run_id: str, settings: dict[str, object]) -> None:
         client().log_batch(run_id, params=params)
 
 
-def log_metrics(run_id: str, metrics: dict[str, float], step: int = 0) -> None:
+def log_metrics(run_id: str, metrics: dict[str, float]) -> None:
     """Log numbers of a run in one call."""
     now = _now()
     with server_errors():
-        client().log_batch(run_id, metrics=[Metric(key, float(value), now, step) for key, value in metrics.items()])
+        client().log_batch(run_id, metrics=[Metric(key, float(value), now, 0) for key, value in metrics.items()])
 
 
 def log_epochs(run_id: str, epochs: Sequence[dict[str, float]]) -> None:
@@ -167,11 +163,9 @@ def log_model(run_id: str, model: object, example_BCHW: np.ndarray) -> None:
 
 def code_versions(run_id: str) -> dict[str, str | None]:
     """Versions of this package, its git commit and the libraries below it, for the manifest of a run."""
-    with server_errors():
-        tags = client().get_run(run_id).data.tags
     return {
         "version": VERSION,
-        "git_commit": tags.get("mlflow.source.git.commit"),
+        "git_commit": get_run(run_id).data.tags.get("mlflow.source.git.commit"),
         "python": platform.python_version(),
         **{package: version(package) for package in ("torch", "torchvision", "numpy", "mlflow")},
     }
@@ -179,20 +173,23 @@ def code_versions(run_id: str) -> dict[str, str | None]:
 
 def _close_cut_off(run_id: str) -> None:
     """Mark as KILLED what processes of this folder, on this machine, left RUNNING in the experiment of a run."""
-    own = _host()
+    origin = _origin()
     for run in search_beside(run_id, "attributes.status = 'RUNNING'"):
         tags = run.data.tags
-        here = all(tags.get(key) == own[key] for key in ("easiness.host", "easiness.folder"))
+        here = all(tags.get(key) == origin[key] for key in ("easiness.host", "easiness.folder"))
         if here and not is_alive(int(tags.get("easiness.pid", os.getpid()))):
             end_child(run.info.run_id, "KILLED")
 
 
-def _provenance() -> dict[str, str]:
-    return {"easiness.schema": str(SCHEMA), "easiness.version": VERSION}
-
-
-def _host() -> dict[str, str]:
-    return {"easiness.host": HOST, "easiness.folder": str(Path.cwd()), "easiness.pid": str(os.getpid())}
+def _origin() -> dict[str, str]:
+    """Tags that name the version and the process which opens a run."""
+    return {
+        "easiness.schema": str(SCHEMA),
+        "easiness.version": VERSION,
+        "easiness.host": HOST,
+        "easiness.folder": str(Path.cwd()),
+        "easiness.pid": str(os.getpid()),
+    }
 
 
 def _plain(value: object) -> str:

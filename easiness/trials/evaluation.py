@@ -15,27 +15,14 @@ Logits = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class ExampleMetrics:
-    """Metrics of N examples; all (N,) float32, in the dataset's order.
+    """Metrics of N examples; all (N,) float32, in the dataset's order."""
 
-    Attributes
-    ----------
-    losses : numpy.ndarray
-        Cross-entropy in nats, at least 0; lower = easier.
-    el2n : numpy.ndarray
-        Euclidean norm of (softmax − one-hot label), in [0, √2]; lower = easier (Paul et al. 2021).
-    margin : numpy.ndarray
-        Logit of the label minus the greatest other logit; higher = easier, above 0 = correct (Pleiss et al. 2020).
-    correct : numpy.ndarray
-        1 where the label has the greatest logit, else 0.
-    predicted : numpy.ndarray
-        Label with the greatest logit, 0 to K - 1.
-    """
-
-    losses: np.ndarray
-    el2n: np.ndarray
+    losses: np.ndarray  # cross-entropy in nats, at least 0; lower = easier
+    el2n: np.ndarray  # Euclidean norm of (softmax − one-hot label), in [0, √2]; lower = easier (Paul et al. 2021)
+    # Logit of the label minus the greatest other logit; higher = easier, above 0 = correct (Pleiss et al. 2020).
     margin: np.ndarray
-    correct: np.ndarray
-    predicted: np.ndarray
+    correct: np.ndarray  # 1 where the label has the greatest logit, else 0
+    predicted: np.ndarray  # label with the greatest logit, 0 to K - 1
 
 
 MEASURES = tuple(field.name for field in fields(ExampleMetrics))
@@ -60,20 +47,10 @@ def evaluate_networks(
 ) -> list[ExampleMetrics]:
     """Metrics of every example under each of several models; each batch is decoded once, for all of them.
 
-    Parameters
-    ----------
-    models : sequence of torch.nn.Module
-        Networks on the loader's device; their training modes are restored afterwards.
-    logits : sequence of callable, optional
-        Forward pass of each model, where it is not the model itself.
-    ranks : Ranks
-        Processes that hold the same models; each evaluates a shard of the batches, and gets all results.
-
-    Returns
-    -------
-    list of ExampleMetrics
-        In the order of `models`, computed in float32; on the CPU equal to the bit to what each model gives alone. May
-        hold NaN or infinity.
+    They are computed in float32, and on the CPU equal to the bit to what each model gives alone; may hold NaN or
+    infinity. `models` are on the loader's device, and their training modes are restored afterwards; `logits` are their
+    forward passes, where these are not the models themselves. `ranks` are processes that hold the same models: each
+    evaluates a shard of the batches, and gets all results.
     """
     was_training = [model.training for model in models]
     logits = models if logits is None else logits

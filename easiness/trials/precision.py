@@ -8,18 +8,11 @@ from torch import nn
 
 
 class Steps(NamedTuple):
-    """Forward passes of a network.
+    """Forward passes of a network."""
 
-    Attributes
-    ----------
-    loss : callable
-        (B, 3, H, W) images and (B,) labels to the mean cross-entropy in float32, ready for `backward`.
-    logits : callable
-        (B, 3, H, W) images to (B, K) float32.
-    """
-
+    # (B, 3, H, W) images and (B,) labels to the mean cross-entropy in float32, ready for `backward`.
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    logits: Callable[[torch.Tensor], torch.Tensor]
+    logits: Callable[[torch.Tensor], torch.Tensor]  # (B, 3, H, W) images to (B, K) float32
 
 
 def settle_precision(precision: str, device: torch.device) -> str:
@@ -37,14 +30,10 @@ def captures(device: torch.device) -> bool:
 def make_steps(model: nn.Module, device: torch.device, precision: str, *, capture: bool = False) -> Steps:
     """Steps of a network on its device.
 
-    Parameters
-    ----------
-    precision : str
-        `float32`, or `bfloat16` for matrix products and convolutions; weights and loss stay in float32.
-    capture : bool
-        Compile the steps for each shape of a batch, and on a GPU record them as CUDA graphs. They read the weights
-        where they lie: weights may change in place, and another trial may use the same steps. The result of `logits`
-        is valid until the next call.
+    `precision` is `float32`, or `bfloat16` for matrix products and convolutions; weights and loss stay in float32.
+    `capture` compiles the steps for each shape of a batch, and on a GPU records them as CUDA graphs. They read the
+    weights where they lie: weights may change in place, and another trial may use the same steps. The result of
+    `logits` is valid until the next call.
     """
     if device.type == "cuda" and precision == "float32":
         # cuDNN's default for convolutions is TF32, whose products have ten bits.

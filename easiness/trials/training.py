@@ -71,25 +71,10 @@ def train(
 ) -> Iterator[Checkpoint]:
     """Train, and pause at every scored update and at the end of every epoch: to evaluate the model, not to change it.
 
-    Parameters
-    ----------
-    model : torch.nn.Module
-        Network on the loader's device; trained in place.
-    optimizer : torch.optim.Optimizer
-        Optimizer from `make_optimizer`, with the momentum of earlier epochs.
-    first_epoch : int
-        Number of epochs that are done already.
-    steps : Steps, optional
-        Steps of the model; default: eager, in float32.
-    ranks : Ranks
-        Processes that train this model; each gets all batches and computes its shards.
-
-    Raises
-    ------
-    DivergedError
-        If a loss is NaN or infinite; it names epoch, update and learning rate.
-    ValueError
-        If a batch has fewer examples than there are processes.
+    The model, on the loader's device, is trained in place; the optimizer from `make_optimizer` has the momentum of the
+    `first_epoch` epochs that are done already. `steps` are eager and in float32 by default; each of `ranks` gets all
+    batches and computes its shards. A DivergedError (a loss is NaN or infinite) names epoch, update and learning rate;
+    a ValueError, a batch with fewer examples than there are processes.
     """
     least = min(stop - start for start, stop in batch_bounds(loader.count, recipe.batch_size))
     if least < ranks.size:

@@ -39,27 +39,15 @@ from easiness.trials.trial_folder import (
 
 @dataclass(frozen=True)
 class TrialTask:
-    """Description of one trial for a worker; small when pickled.
-
-    Attributes
-    ----------
-    trial : int
-        Number of the trial, from 0.
-    folder : pathlib.Path
-        Folder of the trial's results; see `run_trial`.
-    name : str
-        Name in progress and errors, unique among the trials of a run; default "trial 3" for number 3.
-    joint : bool
-        Keep the weights of every scored moment instead of evaluating them; `evaluate_jointly` completes the trial.
-    """
+    """Description of one trial for a worker; small when pickled."""
 
     recipe: Recipe
-    trial: int
+    trial: int  # from 0
     train: Staged
     val: Staged
-    folder: Path
-    name: str = ""
-    joint: bool = False
+    folder: Path  # of the results; see `run_trial`
+    name: str = ""  # in progress and errors, unique among the trials of a run; default "trial 3" for number 3
+    joint: bool = False  # keep the weights of every scored moment, for `evaluate_jointly`, instead of evaluating them
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or f"trial {self.trial}")
@@ -67,22 +55,13 @@ class TrialTask:
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress of a running trial.
-
-    Attributes
-    ----------
-    images : int
-        Images trained on or evaluated since the last report; negative where this work was lost with its worker.
-    metrics : dict or None
-        Metrics at the end of an epoch, with `epoch`, `update` and `time` (milliseconds since 1970).
-    resumed : bool
-        Whether these images were worked on before the trial was cut off.
-    """
+    """Progress of a running trial."""
 
     name: str
-    images: int
+    images: int  # trained on or evaluated since the last report; negative where this work was lost with its worker
+    # Metrics at the end of an epoch, with `epoch`, `update` and `time` (milliseconds since 1970).
     metrics: dict[str, float] | None = None
-    resumed: bool = False
+    resumed: bool = False  # whether these images were worked on before the trial was cut off
 
 
 Report = Callable[[Progress], None]
@@ -101,19 +80,9 @@ def run_trial(task: TrialTask, device: torch.device, report: Report, ranks: Rank
     `validation/epochs.json` (metrics, one entry per epoch), `validation/correct.npy` (float32, 1 where the final
     network is right), `model.pt` (final weights) and, last of all, `done.json`.
 
-    Parameters
-    ----------
-    report : callable
-        Gets `Progress` after every batch and every epoch.
-    ranks : Ranks
-        Processes that train this network; those after the first are called only for trials that are not trained yet.
-
-    Raises
-    ------
-    DivergedError
-        If a loss is NaN or infinite; it names trial, epoch, update and learning rate.
-    BlockingIOError
-        If another process is running this trial.
+    `report` gets `Progress` after every batch and every epoch. Of the `ranks` that train this network, those after the
+    first are called only for trials that are not trained yet. A DivergedError (a loss is NaN or infinite) names trial,
+    epoch, update and learning rate; a BlockingIOError says that another process is running this trial.
     """
     if not ranks.is_main:
         _run(task, device, report, ranks)
@@ -157,35 +126,26 @@ def _evaluate_waiting(tasks: Sequence[TrialTask], device: torch.device, report: 
         return
     if device.type == "cpu":
         use_cores(tasks[0].recipe.threads)
-    loader = tasks[0].train.open(device)
+    loader, precision = tasks[0].train.open(device), settle_precision(tasks[0].recipe.precision, device)
     for update in updates:
         waiting = [task for task in tasks if weights_file(task.folder, update).exists()]
-        _evaluate_weights(waiting, update, loader, device, report)
-
-
-def _evaluate_weights(
-    tasks: Sequence[TrialTask], update: int, loader: Loader, device: torch.device, report: Report
-) -> None:
-    models = []
-    for task in tasks:
-        model = _fresh_model(task, loader.num_classes).to(device, memory_format=torch.channels_last)
-        model.load_state_dict(torch.load(weights_file(task.folder, update), weights_only=True, map_location=device))
-        models.append(model)
-    reporting = _ReportingLoader(loader, [task.name for task in tasks], report)
-    precision = settle_precision(tasks[0].recipe.precision, device)
-    logits = [make_steps(model, device, precision).logits for model in models]
-    for task, example_metrics in zip(tasks, evaluate_networks(models, reporting, logits=logits), strict=True):
-        try:
-            require_finite(example_metrics)
-        except FloatingPointError as error:
-            raise DivergedError(f"{task.name}: {error} after update {update}; lower learning_rate") from error
-        save_example_metrics(task.folder, update, example_metrics)
-        weights_file(task.folder, update).unlink()
+        models = [_fresh_model(task).to(device, memory_format=torch.channels_last) for task in waiting]
+        for task, model in zip(waiting, models, strict=True):
+            model.load_state_dict(torch.load(weights_file(task.folder, update), weights_only=True, map_location=device))
+        reporting = _ReportingLoader(loader, [task.name for task in waiting], report)
+        logits = [make_steps(model, device, precision).logits for model in models]
+        for task, example_metrics in zip(waiting, evaluate_networks(models, reporting, logits=logits), strict=True):
+            try:
+                require_finite(example_metrics)
+            except FloatingPointError as error:
+                raise DivergedError(f"{task.name}: {error} after update {update}; lower learning_rate") from error
+            save_example_metrics(task.folder, update, example_metrics)
+            weights_file(task.folder, update).unlink()
 
 
 def load_model(task: TrialTask) -> nn.Module:
     """Network of a finished trial, with its final weights, on the CPU and in eval mode."""
-    model = _fresh_model(task, task.train.num_classes)
+    model = _fresh_model(task)
     model.load_state_dict(torch.load(task.folder / "model.pt", weights_only=True, map_location="cpu"))
     return model.eval()
 
@@ -201,7 +161,7 @@ def _run(task: TrialTask, device: torch.device, report: Report, ranks: Ranks) ->
         use_cores(recipe.threads)
     train_loader = _ReportingLoader(task.train.open(device), [task.name], report)
     val_loader = _ReportingLoader(task.val.open(device), [task.name], report)
-    model, steps = _network(task, train_loader.num_classes, device, ranks)
+    model, steps = _network(task, device, ranks)
     optimizer = make_optimizer(model, recipe)
     resume_file = task.folder / "checkpoint.pt"
     metrics: list[dict[str, float]] = []
@@ -248,7 +208,7 @@ class _ReportingLoader:
 
     def __init__(self, loader: Loader, names: Sequence[str], report: Report) -> None:
         self._loader, self._names, self._report = loader, names, report
-        self.count, self.num_classes = loader.count, loader.num_classes
+        self.count = loader.count
 
     def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
         return self._reported(self._loader.train_batches(epoch, seeds))
@@ -273,15 +233,15 @@ def _evaluate(model: nn.Module, loader: Loader, checkpoint: Checkpoint, steps: S
         ) from error
 
 
-def _network(task: TrialTask, num_classes: int, device: torch.device, ranks: Ranks) -> tuple[nn.Module, Steps]:
+def _network(task: TrialTask, device: torch.device, ranks: Ranks) -> tuple[nn.Module, Steps]:
     """Network of a trial on the device, and its steps; captured ones are used again by the next trial."""
     recipe = task.recipe
     precision = settle_precision(recipe.precision, device)
-    fresh = _fresh_model(task, num_classes).to(device, memory_format=torch.channels_last)
+    fresh = _fresh_model(task).to(device, memory_format=torch.channels_last)
     if ranks.size > 1 or not captures(device):
         model = synchronize_batch_norm(fresh, ranks)
         return model, make_steps(model, device, precision)
-    model, steps = _captured(recipe.model, num_classes, recipe.resolution, device, precision)
+    model, steps = _captured(recipe.model, task.train.num_classes, recipe.resolution, device, precision)
     model.load_state_dict(fresh.state_dict())
     return model, steps
 
@@ -296,9 +256,9 @@ def _captured(
     return model, make_steps(model, device, precision, capture=True)
 
 
-def _fresh_model(task: TrialTask, num_classes: int) -> nn.Module:
-    seeds = trial_seeds(task.recipe.seed, task.trial)
-    return build_model(task.recipe.model, num_classes, image_size=task.recipe.resolution, seed=seeds.initialization)
+def _fresh_model(task: TrialTask) -> nn.Module:
+    recipe, seeds = task.recipe, trial_seeds(task.recipe.seed, task.trial)
+    return build_model(recipe.model, task.train.num_classes, image_size=recipe.resolution, seed=seeds.initialization)
 
 
 def _epoch_metrics(checkpoint: Checkpoint, val: ExampleMetrics, earlier: list[dict[str, float]]) -> dict[str, float]:

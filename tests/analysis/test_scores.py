@@ -120,22 +120,8 @@ def test_deciles_are_even_and_in_order(values, seed):
             assert in_order[:end].max() <= in_order[end:].min()
 
 
-def test_deciles_within_classes():
-    rng = np.random.default_rng(0)
-    labels_N = rng.integers(0, 3, 200)
-    easiness_N = rng.normal(size=200) + 10 * labels_N
-    decile_N = deciles(easiness_N, labels_N=labels_N)
-    for label in range(3):
-        np.testing.assert_array_equal(decile_N[labels_N == label], deciles(easiness_N[labels_N == label]))
-
-
 def test_deciles_agree_with_the_sets_even_inside_ties():
     easiness_N = np.repeat([0.0, 1.0, 2.0], 50)
     decile_N = deciles(easiness_N, seed=3)
     np.testing.assert_array_equal(np.flatnonzero(decile_N == 0), easiest(easiness_N, 0.1, seed=3))
     np.testing.assert_array_equal(np.flatnonzero(decile_N == 9), hardest(easiness_N, 0.1, seed=3))
-
-
-def test_deciles_refuse_other_labels():
-    with pytest.raises(ValueError, match="same shape"):
-        deciles([1.0, 2.0], labels_N=[0])

@@ -218,7 +218,7 @@ def test_killed_at_random_moments_the_table_is_the_same(tmp_path):
                 pass
             process.send_signal(signal.SIGKILL)
     resumed, said = result(tmp_path / "killed")
-    assert "found finished in run" in said or "goes on from its checkpoint" in said
+    assert "found finished in run" in said or "resumes at its checkpoint" in said
     own = ["seconds", "run_id"]
     tables = [pd.read_csv(pd.io.common.BytesIO(each[Path("accuracy.csv")])) for each in (whole, resumed)]
     pd.testing.assert_frame_equal(*(table.drop(columns=own) for table in tables), check_exact=True)

@@ -82,7 +82,7 @@ def test_fiftyone_gets_the_paths_of_files_that_are_there(store, tmp_path, monkey
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--run=0", "--to=cleanlabs"], "unknown format 'cleanlabs'; did you mean cleanlab?"),
+        (["--run=0", "--to=cleanlabs"], "to is 'cleanlabs', and must be one of csv, cleanlab, fiftyone, cartography"),
         ([], "run is not given"),
         (["--run=" + "0" * 32], "there is no run 0000"),
     ],

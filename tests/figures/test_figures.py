@@ -26,6 +26,11 @@ def picture(height=32, width=32, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+def sheet(images, captions, title=""):
+    """One side alone: a sheet of pictures."""
+    return figures.harder_for_either({"net": (images, captions), "other": ([], [])}, title)
+
+
 def pair(name, length, **more):
     t = np.arange(1.0, length + 1)
     rate = 0.3 + 0.02 * t / length
@@ -82,25 +87,24 @@ SAMPLES = {
         np.arange(1000) % 37, np.arange(1000) % 41, [f"black-and-tan coonhound {k}" for k in range(1000)]
     ),
     "class counts, one": lambda: figures.class_counts([0], [0], ["猫"], title=LONG),
-    "sheet": lambda: figures.contact_sheet([picture()] * 7, ["#12345 automobile\n0.0123"] * 7, columns=5, title=LONG),
-    "sheet, mixed sizes": lambda: figures.contact_sheet(
-        [picture(8, 90), picture(90, 8), picture(375, 500), picture(1, 1)],
-        ["n01682714_American_chameleon.JPEG"] * 4,
-        columns=12,
-        title="",
+    "sheet": lambda: sheet([picture()] * 7, ["#12345 automobile\n0.0123"] * 7, LONG),
+    "sheet, mixed sizes": lambda: sheet(
+        [picture(8, 90), picture(90, 8), picture(375, 500), picture(1, 1)], ["n01682714_American_chameleon.JPEG"] * 4
     ),
-    "sides, one each": lambda: figures.easiest_and_hardest([picture()], [picture()], ["a"], ["b"], LONG),
-    "sides, two": lambda: figures.easiest_and_hardest([picture()] * 2, [picture()], ["$a$", "b"], ["c"], "dog"),
+    "sides, one each": lambda: figures.easiest_and_hardest(([picture()], ["a"]), ([picture()], ["b"]), LONG),
+    "sides, two": lambda: figures.easiest_and_hardest(([picture()] * 2, ["$a$", "b"]), ([picture()], ["c"]), "dog"),
     "sides, ten": lambda: figures.easiest_and_hardest(
-        [picture()] * 10, [picture(20, 30)] * 9, ["#1 dog\n0.01"] * 10, ["#2 dog\n9.01"] * 9, "dog"
+        ([picture()] * 10, ["#1 dog\n0.01"] * 10), ([picture(20, 30)] * 9, ["#2 dog\n9.01"] * 9), "dog"
     ),
     "sides, of two models": lambda: figures.harder_for_either(
-        LONG, "net", [picture()] * 8, [picture(20, 30)] * 3, ["dog\n#1\nz = +4.0"] * 8, ["cat"] * 3, LONG
+        {LONG: ([picture()] * 8, ["dog\n#1\nz = +4.0"] * 8), "net": ([picture(20, 30)] * 3, ["cat"] * 3)}, LONG
     ),
     "averages": lambda: figures.average_images(
-        [np.full((32, 32, 3), value) for value in (0.0, 127.5, 255.0)],
-        ["easy", "random", "hard"],
-        [(3000, 2900, 3100), (3400, 3300, 3500), (4000, NAN, NAN)],
+        {
+            "easy": (np.full((32, 32, 3), 0.0), 3000, 2900, 3100),
+            "random": (np.full((32, 32, 3), 127.5), 3400, 3300, 3500),
+            "hard": (np.full((32, 32, 3), 255.0), 4000, NAN, NAN),
+        },
         title=LONG,
     ),
     "matching": lambda: figures.matching_curves(
@@ -121,7 +125,9 @@ SAMPLES = {
     "accuracy, seconds": lambda: figures.accuracy_against_removed(
         [spread(arm("easy", (100_000, 5.5)))], axis="seconds"
     ),
-    "worst class": lambda: figures.worst_class([spread(arm("easy", (0.01, 0.02, 0.9)))]),
+    "worst class": lambda: figures.accuracy_against_removed(
+        [spread(arm("easy", (0.01, 0.02, 0.9)))], what="accuracy of the worst class"
+    ),
     "differences": lambda: figures.paired_differences([difference(name) for name in ARMS], title=LONG),
     "removal": lambda: figures.removal_heatmap(np.ones((36, 10)), [f"stepwise {r} %" for r in range(36)]),
     "speed bars": lambda: figures.speed_bars(
@@ -399,7 +405,7 @@ def test_class_counts_refuse():
 
 def test_pictures_keep_their_aspect_and_their_bytes():
     images = [picture(32, 32), picture(20, 60, 1), picture(300, 150, 2)]
-    figure = figures.contact_sheet(images, ["a", "b", "c"], columns=3, title="t")
+    figure = sheet(images, ["a", "b", "c"], "t")
     for image, drawn in zip(images, figure.axes[0].images, strict=True):
         np.testing.assert_array_equal(drawn.get_array(), image)
         left, right, bottom, top = drawn.get_extent()
@@ -412,18 +418,18 @@ def test_pictures_keep_their_aspect_and_their_bytes():
 
 
 def test_pictures_do_not_overlap_and_follow_the_rows():
-    figure = figures.contact_sheet([picture()] * 7, [str(i) for i in range(7)], columns=3, title="")
+    figure = sheet([picture()] * 7, [str(i) for i in range(7)])
     corners = [drawn.get_extent() for drawn in figure.axes[0].images]
     tops = [round(top, 6) for *_, top in corners]
     assert tops == sorted(tops)
-    assert [tops.count(top) for top in sorted(set(tops))] == [3, 3, 1]
+    assert [tops.count(top) for top in sorted(set(tops))] == [4, 3]
     for (l1, r1, b1, t1), (l2, r2, b2, t2) in combinations(corners, 2):
         assert min(r1, r2) < max(l1, l2) or min(b1, b2) < max(t1, t2)
 
 
 def test_easiest_and_hardest_are_named_and_hold_their_own():
     easy, hard = [picture(seed=1)] * 3, [picture(seed=2)] * 2
-    figure = figures.easiest_and_hardest(easy, hard, ["e"] * 3, ["h"] * 2, "dog")
+    figure = figures.easiest_and_hardest((easy, ["e"] * 3), (hard, ["h"] * 2), "dog")
     assert "easiest · lowest loss" in words(figure)
     assert "hardest · highest loss" in words(figure)
     images = figure.axes[0].images
@@ -431,12 +437,12 @@ def test_easiest_and_hardest_are_named_and_hold_their_own():
 
 
 def test_a_side_without_pictures_is_left_out():
-    figure = figures.harder_for_either("net", "other", [], [picture()] * 3, [], ["b"] * 3, "")
+    figure = figures.harder_for_either({"net": ([], []), "other": ([picture()] * 3, ["b"] * 3)}, "")
     assert "harder for other" in words(figure)
     assert "harder for net" not in words(figure)
     assert len(figure.axes[0].images) == 3
     with pytest.raises(ValueError, match="no image to draw on either side"):
-        figures.harder_for_either("net", "other", [], [], [], [], "")
+        sheet([], [])
 
 
 def test_one_picture_on_each_side_stands_side_by_side():
@@ -450,14 +456,16 @@ def test_one_picture_on_each_side_stands_side_by_side():
 
 
 def test_a_lone_picture_does_not_fill_the_page():
-    figure = figures.contact_sheet([picture()], ["a"], columns=1, title="")
+    figure = sheet([picture()], ["a"])
     left, right, *_ = figure.axes[0].images[0].get_extent()
     assert right - left < style.WIDTH / 2
 
 
 def test_averages_are_drawn_unstretched_with_their_numbers():
     averages = [np.full((4, 4, 3), value) for value in (0.0, 100.4, 255.0)]
-    figure = figures.average_images(averages, ["easy", "random", "hard"], [(10, 8, 12), (20, 18, 22), (30, NAN, NAN)])
+    diversities = [(10, 8, 12), (20, 18, 22), (30, NAN, NAN)]
+    sets = zip(("easy", "random", "hard"), averages, diversities, strict=True)
+    figure = figures.average_images({name: (average, *diversity) for name, average, diversity in sets})
     paper, panel = figure.axes
     assert [int(image.get_array().max()) for image in paper.images] == [0, 100, 255]
     assert [line.get_xdata()[0] for line in panel.lines] == [10, 20, 30]
@@ -469,23 +477,21 @@ def test_averages_are_drawn_unstretched_with_their_numbers():
 
 def test_pictures_refuse():
     with pytest.raises(ValueError, match="0 images"):
-        figures.contact_sheet([], [], columns=3, title="")
+        figures.easiest_and_hardest(([], []), ([picture()], ["a"]), "")
     with pytest.raises(ValueError, match="1 images with 2 captions"):
-        figures.contact_sheet([picture()], ["a", "b"], columns=3, title="")
-    with pytest.raises(ValueError, match="columns is 0"):
-        figures.contact_sheet([picture()], ["a"], columns=0, title="")
+        sheet([picture()], ["a", "b"])
     with pytest.raises(ValueError, match="ask for 16 or fewer"):
-        figures.contact_sheet([picture()] * 40, ["a"] * 40, columns=40, title="")
+        figures.average_images({str(i): (np.ones((2, 2, 3)), 1, 0, 2) for i in range(40)})
     with pytest.raises(ValueError, match="show fewer images"):
-        figures.contact_sheet([picture()] * 500, ["a"] * 500, columns=1, title="")
+        sheet([picture()] * 3000, ["a"] * 3000)
     with pytest.raises(ValueError, match=r"image 1 is float64 of shape \(2, 2, 3\)"):
-        figures.contact_sheet([picture(), np.ones((2, 2, 3))], ["a", "b"], columns=1, title="")
+        sheet([picture(), np.ones((2, 2, 3))], ["a", "b"])
     with pytest.raises(ValueError, match=r"shape \(3, 32, 32\)"):
-        figures.easiest_and_hardest([picture()], [picture().transpose(2, 0, 1)], ["a"], ["b"], "")
-    with pytest.raises(ValueError, match="0 averages"):
-        figures.average_images([], [], [])
+        figures.easiest_and_hardest(([picture()], ["a"]), ([picture().transpose(2, 0, 1)], ["b"]), "")
+    with pytest.raises(ValueError, match="no average to draw"):
+        figures.average_images({})
     with pytest.raises(ValueError, match="'easy' spans 0 to 300"):
-        figures.average_images([np.linspace(0, 300, 12).reshape(2, 2, 3)], ["easy"], [(1, 0, 2)])
+        figures.average_images({"easy": (np.linspace(0, 300, 12).reshape(2, 2, 3), 1, 0, 2)})
 
 
 # ---------------------------------------------------------------- matching
@@ -657,7 +663,7 @@ def test_one_seed_and_unknown_accuracies_draw_what_is_known():
 
 def test_worst_class_says_so():
     curve = arm("hard")
-    figure = figures.worst_class([curve], unablated=0.5)
+    figure = figures.accuracy_against_removed([curve], what="accuracy of the worst class", unablated=0.5)
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), curve["accuracy"])
     assert "accuracy of the worst class · higher = better" in words(figure)
 
@@ -704,7 +710,7 @@ def test_removal_cells_equal_the_input():
 
 
 def test_ablation_refuses():
-    for draw in (figures.accuracy_against_removed, figures.worst_class, figures.paired_differences):
+    for draw in (figures.accuracy_against_removed, figures.paired_differences):
         with pytest.raises(ValueError, match="no curve to draw"):
             draw([])
     with pytest.raises(ValueError, match="axis is 'epochs'; choose one of ratio, updates, seconds"):

@@ -31,67 +31,31 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Match:
-    """Overlap of two sets of examples, with everything needed to judge it. All rates are in [0, 1].
+    """Overlap of two sets of examples, with everything needed to judge it. All rates are in [0, 1]."""
 
-    Attributes
-    ----------
-    a, b : str
-        The two sides; two models in the order of their names.
-    updates_a, updates_b : int
-        Moments; -1 for an outside score.
-    epoch : int
-        Index of the scored moment from 1 (of side a, within one model).
-    set : ``"easy"`` or ``"hard"``
-    scope : ``"global"`` or ``"per_class"``
-        Whether the fraction is taken from all examples or from every class.
-    rate : float
-        Shared members over the size of the larger set.
-    chance, chance_sd : float
-        Overlap of random sets of these sizes.
-    chance_given_classes, chance_given_classes_sd : float
-        Overlap of random sets with the class mix of A and of B.
-    corrected : float
-        (rate − c) / (1 − c) with c = `chance_given_classes`.
-    low, high : float
-        95 % interval of the rate, see the module; NaN where a side has one trial only.
-    ceiling : float
-        Overlap of two disjoint halves of one model's trials, averaged over cuts; geometric mean of the
-        two sides, as the noise of each lowers the rate by a factor. A half has half the trials and so
-        more noise than the sets of the rate, which can rise above it: a cautious yardstick, not a bound. NaN
-        where a side has one trial only; an outside score counts as free of noise.
-    rank_correlation : float
-        Spearman's, of the two sides' easiness; NaN where one is constant.
-    trials_a, trials_b : int
-        0 for an outside score.
-    n : int
-        Number of examples.
-    """
-
-    a: str
+    a: str  # the two sides; two models in the order of their names
     b: str
-    updates_a: int
+    updates_a: int  # moments; -1 for an outside score
     updates_b: int
-    epoch: int
-    set: str
-    scope: Scope
-    rate: float
-    chance: float
+    epoch: int  # index of the scored moment from 1 (of side a, within one model)
+    set: str  # "easy" or "hard"
+    scope: Scope  # whether the fraction is taken from all examples or from every class
+    rate: float  # shared members over the size of the larger set
+    chance: float  # overlap of random sets of these sizes
     chance_sd: float
-    chance_given_classes: float
+    chance_given_classes: float  # overlap of random sets with the class mix of A and of B
     chance_given_classes_sd: float
-    corrected: float
-    low: float
+    corrected: float  # (rate − c) / (1 − c) with c = `chance_given_classes`
+    low: float  # 95 % interval of the rate, see the module; NaN where a side has one trial only
     high: float
+    # Overlap of two disjoint halves of one model's trials, averaged over cuts; geometric mean of the two sides, as the
+    # noise of each lowers the rate by a factor. A half has half the trials and so more noise than the sets of the
+    # rate, which can rise above it: a cautious yardstick, not a bound. NaN as `low`; an outside score has no noise.
     ceiling: float
-    rank_correlation: float
-    trials_a: int
+    rank_correlation: float  # Spearman's, of the two sides' easiness; NaN where one is constant
+    trials_a: int  # 0 for an outside score
     trials_b: int
-    n: int
-
-    @property
-    def has_interval(self) -> bool:
-        """Whether the trials suffice for an interval: at least two on every side that has trials."""
-        return not math.isnan(self.low)
+    n: int  # number of examples
 
     @property
     def corrected_interval(self) -> tuple[float, float]:
@@ -144,8 +108,6 @@ def compare(a: Side, b: Side, epoch: int, scope: Scope, degrees: int, frame: Fra
 def freedom(trials: int) -> int:
     """Degrees of freedom that one side's trials give the spread of a rate; of two sides the poorer decides for both.
 
-    Examples
-    --------
     >>> [freedom(trials) for trials in (2, 3, 4, 7, 10)]
     [1, 3, 6, 6, 9]
     """

@@ -12,21 +12,11 @@ PRIOR_FREEDOM = 4
 
 
 class Disagreement(NamedTuple):
-    """Examples on which two architectures differ.
+    """Examples on which two architectures differ."""
 
-    Attributes
-    ----------
-    order_N : (N,) array of int64
-        Rows, strongest disagreement first.
-    z_N : (N,) array of float64
-        Difference in standard errors; positive = harder for `a` than for `b`.
-    difference_N : (N,) array of float64
-        Difference of mean relative ranks, in [-1, 1]; positive = harder for `a`.
-    """
-
-    order_N: NDArray[np.int64]
-    z_N: NDArray[np.float64]
-    difference_N: NDArray[np.float64]
+    order_N: NDArray[np.int64]  # rows, strongest disagreement first
+    z_N: NDArray[np.float64]  # difference in standard errors; positive = harder for `a` than for `b`
+    difference_N: NDArray[np.float64]  # difference of mean relative ranks, in [-1, 1]; positive = harder for `a`
 
 
 def disagreement(a_MN: NDArray, b_MN: NDArray) -> Disagreement:
@@ -36,15 +26,10 @@ def disagreement(a_MN: NDArray, b_MN: NDArray) -> Disagreement:
     different scales, so each trial is turned into relative ranks (0 = its easiest example, 1 = its hardest). The
     difference of the two means is divided by its standard error over trials. With few trials the ranks of some
     examples agree by luck, and these would lead the list; each variance is therefore pulled towards the mean variance
-    of its model, which counts as `PRIOR_FREEDOM` degrees of freedom beside the example's own M − 1.
+    of its model, which counts as `PRIOR_FREEDOM` degrees of freedom beside the example's own M − 1 (Smyth, "Linear
+    models and empirical Bayes methods for assessing differential expression", 2004, with the prior given instead of
+    estimated).
 
-    Notes
-    -----
-    Smyth, "Linear models and empirical Bayes methods for assessing differential expression" (2004), with the
-    prior given instead of estimated.
-
-    Examples
-    --------
     >>> a_MN = np.array([[0.0, 1.0, 2.0, 9.0], [0.1, 1.0, 2.0, 8.0]])
     >>> b_MN = np.array([[9.0, 1.0, 2.0, 0.0], [8.0, 1.0, 2.0, 0.1]])
     >>> disagreement(a_MN, b_MN).difference_N
@@ -70,8 +55,6 @@ def noise_limit(trials: int, count: int) -> float:
     prior's included: in simulations of N = 20,000 without any disagreement, 0.0 (M = 2) to 0.8 (M = 10) examples
     came as far.
 
-    Examples
-    --------
     >>> round(noise_limit(4, 50_000), 1)
     6.3
     """

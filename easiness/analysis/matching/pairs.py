@@ -35,18 +35,6 @@ def match_pairs(models: Sequence[ScoredModel], labels_N: ArrayLike, options: Mat
 
     Models have different names and the same N examples in the same order. Moments pair by their index: the first
     epoch of one with the first of the other, whatever the updates. Rows come by epoch, scope, pair and set.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> common_N = rng.normal(size=1000)
-    >>> one, two = (
-    ...     ScoredModel(name, (100,), [(common_N + rng.normal(size=(4, 1000))).astype(np.float32)])
-    ...     for name in ("one", "two")
-    ... )
-    >>> row = match_pairs([one, two], np.zeros(1000, int), MatchOptions(scopes=("global",)))[0]
-    >>> row.a, row.b, row.set, row.chance, row.chance < row.low < row.rate < row.high
-    ('one', 'two', 'easy', 0.1, True)
     """
     models = sorted(models, key=lambda model: model.name)
     names = [model.name for model in models]
@@ -71,27 +59,18 @@ def match_pairs(models: Sequence[ScoredModel], labels_N: ArrayLike, options: Mat
     return matches
 
 
-def match_moments(
-    model: ScoredModel,
-    labels_N: ArrayLike,
-    first: int = 0,
-    last: int = -1,
-    *,
-    options: MatchOptions = DEFAULTS,
-) -> list[Match]:
-    """Match one model's sets at two moments, by default the first and the last; rows come by scope and set.
+def match_moments(model: ScoredModel, labels_N: ArrayLike, options: MatchOptions = DEFAULTS) -> list[Match]:
+    """Match one model's sets at its first and its last moment; rows come by scope and set.
 
-    `first` and `last` are indices of moments. Both sides come from the same trials, which are reweighted together.
+    Both sides come from the same trials, which are reweighted together.
 
-    Examples
-    --------
     >>> losses_MN = np.random.default_rng(0).random((3, 100), dtype=np.float32)
     >>> model = ScoredModel("one", (100, 200), [losses_MN, -losses_MN])
     >>> [row.rate for row in match_moments(model, np.zeros(100, int))]
     [0.0, 0.0, 0.0, 0.0]
     """
     frame = make_frame([model], labels_N, options)
-    moments = [range(len(model.updates))[moment] for moment in (first, last)]
+    moments = (0, len(model.updates) - 1)
     seeds = trial_seed(model.losses, options.seed)
     means = averages([(model, moment) for moment in moments], options.threads)
     matches = []
@@ -100,7 +79,7 @@ def match_moments(
             model_side(model, moment, average, scope, seeds, frame)
             for moment, average in zip(moments, means, strict=True)
         )
-        matches += compare(a, b, moments[0] + 1, scope, freedom(model.trials), frame)
+        matches += compare(a, b, 1, scope, freedom(model.trials), frame)
     return matches
 
 
@@ -118,16 +97,6 @@ def match_external(
     The outside scores, called `name`, are side b and taken as exact: the interval speaks of the model's trials alone,
     and the ceiling counts the model's noise alone. `higher_is_easier` is False for losses, EL2N, forgetting counts.
     Rows come by epoch, scope and set; ``updates_b`` is -1 and ``trials_b`` 0.
-
-    Examples
-    --------
-    >>> losses_MN = np.random.default_rng(0).random((1, 100), dtype=np.float32)
-    >>> model = ScoredModel("one", (100,), [losses_MN])
-    >>> row, *_ = match_external(
-    ...     model, -losses_MN[0], np.zeros(100, int), name="mirror", higher_is_easier=True
-    ... )
-    >>> row.rate, row.low  # one trial gives no interval
-    (1.0, nan)
     """
     frame = make_frame([model], labels_N, options)
     scores_N = np.asarray(scores_N)
@@ -161,8 +130,6 @@ def moment_overlaps(
 
     With labels, the fraction is taken from every class. The seed breaks ties.
 
-    Examples
-    --------
     >>> losses_MN = np.random.default_rng(0).random((3, 100), dtype=np.float32)
     >>> moment_overlaps(ScoredModel("one", (100, 200), [losses_MN, -losses_MN]), "easy")
     array([[1., 0.],

@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,12 +35,6 @@ def spread_weights(trials: int, draws: int, seed: int | np.random.SeedSequence) 
     1/M plus a uniformly random direction that sums to 0 and has length 1/√M. The reweighted mean then varies
     around the mean by exactly the estimated variance of a mean of M trials, equally in every draw. Rows of the
     (draws, M) weights sum to 1; weights may be negative.
-
-    Examples
-    --------
-    >>> weights_DM = spread_weights(4, 100, seed=0)
-    >>> weights_DM.shape, bool(np.allclose(weights_DM.sum(axis=1), 1))
-    ((100, 4), True)
     """
     if trials < 2:
         raise ValueError(f"cannot reweight {trials} trial; the spread of trials needs at least 2")
@@ -54,13 +49,6 @@ def half_weights(trials: int, splits: int, seed: int | np.random.SeedSequence) -
     """Weights (2, splits, M) of the means of two disjoint halves of the trials, for `splits` random cuts.
 
     With odd M one trial sits out each cut.
-
-    Examples
-    --------
-    >>> half_weights(2, 3, seed=0).sum(axis=0)
-    array([[1., 1.],
-           [1., 1.],
-           [1., 1.]], dtype=float32)
     """
     if trials < 2:
         raise ValueError(f"cannot halve {trials} trial; a ceiling needs at least 2")
@@ -78,14 +66,6 @@ def trial_seed(losses_TMN: Sequence[NDArray], seed: int) -> tuple[NDArray[np.int
 
     Whatever is drawn from the source for the trials in that order does not depend on the order in which they
     were listed. Models with different losses get independent sources; equal ones get equal sources.
-
-    Examples
-    --------
-    >>> losses_MN = np.array([[1.0, 2.0], [3.0, 4.0]])
-    >>> order_M, source = trial_seed([losses_MN], seed=0)
-    >>> mirrored_M, same = trial_seed([losses_MN[::-1]], seed=0)
-    >>> bool((order_M == 1 - mirrored_M).all()), source.entropy == same.entropy
-    (True, True)
     """
     hashes = [hashlib.blake2b(digest_size=16) for _ in losses_TMN[0]]
     for losses_MN in losses_TMN:
@@ -114,58 +94,32 @@ def packed_sets(
 ) -> dict[str, NDArray[np.uint8]]:
     """Easy and hard sets under each row of weights, as packed bits to be counted: (D, bytes) each.
 
-    The bits stand in an order that is the same for all calls with the same N and `members`.
-
-    Parameters
-    ----------
-    losses_MN : (M, N) array of float
-        Finite losses of one moment; may be memory-mapped.
-    weights_DM : (D, M) array of float32
-        For the trials in the order of `order_M`.
-    fraction : float
-        Share of the examples in each set.
-    source : SeedSequence
-        Breaks ties at a cut, at random and anew for every row of weights.
-    order_M : (M,) array of int64
-        Canonical order of the trials, in which they are summed up.
-    members : list of arrays of int64, optional
-        Rows of each class: the fraction is then taken from every class, and the bits are in the order of the
-        members. By default all examples are one group.
-    threads : int
-
-    Examples
-    --------
-    >>> losses_MN = np.array([[0.3, 0.1, 0.2, 0.9]])
-    >>> packed = packed_sets(
-    ...     losses_MN, np.ones((1, 1), np.float32), 0.5, np.random.SeedSequence(0), order_M=np.array([0])
-    ... )
-    >>> np.unpackbits(packed["easy"])[:4], np.unpackbits(packed["hard"])[:4]
-    (array([0, 1, 1, 0], dtype=uint8), array([1, 0, 0, 1], dtype=uint8))
+    The losses of one moment are finite. Trials are summed up in the order of `order_M`, to which `weights_DM` belong.
+    `members` lists the rows of each class: the fraction is then taken from every class, and the bits are in the order
+    of the members. The bits stand in an order that is the same for all calls with the same N and `members`. `source`
+    breaks ties at a cut, at random and anew for every row of weights.
     """
     groups = [None] if members is None else members
     sizes = [losses_MN.shape[1]] if members is None else [len(rows) for rows in members]
     ends = np.cumsum([-(-size // 8) for size in sizes])
     packed = {kind: np.zeros((len(weights_DM), ends[-1]), dtype=np.uint8) for kind in KINDS}
-    starts = range(0, len(weights_DM), ROWS)
 
-    def fill(start: int, source: np.random.SeedSequence) -> None:
+    def fill(start: int) -> None:
         block = slice(start, start + ROWS)
-        rng = np.random.default_rng(source)
+        rng = np.random.default_rng(branch(source, start))
         for rows, size, end in zip(groups, sizes, ends, strict=True):
-            read = _reader(losses_MN, order_M, rows)
+            read = partial(_read, losses_MN, order_M, rows)
             out = {kind: packed[kind][block, end - -(-size // 8) : end] for kind in KINDS}
             _select(read, size, set_size(fraction, size), weights_DM[block], out, rng)
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(fill, starts, (branch(source, start) for start in starts)))
+        list(pool.map(fill, range(0, len(weights_DM), ROWS)))
     return packed
 
 
 def packed_rows(rows: NDArray, count: int, members: list[NDArray[np.int64]] | None = None) -> NDArray[np.uint8]:
     """Pack one set given by its rows, in the layout of `packed_sets`.
 
-    Examples
-    --------
     >>> packed_rows(np.array([0, 9]), count=10)
     array([128,  64], dtype=uint8)
     """
@@ -179,29 +133,17 @@ def packed_rows(rows: NDArray, count: int, members: list[NDArray[np.int64]] | No
 def count_shared(a_DB: NDArray[np.uint8], b_DB: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Members that two packed sets share, row by row; a single row is compared with all rows of the other.
 
-    Examples
-    --------
     >>> count_shared(np.array([[0b110]], np.uint8), np.array([[0b011], [0b110]], np.uint8))
     array([1, 2])
     """
-    a_DB, b_DB = np.atleast_2d(a_DB), np.atleast_2d(b_DB)
-    rows = max(len(a_DB), len(b_DB))
-    pairs = zip(
-        np.broadcast_to(a_DB, (rows, a_DB.shape[1])),
-        np.broadcast_to(b_DB, (rows, b_DB.shape[1])),
-        strict=True,
-    )
-    return np.array([int(np.bitwise_count(a & b).sum(dtype=np.int64)) for a, b in pairs])
+    a_DB, b_DB = np.broadcast_arrays(np.atleast_2d(a_DB), np.atleast_2d(b_DB))
+    return np.array([int(np.bitwise_count(a & b).sum(dtype=np.int64)) for a, b in zip(a_DB, b_DB, strict=True)])
 
 
-def _reader(losses_MN: NDArray, order_M: NDArray, rows: NDArray | None) -> Reader:
-    """Return a function that reads columns of one group, the trials in canonical order."""
-
-    def read(columns: slice | NDArray) -> NDArray[np.float32]:
-        at = columns if rows is None else rows[columns]
-        return np.ascontiguousarray(losses_MN[:, at][order_M], dtype=np.float32)
-
-    return read
+def _read(losses_MN: NDArray, order_M: NDArray, rows: NDArray | None, columns: slice | NDArray) -> NDArray[np.float32]:
+    """Columns of one group, the trials in canonical order."""
+    at = columns if rows is None else rows[columns]
+    return np.ascontiguousarray(losses_MN[:, at][order_M], dtype=np.float32)
 
 
 def _select(

@@ -29,20 +29,11 @@ CUT = {"easy": easiest, "hard": hardest}
 
 @dataclass(frozen=True)
 class ScoredModel:
-    """One model's losses at every scored moment.
-
-    Attributes
-    ----------
-    name : str
-    updates : tuple of int
-        Updates at each of the T moments.
-    losses : sequence of T arrays (M, N)
-        Nats; the same M trials at every moment; may be memory-mapped.
-    """
+    """One model's losses at every scored moment."""
 
     name: str
-    updates: tuple[int, ...]
-    losses: Sequence[NDArray]
+    updates: tuple[int, ...]  # updates done at each of T moments
+    losses: Sequence[NDArray]  # T arrays (M, N) in nats; the same M trials at every moment; may be memory-mapped
 
     def __post_init__(self) -> None:
         if len(self.updates) != len(self.losses) or not self.updates:
@@ -64,30 +55,14 @@ class ScoredModel:
 
 @dataclass(frozen=True)
 class MatchOptions:
-    """How sets are cut and judged.
+    """How sets are cut and judged."""
 
-    Attributes
-    ----------
-    fraction : float
-        Share of the examples in each set, in (0, 0.5].
-    scopes : tuple of ``"global"``, ``"per_class"``
-        Cut from all examples, from every class, or both.
-    draws : int
-        Reweightings of the trials behind each interval.
-    splits : int
-        Cuts into halves behind each ceiling.
-    seed : int
-        Seed of reweightings, cuts into halves and ties.
-    threads : int
-        Changes the speed, never the result.
-    """
-
-    fraction: float = 0.1
-    scopes: tuple[Scope, ...] = SCOPES
-    draws: int = 200
-    splits: int = 20
-    seed: int = 0
-    threads: int = 2
+    fraction: float = 0.1  # share of the examples in each set, in (0, 0.5]
+    scopes: tuple[Scope, ...] = SCOPES  # cut from all examples, from every class, or both
+    draws: int = 200  # reweightings of the trials behind each interval
+    splits: int = 20  # cuts into halves behind each ceiling
+    seed: int = 0  # decides reweightings, cuts into halves and ties
+    threads: int = 2  # changes the speed, never the result
 
     def __post_init__(self) -> None:
         unknown = set(self.scopes) - set(SCOPES)
@@ -100,42 +75,27 @@ class MatchOptions:
 
 @dataclass(frozen=True)
 class Frame:
-    """Labels, groups and options that all comparisons of one call share.
-
-    For each scope, `members` lists the rows of the groups that are cut apart; None where all examples are one group.
-    """
+    """Labels, groups and options that all comparisons of one call share."""
 
     labels_N: NDArray[np.int64]
+    # For each scope, the rows of the groups that are cut apart; None where all examples are one group.
     members: dict[Scope, list[NDArray[np.int64]] | None]
     options: MatchOptions
 
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: a model at one moment, or an outside score, in one scope.
-
-    Attributes
-    ----------
-    name, updates, trials
-        As in `Match`.
-    ranks_N : (N,) array of float64
-        Average ranks of the easiness.
-    rows, bits : dict
-        Easy and hard set, as row indices and packed.
-    resampled : dict of (draws or 1, bytes) arrays, or None
-        Packed sets under reweighted trials; None where one trial leaves nothing to reweight.
-    ceiling : dict of float
-        Mean overlap of two halves of the trials.
-    """
+    """One side of a comparison: a model at one moment, or an outside score, in one scope."""
 
     name: str
     updates: int
     trials: int
-    ranks_N: NDArray[np.float64]
-    rows: dict[str, NDArray[np.int64]]
-    bits: dict[str, NDArray[np.uint8]]
+    ranks_N: NDArray[np.float64]  # average ranks of the easiness
+    rows: dict[str, NDArray[np.int64]]  # easy and hard set
+    bits: dict[str, NDArray[np.uint8]]  # the same, packed
+    # Packed sets under reweighted trials, (draws or 1, bytes); None where one trial leaves nothing to reweight.
     resampled: dict[str, NDArray[np.uint8]] | None
-    ceiling: dict[str, float]
+    ceiling: dict[str, float]  # mean overlap of two halves of the trials
 
 
 def make_frame(models: Sequence[ScoredModel], labels_N: ArrayLike, options: MatchOptions) -> Frame:
@@ -212,5 +172,4 @@ def observed(
     labels_N = None if scope == "global" else frame.labels_N
     ties = int(source.generate_state(1)[0])
     rows = {kind: CUT[kind](easiness_N, frame.options.fraction, seed=ties, labels_N=labels_N) for kind in KINDS}
-    members = frame.members[scope]
-    return rows, {kind: packed_rows(rows[kind], len(easiness_N), members) for kind in KINDS}
+    return rows, {kind: packed_rows(rows[kind], len(easiness_N), frame.members[scope]) for kind in KINDS}

@@ -1,4 +1,4 @@
-"""Train on what is left after removing easy, hard or random examples, at once or step by step.
+"""Arms of an ablation: trainings on the rest after removing easy, hard or random examples, at once or step by step.
 
 An *arm* is one training: a strategy, a ratio and a seed. All arms of one seed share initialization, order and
 augmentation seeds, and the luck of the draw, so that they can be compared in pairs. Arms that keep the same examples
@@ -70,13 +70,7 @@ class Plan:
     equal_updates: bool = False
 
     def check(self, count: int) -> None:
-        """Refuse what cannot be done with `count` examples.
-
-        Raises
-        ------
-        ValueError
-            No or an unknown strategy, no seed, a ratio outside [0, 1) or one that leaves fewer than two examples.
-        """
+        """Refuse with a ValueError what cannot be done with `count` examples."""
         unknown = [strategy for strategy in self.strategies if strategy not in STRATEGIES]
         if unknown or not self.strategies:
             wrong = f"unknown strategy {unknown[0]!r}" if unknown else "no strategy"
@@ -97,24 +91,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How a score run scored, so that what is left can be scored in the same way.
+    """Recipe and moment of a score run, by which the rest is scored in the same way."""
 
-    Attributes
-    ----------
-    recipe : Recipe
-        Of the score run, with its number of trials.
-    moment : int
-        Updates after which easiness is taken.
-    count : int
-        Number of examples it scored.
-    """
-
-    recipe: Recipe
-    moment: int
-    count: int
+    recipe: Recipe  # of the score run, with its number of trials
+    moment: int  # updates after which easiness is taken
+    count: int  # number of examples it scored
 
     def of_rest(self, count: int, path: int) -> Recipe:
-        """Recipe that scores `count` examples of one path, with seeds of their own.
+        """Recipe that scores `count` examples of one path, with new seeds.
 
         The moment comes after the same share of an epoch; training stops there, along the same schedule.
         """
@@ -131,37 +115,25 @@ class Scoring:
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """One training of an ablation.
+    """One training of an ablation."""
 
-    Attributes
-    ----------
-    strategy : str
-        Of `STRATEGIES`, or "none".
-    ratio : float
-        Share of the training set that is removed.
-    seed : int
-        Number of the repetition, from 0.
-    kept : numpy.ndarray
-        Rows of the training set that are left, ascending.
-    """
-
-    strategy: str
-    ratio: float
-    seed: int
-    kept: np.ndarray
+    strategy: str  # one of `STRATEGIES`, or "none"
+    ratio: float  # share of the training set that is removed
+    seed: int  # number of the repetition, from 0
+    kept: np.ndarray  # rows of the training set that are left, ascending
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
-        what = "nothing removed" if self.strategy == NOTHING else f"{self.strategy} {100 * self.ratio:g} %"
-        return f"{what}, seed {self.seed}"
+        """Name in the UI."""
+        removal = "nothing removed" if self.strategy == NOTHING else f"{self.strategy} {100 * self.ratio:g} %"
+        return f"{removal}, seed {self.seed}"
 
 
 @dataclass(frozen=True, eq=False)
 class FinishedArm:
     """An arm on the tracking server."""
 
-    arm: Arm  # what was trained on
+    arm: Arm
     run_id: str  # run of its training
     epochs: list[dict[str, float]]  # metrics of every epoch
     correct: np.ndarray  # (N_val,) float32, 1 where the final network is right
@@ -170,34 +142,11 @@ class FinishedArm:
 def run_arms(
     plan: Plan, setup: TrainingSetup, easiness_N: np.ndarray, scoring: Scoring, run_id: str
 ) -> list[FinishedArm]:
-    """Train all arms; what is on the tracking server is taken from there, what was cut off goes on.
+    """Train all arms; finished ones are taken from the tracking server, cut-off ones go on.
 
-    Arms and re-scoring trials of all strategies and seeds share one pool; all paths of `stepwise` take a step together.
-
-    Parameters
-    ----------
-    plan : Plan
-        What is removed.
-    setup : TrainingSetup
-        Data, and how every arm is trained; trial number s of its recipe belongs to seed s.
-    easiness_N : numpy.ndarray
-        (N,) mean loss in nats of the training examples; lower = easier.
-    scoring : Scoring
-        How these were scored; `stepwise` scores what is left in the same way.
-    run_id : str
-        Run that arms become children of.
-
-    Returns
-    -------
-    list of FinishedArm
-        By strategy (nothing removed first), ratio and seed.
-
-    Raises
-    ------
-    ValueError
-        A plan that cannot be carried out; a class left empty.
-    DivergedError, TrackingError
-        As `run_tracked_trials`.
+    Arms and re-scoring trials of all strategies and seeds share one pool; all paths of `stepwise` take a step
+    together. Trial number s of the setup's recipe belongs to seed s. The result is sorted by strategy (nothing removed
+    first), ratio and seed.
     """
     recipe, train = setup.recipe, setup.train
     plan.check(len(train))
@@ -226,8 +175,7 @@ def run_arms(
             with_model = names_with_model(training, log_models)
             options = TrialOptions(
                 with_model=with_model if following is None or log_models == "all" else (),
-                # Of the re-scoring trials; arms measure no training example.
-                measures=("losses",),
+                measures=("losses",),  # re-scoring trials have them; arms measure no training example
             )
             trials = [*itertools.chain(*rescoring.values()), *training]
             records = run_tracked_trials(trials, data, run_id, setup.device, setup.run, options)
@@ -239,7 +187,7 @@ def run_arms(
                 losses_MN = np.stack([record_of[trial].measure("losses")[0] for trial in scored])
                 paths[seed] = scored[0].rows, easiness(losses_MN)
             arms = []
-    order = {strategy: place for place, strategy in enumerate((NOTHING, *plan.strategies))}
+    order = {strategy: position for position, strategy in enumerate((NOTHING, *plan.strategies))}
     return sorted(finished, key=lambda done: (order[done.arm.strategy], done.arm.ratio, done.arm.seed))
 
 
@@ -319,13 +267,14 @@ def _arm_trial(plan: Plan, recipe: Recipe, whole: int, group: Sequence[Arm]) -> 
     """Build the one training of arms that keep the same examples."""
     arm = group[0]
     # Not the seeds of the networks that scored: an arm must not meet the luck that its examples were chosen by.
-    own = dataclasses.replace(recipe, score_at=None, trials=1, seed=_spawned(recipe.seed, _TRAIN, 0, 0))
+    seed = _spawned(recipe.seed, _TRAIN, 0, 0)
+    recipe = dataclasses.replace(recipe, score_at=None, trials=1, seed=seed)
     if plan.equal_updates:
-        longer = updates_per_epoch(whole, own.batch_size) / updates_per_epoch(len(arm.kept), own.batch_size)
-        epochs, schedule_epochs = (max(round(longer * each), 1) for each in (own.epochs, own.schedule_epochs))
-        own = dataclasses.replace(own, epochs=epochs, schedule_epochs=schedule_epochs)
+        longer = updates_per_epoch(whole, recipe.batch_size) / updates_per_epoch(len(arm.kept), recipe.batch_size)
+        lengths = {name: max(round(longer * getattr(recipe, name)), 1) for name in ("epochs", "schedule_epochs")}
+        recipe = dataclasses.replace(recipe, **lengths)
     return Trial(
-        own,
+        recipe,
         arm.seed,
         arm.kept,
         name=" = ".join(arm.name for arm in group),

@@ -1,7 +1,6 @@
 """Figures of an ablation, from its tables."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,16 +12,7 @@ from easiness.figures import (
     accuracy_against_removed,
     paired_differences,
     removal_heatmap,
-    save,
-    worst_class,
 )
-
-
-def write_figures(folder: Path, drawn: Mapping[str, Figure]) -> None:
-    """Write figures as png, by their names, into a folder that is made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, figure in drawn.items():
-        save(figure, folder / f"{name}.png")
 
 
 def ablation_figures(
@@ -30,19 +20,7 @@ def ablation_figures(
 ) -> dict[str, Figure]:
     """Draw Fig. 4 against ratio, updates and seconds, differences to random, the worst class, and what was removed.
 
-    Parameters
-    ----------
-    accuracy, removed, differences : pandas.DataFrame
-        From `easiness.runs.ablate.tables`; without rows of the last two, their figures are left out.
-    strategies : sequence of str
-        In the order of the legend.
-    title : str
-        What it is about: the model and the data.
-
-    Returns
-    -------
-    dict of Figure
-        By name.
+    Figures by name, from `easiness.runs.ablate.tables`; those of a table without rows are left out.
     """
     whole = accuracy[accuracy["ratio"] == 0]
     strategies = [strategy for strategy in strategies if (accuracy["strategy"] == strategy).any()]
@@ -56,7 +34,8 @@ def ablation_figures(
             drawn[name] = accuracy_against_removed(curves, axis=axis, unablated=unablated, title=heading)
         curves = [accuracy_curve(accuracy, strategy, "ratio", "worst_class_accuracy") for strategy in strategies]
         worst = float(whole["worst_class_accuracy"].mean())
-        drawn["worst_class"] = worst_class(curves, unablated=worst, title=f"The worst class: {title}")
+        what, heading = "accuracy of the worst class", f"The worst class: {title}"
+        drawn["worst_class"] = accuracy_against_removed(curves, what=what, unablated=worst, title=heading)
     if len(differences):
         drawn["differences"] = paired_differences(
             difference_curves(differences), title=f"Compared with random: {title}"
@@ -73,9 +52,9 @@ def ablation_figures(
 
 def accuracy_curve(accuracy: pd.DataFrame, strategy: str, axis: str, measure: str = "accuracy") -> AccuracyCurve:
     """One strategy's line: the mean over seeds of a measure, with the range of the seeds."""
-    own = accuracy[accuracy["strategy"] == strategy]
-    seeds_PS = own.pivot_table(index="ratio", columns="seed", values=measure).to_numpy()
-    x_PS = own.assign(x=own[axis]).pivot_table(index="ratio", columns="seed", values="x").to_numpy()
+    arms = accuracy[accuracy["strategy"] == strategy]
+    seeds_PS = arms.pivot_table(index="ratio", columns="seed", values=measure).to_numpy()
+    x_PS = arms.assign(x=arms[axis]).pivot_table(index="ratio", columns="seed", values="x").to_numpy()
     curve = AccuracyCurve(name=strategy, x=x_PS.mean(axis=1), accuracy=seeds_PS.mean(axis=1), seeds_PS=seeds_PS)
     if seeds_PS.shape[1] > 1:
         curve |= {"low": seeds_PS.min(axis=1), "high": seeds_PS.max(axis=1)}

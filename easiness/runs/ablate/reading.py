@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from easiness import tracking
-from easiness.runs.notebook import result_html
+from easiness.runs.pages import result_html
 from easiness.tracking import AblationManifest, RunArtifacts
 
 # Tables beside the accuracies; one without a row is left out when it is read.
@@ -18,9 +18,8 @@ class Ablation:
 
     Attributes
     ----------
-    run_id : str
-    manifest : AblationManifest
-        Data, recipes, strategies, ratios.
+    run_id, manifest
+        Ablate run, and its data, recipes, strategies and ratios.
     tables : dict of pandas.DataFrame
         By name, as in `easiness.runs.ablate.tables`: accuracy, class_accuracy, removed, differences, costs, and
         group_accuracy where the truth is known.
@@ -35,7 +34,7 @@ class Ablation:
 
     @property
     def variant(self) -> str:
-        """How examples were drawn and networks trained: what tells ablations of one model and data apart."""
+        """Weights of the draw and length of training, which differ between ablations of one model and data."""
         flags = [name.replace("_", " ") for name in ("balanced", "equal_updates") if getattr(self.manifest, name)]
         return ", ".join([f"{self.manifest.weighting} weights", *flags])
 
@@ -52,16 +51,16 @@ class Ablation:
     def summary(self) -> str:
         """Mean accuracies and costs, for a terminal."""
         means = _percent(_by_ratio(self.tables["accuracy"], ["strategy"], "accuracy"))
-        parts = [f"accuracy in percent, mean of {self.manifest.seeds} seeds:\n{means}"]
+        sections = [f"accuracy in percent, mean of {self.manifest.seeds} seeds:\n{means}"]
         if "group_accuracy" in self.tables:
             keys = ["strategy", "group"]
-            parts.append(f"by group:\n{_percent(_by_ratio(self.tables['group_accuracy'], keys, 'accuracy'))}")
+            sections.append(f"by group:\n{_percent(_by_ratio(self.tables['group_accuracy'], keys, 'accuracy'))}")
             removed = self.tables["removed"]
             removed = removed[removed["grouping"] == "group"]
-            parts.append(f"share removed of each group, in percent:\n{_percent(_by_ratio(removed, keys, 'share'))}")
+            sections.append(f"share removed of each group, in percent:\n{_percent(_by_ratio(removed, keys, 'share'))}")
         costs = "\n".join(self.manifest.summary)
-        parts.append(f"cost against nothing removed, in percentage points (± half of the 95 % interval):\n{costs}")
-        return "\n" + "\n\n".join([*parts, tracking.whereabouts(self.run_id)])
+        sections.append(f"cost against nothing removed, in percentage points (± half of the 95 % interval):\n{costs}")
+        return "\n" + "\n\n".join([*sections, tracking.whereabouts(self.run_id)])
 
     def _repr_html_(self) -> str:
         manifest = self.manifest
@@ -71,15 +70,7 @@ class Ablation:
 
 
 def read_ablation(run_id: str, tracking_uri: str | None = None) -> Ablation:
-    """Read an ablate run back from a tracking server.
-
-    Raises
-    ------
-    ValueError
-        If it is not an ablate run, or its manifest was written by another version.
-    FileNotFoundError
-        If the run has no accuracies.
-    """
+    """Read a finished ablate run back from a tracking server; errors are as in `load_scores`."""
     tracking.run_of_kind(run_id, "ablate", tracking_uri)
     artifacts = RunArtifacts(run_id, tracking_uri)
     manifest = artifacts.manifest(AblationManifest)

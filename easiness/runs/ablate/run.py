@@ -1,4 +1,4 @@
-"""An ablate run: train on what is left after removing easy, hard or random examples, and say what those were worth."""
+"""An ablate run: training on the rest after removing easy, hard or random examples, and the cost of each removal."""
 
 import logging
 import tempfile
@@ -9,9 +9,10 @@ import pandas as pd
 
 from easiness import tracking
 from easiness.datasets.kept import write_kept
+from easiness.figures import save
 from easiness.recipes.recipe import recipe_from
 from easiness.runs.ablate.arms import FinishedArm, Plan, Scoring, run_arms
-from easiness.runs.ablate.figures import ablation_figures, write_figures
+from easiness.runs.ablate.figures import ablation_figures
 from easiness.runs.ablate.reading import Ablation
 from easiness.runs.ablate.tables import ablation_tables, sentences
 from easiness.runs.options import (
@@ -81,23 +82,14 @@ def ablate(
 
 def describe(setup: TrainingSetup, plan: Plan) -> str:
     """One line: which data, what is removed, how each arm is trained."""
-    recipe = setup.recipe
+    epochs, strategies = setup.recipe.epochs, ", ".join(plan.strategies)
     ratios = ", ".join(f"{100 * ratio:g}" for ratio in plan.removing_ratios)
-    length = f"as many updates as {recipe.epochs} epochs have" if plan.equal_updates else f"{recipe.epochs} epochs"
-    return (
-        f"{setup.describe_data()}; removing {ratios} % by {', '.join(plan.strategies)}, {plan.seeds} seeds each; "
-        f"every arm {length}, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}, on {setup.device}"
-    )
+    length = f"as many updates as {epochs} epochs have" if plan.equal_updates else f"{epochs} epochs"
+    return setup.describe(f"removing {ratios} % by {strategies}, {plan.seeds} seeds each; every arm {length}")
 
 
 def find_scores(run_id: str, scores: str | None, setup: TrainingSetup) -> Scores:
-    """Scores of the run that was asked for, or the latest of this model and data.
-
-    Raises
-    ------
-    ValueError
-        If there are none, or they are of other data.
-    """
+    """Scores of the run that was asked for, or the latest of this model and data; ValueError for other data."""
     model, fingerprint = setup.recipe.model, setup.train.fingerprint
     scores = scores or tracking.find_score_run(run_id, model, fingerprint)
     if scores is None:
@@ -105,14 +97,15 @@ def find_scores(run_id: str, scores: str | None, setup: TrainingSetup) -> Scores
             f"this experiment has no finished score run of {setup.name} with fingerprint {fingerprint[:12]}; run "
             "score first, with the same model, dataset, limit, keep and seed, or give scores=RUN_ID"
         )
-    found = load_scores(scores)
-    if found.manifest.fingerprint != fingerprint:
+    loaded = load_scores(scores)
+    scored = loaded.manifest
+    if scored.fingerprint != fingerprint:
         raise ValueError(
-            f"score run {scores} is of {found.manifest.examples} examples of {found.manifest.dataset} with "
-            f"fingerprint {found.manifest.fingerprint[:12]}, and this training set has {fingerprint[:12]}; take the "
-            "same dataset, limit, keep and seed"
+            f"score run {scores} is of {scored.examples} examples of {scored.dataset} with fingerprint "
+            f"{scored.fingerprint[:12]}, and this training set has {fingerprint[:12]}; take the same dataset, limit, "
+            "keep and seed"
         )
-    return found
+    return loaded
 
 
 def choose_moment(scores: Scores, moment: int | None) -> tuple[np.ndarray, Scoring]:
@@ -162,4 +155,6 @@ def _write_artifacts(
         name = f"{arm.strategy}-{arm.ratio:g}-{arm.seed}"
         write_kept(folder / "kept", name, setup.train.example_ids[arm.kept])
     shown = (tables[name] for name in ("accuracy", "removed", "differences"))
-    write_figures(folder / "figures", ablation_figures(*shown, manifest.strategies, setup.name))
+    (folder / "figures").mkdir()
+    for name, figure in ablation_figures(*shown, manifest.strategies, setup.name).items():
+        save(figure, folder / "figures" / f"{name}.png")

@@ -1,4 +1,4 @@
-"""What an ablation found, as tables and sentences: accuracy of every arm, what it really removed, what that costs."""
+"""Results of an ablation as tables and sentences: accuracy of every arm, shares that it removed, their cost."""
 
 from collections.abc import Callable, Sequence
 
@@ -36,53 +36,36 @@ def ablation_tables(
 def accuracy_table(finished: Sequence[FinishedArm], val: Dataset) -> pd.DataFrame:
     """One row per arm; accuracies are fractions, seconds those of training alone.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns strategy, ratio, seed, accuracy (last epoch), best_accuracy (of all epochs), worst_class_accuracy,
-        worst_class, images (kept), updates, seconds, run_id.
+    Columns strategy, ratio, seed, accuracy (last epoch), best_accuracy (of all epochs), worst_class_accuracy,
+    worst_class, images (kept), updates, seconds, run_id.
     """
     rows = []
-    for each in finished:
-        classes = mean_by_group(each.correct, np.asarray(val.class_names, object)[val.labels])
+    for done in finished:
+        classes = mean_by_group(done.correct, np.asarray(val.class_names, object)[val.labels])
         worst = min(classes, key=classes.get)
         rows.append(
             {
-                **_keys(each),
-                "accuracy": each.epochs[-1]["val_accuracy"],
-                "best_accuracy": max(epoch["val_accuracy"] for epoch in each.epochs),
+                **_keys(done),
+                "accuracy": done.epochs[-1]["val_accuracy"],
+                "best_accuracy": max(epoch["val_accuracy"] for epoch in done.epochs),
                 "worst_class_accuracy": classes[worst],
                 "worst_class": worst,
-                "images": len(each.arm.kept),
-                "updates": each.epochs[-1]["update"],
-                "seconds": each.epochs[-1]["training_seconds"],
-                "run_id": each.run_id,
+                "images": len(done.arm.kept),
+                "updates": done.epochs[-1]["update"],
+                "seconds": done.epochs[-1]["training_seconds"],
+                "run_id": done.run_id,
             }
         )
     return pd.DataFrame(rows)
 
 
 def group_accuracy_table(finished: Sequence[FinishedArm], names_N: np.ndarray, column: str) -> pd.DataFrame:
-    """Accuracy on each group of validation examples.
-
-    Parameters
-    ----------
-    finished : sequence of FinishedArm
-    names_N : numpy.ndarray
-        (N_val,) name of the group of every validation example.
-    column : str
-        What the groups are: class_name or group.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns strategy, ratio, seed, `column`, accuracy.
-    """
+    """Accuracy on each group of validation examples: columns strategy, ratio, seed, `column`, accuracy."""
     return pd.DataFrame(
         [
-            {**_keys(each), column: name, "accuracy": accuracy}
-            for each in finished
-            for name, accuracy in mean_by_group(each.correct, names_N).items()
+            {**_keys(done), column: name, "accuracy": accuracy}
+            for done in finished
+            for name, accuracy in mean_by_group(done.correct, names_N).items()
         ]
     )
 
@@ -101,28 +84,15 @@ def mean_by_group(flags_N: np.ndarray, names_N: np.ndarray) -> dict[str, float]:
 def removed_table(finished: Sequence[FinishedArm], train: Dataset, easiness_N: np.ndarray, seed: int) -> pd.DataFrame:
     """Share that every arm removed of each difficulty decile, class and, where the truth is known, group.
 
-    Parameters
-    ----------
-    finished : sequence of FinishedArm
-    train : Dataset
-        N examples, before any removal.
-    easiness_N : numpy.ndarray
-        (N,) lower = easier.
-    seed : int
-        Breaks ties between deciles.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns strategy, ratio, seed, grouping (decile, class or group), group (decile 1 = easiest … 10 = hardest,
-        or a name), share.
+    Columns strategy, ratio, seed, grouping (decile, class or group), group (decile 1 = easiest … 10 = hardest, or a
+    name), share. The seed breaks ties between deciles.
     """
     rows = []
-    for each in finished:
-        if each.arm.strategy == NOTHING:
+    for done in finished:
+        if done.arm.strategy == NOTHING:
             continue
         gone_N = np.ones(len(train), bool)
-        gone_N[each.arm.kept] = False
+        gone_N[done.arm.kept] = False
         shares = removed_shares(
             easiness_N, train.labels, np.flatnonzero(gone_N), num_classes=train.num_classes, seed=seed
         )
@@ -133,7 +103,7 @@ def removed_table(finished: Sequence[FinishedArm], train: Dataset, easiness_N: n
         if train.groups is not None:
             groups["group"] = mean_by_group(gone_N, train.groups)
         rows += [
-            {**_keys(each), "grouping": grouping, "group": name, "share": share}
+            {**_keys(done), "grouping": grouping, "group": name, "share": share}
             for grouping, members in groups.items()
             for name, share in members.items()
         ]
@@ -143,11 +113,8 @@ def removed_table(finished: Sequence[FinishedArm], train: Dataset, easiness_N: n
 def differences_table(accuracy: pd.DataFrame, strategies: Sequence[str]) -> pd.DataFrame:
     """Accuracy minus that of `random` at the same ratio and seed; above 0 = better than random.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns strategy, ratio, difference (mean over seeds, a fraction), low, high (95 % interval by Student's t over
-        seeds, paired; NaN for one seed), seeds. Empty where random was not among the strategies.
+    Columns strategy, ratio, difference (mean over seeds, a fraction), low, high (95 % interval by Student's t over
+    seeds, paired; NaN for one seed), seeds. Empty where random was not among the strategies.
     """
     others = [strategy for strategy in strategies if strategy != "random"]
     return _against(accuracy, others, lambda ratio: ("random", ratio))
@@ -181,10 +148,10 @@ def _against(
     for strategy in strategies:
         for ratio in sorted(ratio for name, ratio in by_arm if name == strategy):
             if reference(ratio) in by_arm:
-                found = paired_difference(by_arm[strategy, ratio], by_arm[reference(ratio)])
-                rows.append((strategy, ratio, found.mean, found.low, found.high, found.pairs))
+                paired = paired_difference(by_arm[strategy, ratio], by_arm[reference(ratio)])
+                rows.append((strategy, ratio, paired.mean, paired.low, paired.high, paired.pairs))
     return pd.DataFrame(rows, columns=["strategy", "ratio", "difference", "low", "high", "seeds"])
 
 
-def _keys(each: FinishedArm) -> dict[str, object]:
-    return {name: getattr(each.arm, name) for name in KEYS}
+def _keys(done: FinishedArm) -> dict[str, object]:
+    return {name: getattr(done.arm, name) for name in KEYS}

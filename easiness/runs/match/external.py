@@ -45,8 +45,7 @@ def read_external_scores(
     Raises
     ------
     ValueError
-        For another kind of file, an unknown column or polarity, missing examples, labels that differ, or scores that
-        are not finite.
+        For unreadable files, unknown names, missing examples, labels that differ, or scores that are not finite.
     FileNotFoundError
         If there is no such file.
     """

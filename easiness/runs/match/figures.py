@@ -23,14 +23,14 @@ _TITLES = {"global": "sets cut from all images", "per_class": "sets cut from eve
 
 def matching_figures(results: MatchingResults, x: str) -> dict[str, Figure]:
     """Fig. 3, outside scores, heat maps of moments and reliability; `x` is what the moments count."""
-    drawn = {}
+    charts = {}
     tables = {"fig3": ("Shared by architectures", results.pairs), "external": ("Outside scores", results.external)}
     for stem, (title, table) in tables.items():
         for scope in SCOPES if table is not None and len(table) else ():
-            drawn[f"{stem}_{scope}"] = _curves(table[table["scope"] == scope], x, f"{title}: {_TITLES[scope]}")
+            charts[f"{stem}_{scope}"] = _curves(table[table["scope"] == scope], x, f"{title}: {_TITLES[scope]}")
     for model, curve in results.reliability.items():
         if len(curve.trials) > 1:
-            drawn[f"reliability_{file_name(model)}"] = figures.reliability_curve(
+            charts[f"reliability_{file_name(model)}"] = figures.reliability_curve(
                 curve.trials,
                 curve.reliability,
                 target=TARGET_RELIABILITY,
@@ -43,29 +43,27 @@ def matching_figures(results: MatchingResults, x: str) -> dict[str, Figure]:
             for kind in KINDS if len(updates_T) > 1 else ():
                 title = f"{model} at any two moments: {kind} {_TITLES[scope]}"
                 name = f"heatmap_{scope}_{kind}_{file_name(model)}"
-                drawn[name] = figures.overlap_heatmap(overlaps[kind], updates_T, title=title)
-    return drawn
+                charts[name] = figures.overlap_heatmap(overlaps[kind], updates_T, title=title)
+    return charts
 
 
 def disagreement_figures(disagreements: pd.DataFrame, dataset: Dataset) -> dict[str, Figure]:
     """Examples on which each pair of models differs most, with their pictures."""
-    drawn = {}
+    charts = {}
     row_of = {example_id: row for row, example_id in enumerate(dataset.example_ids.tolist())}
     for (a, b), table in disagreements.groupby(["a", "b"], sort=False):
-        sides = [table[table["z"] > 0].head(_PICTURES), table[table["z"] < 0].head(_PICTURES)]
-        if any(map(len, sides)):
-            drawn[f"disagreement_{file_name(a)}_{file_name(b)}"] = figures.harder_for_either(
-                a,
-                b,
-                *([dataset.images[row_of[example_id]] for example_id in side["example_id"]] for side in sides),
-                *([_caption(row) for row in side.itertuples()] for side in sides),
-                title=f"Where {a} and {b} disagree most",
+        sides = {a: table[table["z"] > 0].head(_PICTURES), b: table[table["z"] < 0].head(_PICTURES)}
+        pictures = {
+            model: (
+                [dataset.images[row_of[example_id]] for example_id in side["example_id"]],
+                [f"{row.class_name}\n#{row.example_id}\nz = {row.z:+.1f}" for row in side.itertuples()],
             )
-    return drawn
-
-
-def _caption(row: tuple) -> str:
-    return f"{row.class_name}\n#{row.example_id}\nz = {row.z:+.1f}"
+            for model, side in sides.items()
+        }
+        if any(map(len, sides.values())):
+            title = f"Where {a} and {b} disagree most"
+            charts[f"disagreement_{file_name(a)}_{file_name(b)}"] = figures.harder_for_either(pictures, title)
+    return charts
 
 
 def _curves(table: pd.DataFrame, x: str, title: str) -> Figure:

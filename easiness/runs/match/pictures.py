@@ -63,12 +63,7 @@ def shown_classes(dataset: str, class_names: tuple[str, ...], class_name: str | 
 def reopen_dataset(manifest: ScoreManifest, example_ids_N: np.ndarray, root: Path | None) -> Dataset:
     """Open the N examples of a score run again, from the archive or folder that holds them now.
 
-    Raises
-    ------
-    OSError
-        If it is not there.
-    ValueError
-        If it cannot be read, or has another fingerprint.
+    Raises OSError if it is not there, ValueError if it cannot be read or has another fingerprint.
     """
     seed, skip_bad = manifest.recipe["seed"], bool(manifest.skipped)
     dataset = open_dataset(manifest.dataset, root, split="train", seed=seed, skip_bad=skip_bad)
@@ -109,11 +104,11 @@ def look_at_classes(
     dict of Figure, dict of ClassDiversity
         By the name of their file, and by model.
     """
-    drawn, measured = {}, {}
+    charts, measured = {}, {}
     sheet_of, averages_of = classes
     look = {"fraction": fraction, "seed": seed, "resolution": resolution}
     for model, table in tables.items():
-        drawn[f"fig1_{file_name(sheet_of)}_{file_name(model)}"] = class_sheet(dataset, table, sheet_of, model)
+        charts[f"fig1_{file_name(sheet_of)}_{file_name(model)}"] = class_sheet(dataset, table, sheet_of, model)
         easiness_N = table["easiness"].to_numpy()
         try:
             measure = class_diversity(dataset, easiness_N, averages_of, **look)
@@ -121,8 +116,8 @@ def look_at_classes(
             LOG.warning("no average images: %s", error)
             continue
         measured[model] = measure
-        drawn[f"fig2_{file_name(averages_of)}_{file_name(model)}"] = class_averages(measure, model)
-    return drawn, measured
+        charts[f"fig2_{file_name(averages_of)}_{file_name(model)}"] = class_averages(measure, model)
+    return charts, measured
 
 
 def class_sheet(dataset: Dataset, table: pd.DataFrame, class_name: str, model: str) -> Figure:
@@ -130,11 +125,10 @@ def class_sheet(dataset: Dataset, table: pd.DataFrame, class_name: str, model: s
     members = table[table["class_name"] == class_name].sort_values("easiness", kind="stable")
     count = min(_PICTURES, len(members) // 2) or 1
     ends = (members.head(count), members.tail(count)[::-1])
-    return figures.easiest_and_hardest(
-        *([dataset.images[row] for row in end.index] for end in ends),
-        *([f"#{row.example_id}\n{row.easiness:.2f} nats" for row in end.itertuples()] for end in ends),
-        title=f"{class_name}: easiest and hardest of {len(members)}, {model}",
-    )
+    images = ([dataset.images[row] for row in end.index] for end in ends)
+    captions = ([f"#{row.example_id}\n{row.easiness:.2f} nats" for row in end.itertuples()] for end in ends)
+    title = f"{class_name}: easiest and hardest of {len(members)}, {model}"
+    return figures.easiest_and_hardest(*zip(images, captions, strict=True), title)
 
 
 def class_diversity(
@@ -145,21 +139,15 @@ def class_diversity(
     Parameters
     ----------
     dataset : Dataset
-        The N examples.
     easiness_N : numpy.ndarray
         (N,) lower = easier.
     class_name : str
     fraction : float
-        Share of the class in each set.
+        Share of the class in each set; of fewer than two images TooFewImagesError is raised.
     seed : int
         Seed of the random set, the interval and the permutations.
     resolution : int
         Side in pixels of the squares that images of different sizes are cut to; images of one size stay as they are.
-
-    Raises
-    ------
-    TooFewImagesError
-        If the fraction gives fewer than two.
     """
     members = np.flatnonzero(dataset.labels == dataset.class_names.index(class_name))
     easiness_C = easiness_N[members]
@@ -180,9 +168,7 @@ def class_averages(measured: ClassDiversity, model: str) -> Figure:
     """Draw the average images with their diversity (Fig. 2)."""
     sets = measured.sets
     return figures.average_images(
-        [measure.average_HWC for measure in sets.values()],
-        list(sets),
-        [(measure.variance, measure.low, measure.high) for measure in sets.values()],
+        {name: (measure.average_HWC, measure.variance, measure.low, measure.high) for name, measure in sets.items()},
         title=(
             f"{measured.class_name}, {model}: averages of {sets['easy'].images} images\n"
             f"hard > random > easy: p = {measured.test.p:.2g}"

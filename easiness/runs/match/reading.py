@@ -12,7 +12,7 @@ import pandas as pd
 from easiness import tracking
 from easiness.analysis.reliability import ReliabilityCurve
 from easiness.runs.match.tables import MatchingResults, at_last_moment
-from easiness.runs.notebook import result_html
+from easiness.runs.pages import result_html
 from easiness.runs.score.thumbnails import read_thumbnails
 from easiness.tracking import MatchManifest, RunArtifacts
 
@@ -26,17 +26,14 @@ class Matching(MatchingResults):
 
     Attributes
     ----------
-    run_id : str
-    manifest : MatchManifest
-        Data, matched runs, options, verdicts.
+    run_id, manifest
+        Match run, and its data, matched runs, options and verdicts.
     diversity : pandas.DataFrame or None
         From `diversity_table`; None without images.
     order_tests : dict of dict
         By model: the class, and the fields of `OrderTest`.
-    tracking_uri : str or None
-        Server that holds the run.
-    hashes : dict of str
-        SHA-256 of every artifact that was read, by its path.
+    tracking_uri, hashes
+        As in `Scores`.
     """
 
     run_id: str
@@ -100,15 +97,7 @@ def match_title(names: Iterable[str], dataset: str) -> str:
 
 
 def read_matching(run_id: str, tracking_uri: str | None = None) -> Matching:
-    """Read a match run back from a tracking server.
-
-    Raises
-    ------
-    ValueError
-        If it is not a match run, or its manifest was written by another version.
-    FileNotFoundError
-        If a table is missing.
-    """
+    """Read a finished match run back from a tracking server; errors are as in `load_scores`."""
     tracking.run_of_kind(run_id, "match", tracking_uri)
     artifacts = RunArtifacts(run_id, tracking_uri)
     manifest = artifacts.manifest(MatchManifest)

@@ -146,13 +146,13 @@ def disagreement_tables(models: Sequence[ScoredModel], table: pd.DataFrame) -> t
         if trials < 2:
             continue
         moment = min(len(a.updates), len(b.updates)) - 1
-        found = disagreement(a.losses[moment], b.losses[moment])
+        apart = disagreement(a.losses[moment], b.losses[moment])
         limit = noise_limit(trials, a.examples)
-        beyond = int((np.abs(found.z_N) >= limit).sum())
+        beyond = int((np.abs(apart.z_N) >= limit).sum())
         limits.append((a.name, b.name, moment + 1, limit, beyond, a.examples))
-        rows = found.order_N[:DISAGREEING]
+        rows = apart.order_N[:DISAGREEING]
         rank_a, rank_b = (rankdata(easiness(model.losses[moment]), method="ordinal")[rows] for model in (a, b))
-        columns = {"z": found.z_N[rows], "difference": found.difference_N[rows], "rank_a": rank_a, "rank_b": rank_b}
+        columns = {"z": apart.z_N[rows], "difference": apart.difference_N[rows], "rank_a": rank_a, "rank_b": rank_b}
         tables.append(table.iloc[rows].assign(a=a.name, b=b.name, **columns)[_DISAGREEMENT])
     disagreements = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_DISAGREEMENT)
     return disagreements, pd.DataFrame(limits, columns=["a", "b", "epoch", "noise_limit", "beyond_noise", "n"])

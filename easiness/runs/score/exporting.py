@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from easiness import tracking
-from easiness.runs.public import public
+from easiness.runs.public import absolute, public
 from easiness.runs.score.reading import Scores, load_scores
 
 # File of each format.
@@ -27,15 +27,7 @@ NEVER_LEARNT = 1000
 
 @dataclass(frozen=True)
 class Export:
-    """Scores written for another program.
-
-    Attributes
-    ----------
-    run_id : str
-        Run whose artifact the file is.
-    path : pathlib.Path or None
-        Where it was written, too.
-    """
+    """Scores written for another program: an artifact of the run, and a file at `path` if one was asked for."""
 
     run_id: str
     path: Path | None
@@ -68,7 +60,7 @@ def export(
         raise ValueError("run is not given; say which score run to export, with run=ID")
     if to not in FORMATS:
         raise ValueError(f"to is {to!r}, and must be one of {', '.join(FORMATS)}")
-    path = None if out is None else Path(out).expanduser().absolute()
+    path = absolute(out)
     with tracking.tracked_run("export", f"export {to}") as run_id:
         text = exported_text(load_scores(run), to, data)
         with tempfile.TemporaryDirectory() as folder:
@@ -94,18 +86,11 @@ def exported_text(scores: Scores, to: str, data: str | Path | None) -> str:
 
 
 def image_paths(scores: Scores, data: str | Path | None) -> list[str]:
-    """Absolute path of every image, for data that are files.
-
-    Raises
-    ------
-    ValueError
-        If the data are not files, or are not there.
-    """
+    """Absolute path of every image, for data that are files."""
     manifest = scores.manifest
-    root = data or manifest.source
-    if manifest.dataset not in ("folder", "imagenet") or root is None:
+    folder = absolute(data or manifest.source)
+    if manifest.dataset not in ("folder", "imagenet") or folder is None:
         raise ValueError(f"fiftyone knows images by their files, and {manifest.dataset} has none; use to=csv")
-    folder = Path(root).expanduser().absolute()
     paths = [folder / source for source in scores.table["source"].tolist()]
     missing = [path for path in paths if not path.exists()]
     if missing:
@@ -117,21 +102,10 @@ def image_paths(scores: Scores, data: str | Path | None) -> list[str]:
 
 
 def cleanlab_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Label quality as cleanlab means it: in (0, 1], **higher = better**, the lowest first to be looked at.
+    """Label quality as cleanlab means it: in (0, 1], **higher = better**, one row per example of a score table.
 
     The quality is exp(-easiness): the geometric mean over trials of the probability that a network gives to the label,
     which for one trial is cleanlab's self-confidence.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Of a score run.
-
-    Returns
-    -------
-    pandas.DataFrame
-        In the order of the dataset: example_id, source, given_label, label_quality and, where the run kept predictions,
-        predicted_label.
 
     Examples
     --------
@@ -153,20 +127,7 @@ def cleanlab_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def fiftyone_fields(table: pd.DataFrame, paths: Sequence[str]) -> dict[str, object]:
-    """Fields for FiftyOne's `Dataset.set_values(name, values, key_field="filepath")`.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Of a score run, N rows.
-    paths : sequence of str
-        N absolute paths of the images.
-
-    Returns
-    -------
-    dict
-        key_field, polarity, and fields: by name a float for each path, or a word.
-    """
+    """Fields of a score table, for FiftyOne's `Dataset.set_values(name, values, key_field="filepath")`."""
     columns = {"easiness": "easiness", "easiness_std": "easiness_std", "easiness_rank": "rank", "easiness_set": "set"}
     fields = {
         field: {
@@ -179,28 +140,14 @@ def fiftyone_fields(table: pd.DataFrame, paths: Sequence[str]) -> dict[str, obje
 
 
 def cartography_lines(example_ids: Sequence[int], losses_TMN: np.ndarray, correct_TMN: np.ndarray) -> list[str]:
-    """Training dynamics as the lines of Dataset Cartography's `td_metrics.jsonl`.
+    """Training dynamics as the lines of Dataset Cartography's `td_metrics.jsonl`, from losses in nats and 0 or 1.
 
     Each measure is taken of each trial over its T scored moments, as Cartography does over epochs, and averaged over
     the trials: confidence (mean probability of the label), variability (its standard deviation), correctness (moments
     at which the network was right), forgetfulness (times that a right answer was lost; 1000 where it was never right in
     any trial) and threshold_closeness (confidence times 1 - confidence).
 
-    Parameters
-    ----------
-    example_ids : sequence of int
-        N.
-    losses_TMN, correct_TMN : numpy.ndarray
-        (T, M, N) cross-entropy in nats, and 1 where a network was right.
-
-    Returns
-    -------
-    list of str
-        N lines of json, without their ends.
-
-    Notes
-    -----
-    Swayamdipta et al., "Dataset Cartography: Mapping and Diagnosing Datasets with Training Dynamics" (2020).
+    Source: Swayamdipta et al., "Dataset Cartography: Mapping and Diagnosing Datasets with Training Dynamics" (2020).
     """
     probability_TMN = np.exp(-losses_TMN.astype(np.float64))
     confidence_N = probability_TMN.mean(axis=(0, 1))

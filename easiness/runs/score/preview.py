@@ -18,23 +18,7 @@ _PICTURES, _ROWS = 24, 50
 def write_preview(
     folder: Path, dataset: Dataset, table: pd.DataFrame, trajectory_TN: np.ndarray, updates_T: np.ndarray, title: str
 ) -> None:
-    """Write the preview of a score run: `index.html`, four png and two csv.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Made if it is missing.
-    dataset : Dataset
-        The N examples, for their pictures.
-    table : pandas.DataFrame
-        From `score_table`.
-    trajectory_TN : numpy.ndarray
-        (T, N) easiness in nats at every scored moment; lower = easier.
-    updates_T : numpy.ndarray
-        (T,) updates at these moments.
-    title : str
-        What was scored, in a few words.
-    """
+    """Write the preview of a score run: `index.html`, four png and two csv."""
     folder.mkdir(parents=True, exist_ok=True)
     scores = table["easiness"].to_numpy()
     counts = class_counts(table, dataset.class_names)
@@ -54,8 +38,7 @@ def write_preview(
         ),
         "trajectory": figures.trajectory_by_decile(trajectory_TN, deciles(scores), updates_T, title=title),
         "easiest_and_hardest": figures.easiest_and_hardest(
-            *([dataset.images[row] for row in examples.index] for examples in (easy, hard)),
-            *(_captions(examples) for examples in (easy, hard)),
+            *(([dataset.images[row] for row in examples.index], _captions(examples)) for examples in (easy, hard)),
             title=title,
         ),
         "class_counts": figures.class_counts(counts["easy"], counts["hard"], dataset.class_names, title=title),

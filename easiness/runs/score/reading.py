@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from easiness import tracking
-from easiness.runs.notebook import result_html
+from easiness.runs.pages import result_html
 from easiness.runs.score.tables import class_counts
 from easiness.runs.score.thumbnails import read_thumbnails
 from easiness.tracking import RunArtifacts, ScoreManifest
@@ -23,10 +23,8 @@ class Scores:
 
     Attributes
     ----------
-    run_id : str
-        Score run.
-    manifest : ScoreManifest
-        Dataset, fingerprint, recipe, updates, the run ids of the trials.
+    run_id, manifest
+        Score run, and its dataset, fingerprint, recipe, updates and trials.
     table : pandas.DataFrame
         One row per example: example_id, source, label, class_name, easiness (nats), easiness_std, rank, set, predicted,
         predicted_share; group where the truth is known.
@@ -34,8 +32,6 @@ class Scores:
         (T, N) easiness in nats at every scored moment.
     metrics : dict of float
         Numbers of the run: easiness_mean, reliability …
-    tracking_uri : str or None
-        Server that holds the trials.
     hashes : dict of str
         SHA-256 of every artifact that was read, by its path; of a trial's, by `runs:/RUN_ID/path`.
     """
@@ -125,19 +121,18 @@ class Scores:
 
 
 def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:
-    """Read a score run back from a tracking server.
+    """Read a finished score run back from a tracking server.
 
     Parameters
     ----------
     run_id : str
-        Finished score run.
     tracking_uri : str, optional
         Server or store; MLflow's own default without it.
 
     Returns
     -------
     Scores
-        Table and arrays; the arrays of single trials are fetched when they are asked for.
+        Table and trajectory; the arrays of single trials are fetched when they are asked for.
 
     Raises
     ------

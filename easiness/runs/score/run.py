@@ -76,7 +76,7 @@ def score(
     if moment not in updates:
         raise ValueError(f"moment is {moment}, and the scored moments are after {', '.join(map(str, updates))} updates")
     set_size(fraction, len(train))
-    description = setup.describe(f"{recipe.trials} trials")
+    description = setup.describe(f"{recipe.trials} trials of {recipe.epochs} epochs")
     LOG.info(description)
     with tracking.tracked_run("score", f"score {setup.name}") as run_id:
         log_training_setup(run_id, setup)

@@ -18,22 +18,16 @@ def score_table(
     seed: int = 0,
     predicted_MN: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Table of the easiness of every example. Lower easiness and lower rank = easier.
+    """Table of the easiness of every example, in the order of the dataset. Lower easiness and lower rank = easier.
 
     Parameters
     ----------
-    dataset : Dataset
-        The N examples, in the order of the losses.
-    losses_MN : numpy.ndarray
-        (M, N) cross-entropy in nats of every trial at one moment.
-    fraction : float
-        Share of the examples in the easy set, and in the hard set.
-    per_class : bool
-        Take that share of every class, instead of the whole.
+    losses_MN, predicted_MN : numpy.ndarray
+        (M, N) cross-entropy in nats of every trial at one moment; label that every trial predicts at the end.
+    fraction, per_class : float, bool
+        Share of the examples, or of every class, in the easy set and in the hard set.
     seed : int
-        Of the order among equal scores.
-    predicted_MN : numpy.ndarray, optional
-        (M, N) label that every trial predicts at the end.
+        Decides the order among equal scores.
 
     Returns
     -------
@@ -68,15 +62,7 @@ def score_table(
 
 
 def score_metrics(table: pd.DataFrame, losses_MN: np.ndarray) -> dict[str, float]:
-    """Numbers of a score run; areas under the ROC curve are there where the truth is known (`planted`).
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `score_table`.
-    losses_MN : numpy.ndarray
-        (M, N) cross-entropy in nats at the moment of the table.
-    """
+    """Numbers of a score run; areas under the ROC curve are there where the truth is known (`planted`)."""
     metrics = {"easiness_mean": float(table["easiness"].mean()), "trials": len(losses_MN)}
     if len(losses_MN) > 1:
         metrics["reliability"] = reliability(losses_MN)
@@ -89,21 +75,7 @@ def score_metrics(table: pd.DataFrame, losses_MN: np.ndarray) -> dict[str, float
 
 
 def majority_vote(predicted_MN: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Label that most trials predict for each example, and the share of the trials that do.
-
-    Parameters
-    ----------
-    predicted_MN : numpy.ndarray
-        (M, N) labels, 0 to K - 1.
-    num_classes : int
-        K.
-
-    Returns
-    -------
-    labels_N : numpy.ndarray
-        (N,) int64; the lowest of several that are predicted equally often.
-    shares_N : numpy.ndarray
-        (N,) float64 in (0, 1].
+    """Label that most trials predict for each example (the lowest of several), and the share of the trials that do.
 
     Examples
     --------
@@ -120,20 +92,7 @@ def majority_vote(predicted_MN: np.ndarray, num_classes: int) -> tuple[np.ndarra
 
 
 def class_counts(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:
-    """How many examples of every class are in the easy and in the hard set.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `score_table`.
-    class_names : tuple of str
-        K names.
-
-    Returns
-    -------
-    pandas.DataFrame
-        K rows; columns class_name, examples, easy, hard.
-    """
+    """Examples of every class, in all and in the easy and hard sets: columns class_name, examples, easy, hard."""
     labels = table["label"].to_numpy()
 
     def count(rows: np.ndarray) -> np.ndarray:

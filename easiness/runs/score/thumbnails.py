@@ -34,20 +34,7 @@ def ends_per_class(num_classes: int) -> int:
 
 
 def shown_rows(table: pd.DataFrame, last_easiness_N: np.ndarray) -> np.ndarray:
-    """Rows of the examples to keep pictures of: both ends of every class, and the hardest at the end of training.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        N rows with label and rank (1 = easiest).
-    last_easiness_N : numpy.ndarray
-        (N,) easiness in nats at the last moment; lower = easier.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64, ascending.
-    """
+    """Rows to keep pictures of, ascending: both ends of every class, and the hardest at the end of training."""
     by_class = table.reset_index(drop=True).sort_values("rank").groupby("label")
     count = ends_per_class(by_class.ngroups)
     ends = [*by_class.head(count).index, *by_class.tail(count).index]
@@ -56,16 +43,9 @@ def shown_rows(table: pd.DataFrame, last_easiness_N: np.ndarray) -> np.ndarray:
 
 
 def write_thumbnails(path: Path, dataset: Dataset, rows: Sequence[int] | np.ndarray) -> None:
-    """Write pictures of some examples into one file.
+    """Write pictures of some examples into one npz.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        Of an npz: example_id (n,) int64, length (n,) int64 in bytes, and content uint8, the files one after the other.
-    dataset : Dataset
-        Where the pictures are.
-    rows : sequence of int
-        Which.
+    It holds example_id (n,) int64, length (n,) int64 in bytes, and content uint8, the files one after the other.
     """
     files = [encode_picture(dataset.images[row]) for row in rows]
     np.savez(

@@ -41,20 +41,10 @@ def run_trials(
 
     The first error of a trial is raised; the other trials are stopped, and resume at their checkpoints next time.
 
-    Parameters
-    ----------
-    tasks : list of TrialTask
-        Trials with different names; each may have its own recipe and data.
-    engine : str
-        `inline`, `processes`, `ray` or `torchrun`, from `choose_engine`.
-    device : torch.device
-        Device to train on; with `processes` and `ray`, each trial gets a GPU to itself where this is a GPU.
-    report : callable
-        Gets every `Progress`, in this process.
-    finished : callable
-        Gets every task as soon as its trial is complete, in this process.
-    address : str
-        Address of the Ray cluster: `auto` finds the one that runs here, `local` starts one for these trials.
+    Tasks have different names, and may have different recipes and data. `engine` comes from `choose_engine`; with
+    `processes` and `ray`, each trial gets a GPU to itself where `device` is one. In this process, `report` gets every
+    `Progress`, and `finished` every task as soon as its trial is complete. `address` is that of the Ray cluster: `auto`
+    finds the one that runs here, `local` starts one for these trials.
     """
     joint = tasks[0].joint
     # Joint trials are completed together, by one scoring pass of this process.
