@@ -25,6 +25,11 @@ def draw_losses(dataset, seed, *, moments=2, trials=3, noise=0.5):
     return np.exp(own_N + noise * rng.normal(size=(moments, trials, len(dataset)))).astype(np.float32)
 
 
+def tiny_settings(**fields):
+    """Settings of a recipe, as far as readers look at them."""
+    return {"seed": 0, "resolution": 64, "score_at": [], "common_random_numbers": False} | fields
+
+
 def score_manifest(**fields):
     """Everything that the manifest of a score run holds, as it stands in the file."""
     return {
@@ -41,7 +46,7 @@ def score_manifest(**fields):
         "skipped": [],
         "class_names": ["sun", "moon"],
         "model": "net",
-        "recipe": {"seed": 0, "resolution": 64, "score_at": []},
+        "recipe": tiny_settings(),
         "recipe_digest": "ef" * 32,
         "updates": list(UPDATES),
         "moment": UPDATES[-1],

@@ -128,7 +128,7 @@ def _ours(dataset: Dataset, images: int, recipe: Recipe) -> Batches:
         digests=dataset.digests[rows],
     )
     staged, _ = stage(repeated, dataset, recipe, None)
-    opened, seeds = staged.open(torch.device("cpu")), trial_seeds(0, 0)
+    opened, seeds = staged.open(torch.device("cpu")), trial_seeds(0, "", 0)
     for epoch in count():
         for batch in opened.train_batches(epoch, seeds):
             yield batch.images

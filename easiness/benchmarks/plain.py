@@ -18,6 +18,9 @@ from easiness.recipes.recipe import Recipe
 from easiness.trials.evaluation import logit_metrics
 from easiness.trials.training import make_optimizer
 
+# torch's names of the paddings.
+_MODE = {"zero": "constant", "reflect": "reflect"}
+
 
 class _PillowImages(Dataset):
     """Pillow images one by one, transformed, as torchvision's CIFAR10 gives them."""
@@ -46,7 +49,7 @@ def score_with_loaders(
     transforms = import_torchvision().transforms
     clean = [transforms.ToTensor(), transforms.Lambda(_normalize_contrast)]
     moved = [
-        transforms.RandomCrop(recipe.resolution, padding=recipe.shift, padding_mode="reflect"),
+        transforms.RandomCrop(recipe.resolution, padding=recipe.shift, padding_mode=_MODE[recipe.padding]),
         transforms.RandomHorizontalFlip(),
     ]
     pinned = device.type == "cuda"
@@ -69,7 +72,7 @@ def score_resident(
 ) -> np.ndarray:
     """Train and score with the pixels in one tensor; parameters and result as in `score_with_loaders`."""
     pixels = torch.from_numpy(pixels_NHWC).to(device).permute(0, 3, 1, 2).contiguous()
-    padded = nn.functional.pad(pixels.float(), (recipe.shift,) * 4, mode="reflect")
+    padded = nn.functional.pad(pixels.float(), (recipe.shift,) * 4, mode=_MODE[recipe.padding])
     labels = torch.from_numpy(labels_N).to(device)
     metrics_MCN = []
     for trial in range(trials):

@@ -12,7 +12,7 @@ from easiness.figures.ablation import (
     paired_differences,
     removal_heatmap,
 )
-from easiness.figures.matching import MatchingCurve, matching_curves, overlap_heatmap, reliability_curve
+from easiness.figures.matching import MatchingCurve, matching_curves, overlap_heatmap, reliability_curve, sharing_lines
 from easiness.figures.pictures import average_images, easiest_and_hardest, harder_for_either
 from easiness.figures.preview import class_counts, easiness_histogram, trajectory_by_decile
 from easiness.figures.speed import scaling_curves, speed_bars
@@ -36,6 +36,7 @@ __all__ = [
     "removal_heatmap",
     "save",
     "scaling_curves",
+    "sharing_lines",
     "speed_bars",
     "trajectory_by_decile",
 ]

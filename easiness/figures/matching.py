@@ -97,6 +97,73 @@ def _draw_pair(axes: Axes, curve: MatchingCurve, colour: str, marker: str) -> di
     return lines
 
 
+class SharingLines(TypedDict):
+    """What the sets of two architectures share at T moments, and what it is made of; all (T,) rates in [0, 1]."""
+
+    epochs: style.Vector
+    chance: style.Vector  # two random sets
+    class_chance: style.Vector  # two random sets with the class mixes of these
+    rate: style.Vector  # two architectures, each with its own seeds
+    low: style.Vector  # ends of its interval
+    high: style.Vector
+    ceiling: style.Vector  # one architecture, other trials of its own
+    common: NotRequired[style.Vector]  # two architectures with the same seeds: a control
+    common_low: NotRequired[style.Vector]
+    common_high: NotRequired[style.Vector]
+
+
+# Lines of the figure from below: key, name, colour, marker and dashes.
+_SHARING = (
+    ("chance", "chance of random sets", style.GREY, "", None),
+    ("class_chance", "chance, given the class mix", style.INK, "", style.DASHED),
+    ("rate", "two architectures, own seeds", style.CYCLE[0], style.MARKERS[0], None),
+    ("ceiling", "one architecture, other trials (ceiling)", style.INK, "", style.DOTTED),
+    ("common", "two architectures, common seeds (control)", style.CYCLE[1], style.MARKERS[1], None),
+)
+
+
+@style.house_style
+def sharing_lines(lines_by_set: Mapping[str, SharingLines], *, x: str = "epoch", title: str = "") -> Figure:
+    """Draw what sharing is made of: luck, class mix, architecture-free difficulty, noise, and shared luck as a control.
+
+    One panel per set, e.g. `{"easy": ..., "hard": ...}`; the control is left out where no set has it.
+    """
+    figure, panels = style.stacked_panels([3.3] * len(lines_by_set), title=title, share_x=True, share_y=True)
+    drawn: set[str] = set()
+    for index, (axes, (set_name, lines)) in enumerate(zip(panels, lines_by_set.items(), strict=True)):
+        epochs = style.as_vector(lines["epochs"], "epochs")
+        for key, name, colour, marker, dashes in _SHARING:
+            if key not in lines:
+                continue
+            drawn.add(key)
+            values = style.as_vector(lines[key], f"{key} of {set_name}", like=epochs)
+            ends = {"rate": ("low", "high"), "common": ("common_low", "common_high")}.get(key)
+            if ends and set(ends) <= lines.keys():
+                curve = {"low": lines[ends[0]], "high": lines[ends[1]], "rate": values, "name": name}
+                style.draw_interval(axes, curve, epochs, colour, band=True)
+            marker = marker or ("_" if epochs.size == 1 else "")
+            axes.plot(
+                epochs,
+                values,
+                color=colour,
+                marker=marker,
+                lw=1.4,
+                label=name,
+                **({"dashes": dashes} if dashes else {}),
+            )
+        style.integer_ticks(axes.xaxis, epochs)
+        style.label_axes(axes, x="", y=f"({chr(97 + index)}) {set_name} sets: {RATE}")
+    panels[-1].set_xlabel(x, loc="left")
+    panels[0].set_ylim(bottom=0)
+    handles = [
+        style.legend_line(name, colour, marker, dashes=dashes)
+        for key, name, colour, marker, dashes in reversed(_SHARING)
+        if key in drawn
+    ]
+    style.legend_below(figure, [*handles, style.legend_interval("95 % interval")])
+    return figure
+
+
 @style.house_style
 def overlap_heatmap(matrix_TT: np.ndarray, updates_T: style.Vector, *, title: str = "") -> Figure:
     """Draw the (T, T) matching rates between one model's sets at any two of T moments; NaN cells stay empty."""

@@ -70,12 +70,12 @@ class ResidentLoader:
         if self._recipe.augmentation != "none":
             ids = self._example_ids[order]
             down, right, flip = shifts_and_flips(seeds.augmentation, epoch, ids, self._recipe.shift)
-        ys, xs = shift_indices(down, right, flip.astype(bool), height=height, width=width)
+        ys, xs = shift_indices(down, right, flip.astype(bool), (height, width), self._recipe.padding)
         rows, ys, xs = (index.to(self._device) for index in (torch.from_numpy(order), ys, xs))
         for start, stop in batch_bounds(self.count, self._recipe.batch_size):
             batch = slice(start, stop)
             image_rows = rows[batch] if self._rows is None else self._rows[rows[batch]]
-            views = self._images[image_rows[:, None, None], ys[batch, :, None], xs[batch, None, :]]
+            views = shifted_views(self._images, image_rows, ys[batch], xs[batch])
             yield self._batch(views, self._labels[rows[batch]], order[batch])
 
     def score_batches(self) -> Iterator[Batch]:
@@ -170,15 +170,27 @@ def fit_image(image: np.ndarray, resolution: int) -> np.ndarray:
 
 
 def shift_indices(
-    down: np.ndarray, right: np.ndarray, flip: np.ndarray, *, height: int, width: int
+    down: np.ndarray, right: np.ndarray, flip: np.ndarray, size: tuple[int, int], padding: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(B, H) rows and (B, W) columns of the pixels that make the shifted and flipped view of every image."""
-    ys = _reflected(torch.arange(height) - torch.from_numpy(down)[:, None], height)
+    """(B, H) rows and (B, W) columns of the pixels that make the shifted and flipped view; -1 where there is none."""
+    height, width = size
+    ys = _padded(torch.arange(height) - torch.from_numpy(down)[:, None], height, padding)
     xs = torch.where(torch.from_numpy(flip)[:, None], torch.arange(width).flip(0), torch.arange(width))
-    return ys, _reflected(xs - torch.from_numpy(right)[:, None], width)
+    return ys, _padded(xs - torch.from_numpy(right)[:, None], width, padding)
 
 
-def _reflected(index: torch.Tensor, size: int) -> torch.Tensor:
-    """Reflect indices outside [0, size) back into it: a shifted image continues with its mirror image."""
+def shifted_views(
+    images_NHWC: torch.Tensor, rows_B: torch.Tensor, ys_BH: torch.Tensor, xs_BW: torch.Tensor
+) -> torch.Tensor:
+    """(B, H, W, 3) views of some images, from `shift_indices`; black where an index is -1."""
+    views = images_NHWC[rows_B[:, None, None], ys_BH.clamp(min=0)[:, :, None], xs_BW.clamp(min=0)[:, None, :]]
+    outside = (ys_BH < 0)[:, :, None] | (xs_BW < 0)[:, None, :]
+    return views.masked_fill_(outside[..., None], 0)
+
+
+def _padded(index: torch.Tensor, size: int, padding: str) -> torch.Tensor:
+    """Indices outside [0, size): -1, or reflected back into it."""
+    if padding == "zero":
+        return torch.where((index < 0) | (index >= size), -1, index)
     index = index.abs()
     return torch.where(index >= size, 2 * (size - 1) - index, index)

@@ -11,7 +11,7 @@ from easiness.datasets.beton import BetonImages
 from easiness.datasets.image_files import ImageFiles
 from easiness.datasets.prefetch import map_ahead
 from easiness.loaders.protocol import Batch
-from easiness.loaders.resident import SCORE_BATCH, shift_indices
+from easiness.loaders.resident import SCORE_BATCH, shift_indices, shifted_views
 from easiness.recipes.randomness import TrialSeeds, crop_boxes, epoch_order, flips, shifts_and_flips
 from easiness.recipes.recipe import Recipe
 from easiness.recipes.schedule import batch_bounds
@@ -96,11 +96,10 @@ class StreamingLoader:
         for (start, stop), views in zip(bounds, self._views(bounds, order, boxes, flip), strict=True):
             views = views.to(self._device, non_blocking=True)
             if moves is not None:
-                side = self._recipe.resolution
-                indices = shift_indices(*(draws[start:stop] for draws in moves), height=side, width=side)
+                size, padding = (self._recipe.resolution,) * 2, self._recipe.padding
+                indices = shift_indices(*(draws[start:stop] for draws in moves), size, padding)
                 ys, xs = (index.to(self._device) for index in indices)
-                rows = torch.arange(stop - start, device=self._device)
-                views = views[rows[:, None, None], ys[:, :, None], xs[:, None]]
+                views = shifted_views(views, torch.arange(stop - start, device=self._device), ys, xs)
             yield self._batch(views, order[start:stop])
 
     def score_batches(self) -> Iterator[Batch]:

@@ -11,9 +11,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from easiness.recipes.randomness import TrialSeeds, trial_seeds
+
 # Part of every digest: raise it when the same recipe starts to give other numbers, so that no old trial is reused for
 # it.
-ALGORITHM = 1
+ALGORITHM = 2
 
 # Networks without normalization layers do not learn at rate 0.1 (AlexNet on `planted`: chance; README has the figures).
 _WITHOUT_NORMALIZATION = ("alexnet", "squeezenet1_0", "squeezenet1_1", "vgg11", "vgg13", "vgg16", "vgg19")
@@ -21,6 +23,7 @@ _WITHOUT_NORMALIZATION = ("alexnet", "squeezenet1_0", "squeezenet1_1", "vgg11", 
 LOADERS = ("resident", "ffcv", "torchvision")
 _CHOICES = {
     "augmentation": ("shift_flip", "resized_crop_flip", "none"),
+    "padding": ("zero", "reflect"),
     "normalization": ("image", "channel"),
     "loader": LOADERS,
     "precision": ("auto", "float32", "bfloat16"),
@@ -44,6 +47,7 @@ class Recipe:
     weight_decay: float = 1e-4  # L2 penalty on all parameters
     augmentation: str = "shift_flip"  # or resized_crop_flip, none
     shift: int = 4  # largest translation of shift_flip in pixels
+    padding: str = "zero"  # what comes in at the border of a translated image: black, or `reflect`, its mirror image
     # `image`: every view minus its mean, divided by its standard deviation (global contrast normalization); `channel`:
     # mean and standard deviation of each colour over the training set.
     normalization: str = "image"
@@ -57,6 +61,7 @@ class Recipe:
     # Precision of products and convolutions: `float32`, `bfloat16` or `auto` (bfloat16 on a GPU, float32 on a CPU);
     # weights and losses are float32.
     precision: str = "auto"
+    common_random_numbers: bool = False  # seeds that all architectures share: a control
 
     def __post_init__(self) -> None:
         minima = {"epochs": 1, "batch_size": 2, "trials": 1, "seed": 0, "threads": 1, "resolution": 1, "shift": 0}
@@ -90,12 +95,11 @@ class Recipe:
         """SHA-256 (hex) of what decides the numbers of a trial: all fields but the number of trials."""
         fields = self.settings() | {"algorithm": ALGORITHM}
         del fields["trials"]
-        # The reference loader and precision go without saying.
-        if self.loader == "resident":
-            del fields["loader"]
-        if self.precision == "float32":
-            del fields["precision"]
         return _sha256(fields)
+
+    def trial_seeds(self, trial: int) -> TrialSeeds:
+        """Seeds of one trial, numbered from 0."""
+        return trial_seeds(self.seed, "" if self.common_random_numbers else self.model, trial)
 
     def trial_digest(self, trial: int, fingerprints: tuple[str, ...]) -> str:
         """SHA-256 (hex) of recipe, trial number and fingerprints of the training and validation set.

@@ -9,6 +9,12 @@ from easiness.runs.match.page import RATES
 from easiness.runs.match.reading import Matching
 from easiness.runs.match.tables import at_last_moment
 
+SHARING = (
+    "Of what could be shared, how much is shared: two architectures with seeds of their own, against one architecture "
+    "with other trials of its own (the ceiling). Two architectures with common seeds share luck, too: that line is a "
+    "control, and is there only where it was asked for."
+)
+
 
 def match_chapter(key: str, matching: Matching) -> list[Block]:
     """Sections on what is shared; `key` names the dataset and begins the names of its files."""
@@ -25,7 +31,9 @@ def match_chapter(key: str, matching: Matching) -> list[Block]:
         last = at_last_moment(matching.pairs)
         shared += table("matching", "Matching rates at each pair's last moment.", last)
         shared += table("matching_all", "Matching rates at all moments.", matching.pairs, folded=True)
+        shared += table("common", "Control: the same pairs with common random numbers.", matching.common, folded=True)
         shared = section("Shared between architectures (Fig. 3)", Text(RATES), *charts["fig3"], *shared)
+        shared += section("What sharing is made of", Text(SHARING), *charts["sharing"])
     changes = "Matching rate of each model's own sets at its first and its last moment"
     if matching.table1["paper"].notna().any():
         changes += "; paper is what Table 1 of the paper prints for a network of that family, after 300 epochs"
@@ -73,7 +81,7 @@ def match_chapter(key: str, matching: Matching) -> list[Block]:
 
 def _charts(key: str, matching: Matching) -> dict[str, list[Block]]:
     """Figures drawn again from the numbers, by the beginning of their names."""
-    charts: dict[str, list[Block]] = {stem: [] for stem in ("fig3", "external", "reliability", "heatmap")}
+    charts: dict[str, list[Block]] = {stem: [] for stem in ("fig3", "sharing", "external", "reliability", "heatmap")}
     for name, figure in matching_figures(matching, matching.manifest.numbered_by).items():
         caption, alt = _words(name, matching)
         charts[name.split("_")[0]].append(Chart(f"{key}_{name}", caption, alt, lambda figure=figure: figure))
@@ -98,6 +106,12 @@ def _words(name: str, matching: Matching) -> tuple[str, str]:
         return (
             f"Matching rate {whom} by {x}; sets cut from {cut}. The paper's chance line is 0.1.",
             f"Lines of matching rates: {said}; chance is {rows['chance'].iloc[0]:.3f}.",
+        )
+    if stem == "sharing":
+        return (
+            f"What sharing is made of, by {x}; sets cut from {cut}.",
+            f"Lines of matching rates of sets cut from {cut}: chance, chance given the class mix, two architectures "
+            "with seeds of their own, one architecture with other trials, two architectures with common seeds.",
         )
     if stem == "reliability":
         return (

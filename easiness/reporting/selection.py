@@ -91,6 +91,8 @@ def _unfit(run: RunRecord) -> str | None:
         return f"it is of kind {run.kind or 'unknown'!r}, and a report shows {', '.join(KINDS)}"
     if run.status != "FINISHED":
         return f"unfinished: its status is {run.status}"
+    if run.kind == "score" and "easiness.common_random_numbers" in run.tags:
+        return "made with common random numbers: a control, which match shows with common=ID,ID"
     return None if run.fingerprint else "it does not say of which data it is"
 
 

@@ -50,6 +50,8 @@ class TrainingOptions:
         `shift_flip`, `resized_crop_flip` or `none`.
     shift : int, optional
         Greatest translation of `shift_flip` in pixels.
+    padding : str, optional
+        What comes in at the border of a translated image: `zero` (black) or `reflect` (its mirror image).
     normalization : str, optional
         `image`: every view minus its mean, divided by its standard deviation (global contrast normalization);
         `channel`: mean and standard deviation of each colour over the training set.
@@ -80,6 +82,7 @@ class TrainingOptions:
     resolution: int | None = None
     augmentation: str | None = None
     shift: int | None = None
+    padding: str | None = None
     normalization: str | None = None
     precision: str | None = None
     limit: int | None = None
@@ -150,11 +153,12 @@ class TrainingSetup:
         )
 
 
-def prepare_training(
-    training: TrainingOptions, run: RunOptions, *, trials: int | None = 1, score_at: tuple[int, ...] = ()
-) -> TrainingSetup:
-    """Check the options, open the data, and try the model on an image of that size. None takes the recipe's trials."""
-    recipe = training.recipe(trials=trials, score_at=score_at)
+def prepare_training(training: TrainingOptions, run: RunOptions, **chosen: object) -> TrainingSetup:
+    """Check the options, open the data, and try the model on an image of that size.
+
+    `chosen` are more fields of `Recipe`, where None takes the recipe's value.
+    """
+    recipe = training.recipe(**chosen)
     # The machine that starts the trials of a cluster needs no GPU itself.
     device = choose_device(run.device, elsewhere=run.engine == "ray")
     if choose_engine(run.engine, device, recipe.trials) == "processes":
@@ -193,6 +197,7 @@ def log_training_setup(run_id: str, setup: TrainingSetup) -> None:
             "easiness.recipe_digest": setup.recipe.digest(),
             "easiness.model": setup.recipe.model,
             "easiness.dataset": setup.recipe.dataset,
+            **({"easiness.common_random_numbers": "true"} if setup.recipe.common_random_numbers else {}),
         },
     )
 

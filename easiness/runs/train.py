@@ -50,6 +50,7 @@ class TrainedTrial:
 def train(
     training: TrainingOptions,
     score_at: tuple[int, ...] = (),
+    common_random_numbers: bool = False,
     trial: int = 0,
     device: str = "auto",
     verify: str = "quick",
@@ -63,6 +64,8 @@ def train(
         Model, data and recipe.
     score_at : tuple of int
         Updates after which every training example is measured; empty: at the end of every epoch.
+    common_random_numbers : bool
+        Give all architectures the same seeds, as a control.
     trial : int
         Number of the trial, from 0; its seeds are spawned from it.
     device : str
@@ -79,7 +82,8 @@ def train(
     """
     if trial < 0:
         raise ValueError(f"trial is {trial}, and must be at least 0")
-    setup = prepare_training(training, RunOptions(device=device, verify=verify), score_at=score_at)
+    chosen = {"trials": 1, "score_at": score_at, "common_random_numbers": common_random_numbers}
+    setup = prepare_training(training, RunOptions(device=device, verify=verify), **chosen)
     LOG.info(setup.describe(f"one trial, number {trial}, of {setup.recipe.epochs} epochs"))
     with tracking.tracked_run("train", f"train {setup.name}, trial {trial}") as run_id:
         log_training_setup(run_id, setup)

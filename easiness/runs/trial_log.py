@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from easiness import tracking
-from easiness.recipes.randomness import trial_seeds
 from easiness.recipes.recipe import Recipe
 from easiness.tracking import TrackingError
 from easiness.trials.evaluation import MEASURES
@@ -167,7 +166,7 @@ class TrialLog:
 
 def _log_results(run_id: str, task: TrialTask, *, with_model: bool) -> None:
     """Log a finished trial on its run: settings, metrics of all epochs, arrays of all moments, network."""
-    seeds = {f"seed_{name}": seed for name, seed in vars(trial_seeds(task.recipe.seed, task.trial)).items()}
+    seeds = {f"seed_{name}": seed for name, seed in vars(task.recipe.trial_seeds(task.trial)).items()}
     tracking.log_settings(run_id, task.recipe.settings() | {"trial": task.trial} | seeds)
     tracking.log_epochs(run_id, json.loads((task.folder / "validation" / "epochs.json").read_text()))
     for name in (*MEASURES, "validation"):

@@ -17,7 +17,7 @@ from torch import nn
 
 from easiness.architectures import build_model
 from easiness.loaders import Batch, Loader, Staged
-from easiness.recipes.randomness import TrialSeeds, trial_seeds
+from easiness.recipes.randomness import TrialSeeds
 from easiness.recipes.recipe import Recipe
 from easiness.recipes.schedule import scored_updates
 from easiness.trials.cpu import use_cores
@@ -115,7 +115,7 @@ def evaluate_jointly(tasks: Sequence[TrialTask], device: torch.device, report: R
 
 
 def _mark_done(task: TrialTask, device: torch.device) -> None:
-    seeds = vars(trial_seeds(task.recipe.seed, task.trial))
+    seeds = vars(task.recipe.trial_seeds(task.trial))
     write_json(task.folder / "done.json", {"trial": task.trial, "seeds": seeds, "device": str(device)})
 
 
@@ -156,7 +156,7 @@ def example_batch(task: TrialTask) -> np.ndarray:
 
 
 def _run(task: TrialTask, device: torch.device, report: Report, ranks: Ranks) -> None:
-    recipe, seeds = task.recipe, trial_seeds(task.recipe.seed, task.trial)
+    recipe, seeds = task.recipe, task.recipe.trial_seeds(task.trial)
     if device.type == "cpu":
         use_cores(recipe.threads)
     train_loader = _ReportingLoader(task.train.open(device), [task.name], report)
@@ -257,7 +257,7 @@ def _captured(
 
 
 def _fresh_model(task: TrialTask) -> nn.Module:
-    recipe, seeds = task.recipe, trial_seeds(task.recipe.seed, task.trial)
+    recipe, seeds = task.recipe, task.recipe.trial_seeds(task.trial)
     return build_model(recipe.model, task.train.num_classes, image_size=recipe.resolution, seed=seeds.initialization)
 
 

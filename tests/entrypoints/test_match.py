@@ -17,7 +17,7 @@ from easiness.runs.match.reading import read_matching
 from easiness.runs.match.run import match as match_runs
 from entrypoints.match import match
 from entrypoints.score import score
-from tests.tiny_scores import draw_losses, log_score_run, tiny_planted
+from tests.tiny_scores import draw_losses, log_score_run, tiny_planted, tiny_settings
 
 QUICK = ("--draws=20", "--threads=1")
 
@@ -72,6 +72,7 @@ def test_a_match_run_keeps_the_contract(store, monkeypatch, capsys, tmp_path, da
     figures = {path.stem for path in (folder / "figures").iterdir()}
     assert figures == {
         "fig3_global", "fig3_per_class", "disagreement_alpha_beta",
+        "sharing_global_alpha_beta", "sharing_per_class_alpha_beta",
         *(f"{name}_{model}" for model in losses for name in (
             "reliability", "fig1_sun",
             "heatmap_global_easy", "heatmap_global_hard", "heatmap_per_class_easy", "heatmap_per_class_hard",
@@ -131,7 +132,7 @@ def test_what_is_returned_is_what_is_read(store, tmp_path, dataset):
 @pytest.mark.parametrize(("score_at", "counted"), [([], "epoch"), ([4, 8], "scored moment")])
 def test_moments_are_epochs_unless_they_were_chosen(store, tmp_path, dataset, score_at, counted):
     for name, chosen in (("alpha", []), ("beta", score_at)):
-        recipe = {"seed": 0, "resolution": 64, "score_at": chosen}
+        recipe = tiny_settings(score_at=chosen)
         log_score_run(tmp_path, dataset, draw_losses(dataset, 0), model=name, source="moved", recipe=recipe)
     assert match_runs(draws=20, threads=1).manifest.numbered_by == counted
 
@@ -209,7 +210,15 @@ def test_latest_run_of_each_model_on_the_data_scored_last(store, monkeypatch, ca
 
 def test_named_runs_of_one_model_are_told_apart(store, monkeypatch, tmp_path, dataset):
     ids = [
-        log_score_run(tmp_path, dataset, draw_losses(dataset, seed), model="alpha", source="moved") for seed in range(2)
+        log_score_run(
+            tmp_path,
+            dataset,
+            draw_losses(dataset, seed),
+            model="alpha",
+            source="moved",
+            recipe=tiny_settings(seed=seed),
+        )
+        for seed in range(2)
     ]
     call(monkeypatch, *QUICK, f"--runs={ids[1]},{ids[0]}")
     _, folder = only_match()
@@ -302,7 +311,7 @@ def test_pictures_that_are_not_here_are_done_without(store, monkeypatch, capsys,
 
 def test_pictures_of_other_data_are_not_shown(store, monkeypatch, capsys, tmp_path, dataset):
     for seed, name in enumerate(("alpha", "beta")):
-        recipe = {"seed": 5, "resolution": 64, "score_at": []}
+        recipe = tiny_settings(seed=5)
         log_score_run(tmp_path, dataset, draw_losses(dataset, seed), model=name, recipe=recipe)
     call(monkeypatch, *QUICK)
     assert f"and the scores are of {dataset.fingerprint[:12]}" in capsys.readouterr().err
@@ -327,3 +336,29 @@ def test_one_run_against_outside_scores(store, monkeypatch, capsys, tmp_path, da
     call(monkeypatch, *QUICK, "--against=outside.csv", *mirrored)
     newest = max(runs("match"), key=lambda each: each.info.start_time)
     assert newest.data.metrics["easy_global_rate/alpha vs el2n"] == 0
+
+
+def test_common_random_numbers_are_a_control_that_must_be_asked_for(store, monkeypatch, capsys, tmp_path, dataset):
+    own, losses = two_runs(tmp_path, dataset)
+    common = tiny_settings(common_random_numbers=True)
+    control = [
+        log_score_run(tmp_path, dataset, losses_TMN, model=name, recipe=common, source="moved")
+        for name, losses_TMN in losses.items()
+    ]
+    for run_id in control:
+        tracking.set_tags(run_id, {"easiness.common_random_numbers": "true"})
+    call(monkeypatch, *QUICK, f"--common={','.join(control)}")  # the latest without the control are the own ones
+    run, folder = only_match()
+    assert run.data.tags["easiness.score_runs"].split(",") == own
+    pairs, luck = (pd.read_csv(folder / f"{name}.csv") for name in ("matching", "common"))
+    assert list(pairs) == list(luck)
+    np.testing.assert_array_equal(pairs["rate"], luck["rate"])  # these were made of the same losses
+    for scope in ("global", "per_class"):
+        assert (folder / "figures" / f"sharing_{scope}_alpha_beta.png").exists()
+    assert len(read_matching(run.info.run_id).common) == len(luck)
+    for words, message in (
+        ([f"--common={control[0]}"], "a control needs two models"),
+        ([f"--common={','.join(own)}"], "was made with seeds of its own; common= takes runs"),
+        ([f"--runs={','.join(control)}"], "has the same seeds (common_random_numbers=true)"),
+    ):
+        assert message in call_wrongly(monkeypatch, capsys, *QUICK, *words)

@@ -113,6 +113,8 @@ SAMPLES = {
     "matching, one moment": lambda: figures.matching_curves(
         {"hard": [pair(LONG, 1, ceiling=[0.6])]}, chance=(0.1, NAN, NAN)
     ),
+    "sharing": lambda: figures.sharing_lines({"easy": sharing(5), "hard": sharing(5)}, title=LONG),
+    "sharing, one moment, no control": lambda: figures.sharing_lines({"easy": sharing(1, control=False)}),
     "overlap": lambda: figures.overlap_heatmap(np.eye(10), np.arange(1, 11) * 50_050, title=LONG),
     "overlap, one moment": lambda: figures.overlap_heatmap([[1.0]], [391]),
     "overlap, sixty": lambda: figures.overlap_heatmap(np.full((60, 60), 0.5), np.arange(60) * 391),
@@ -495,6 +497,33 @@ def test_pictures_refuse():
 
 
 # ---------------------------------------------------------------- matching
+
+
+def sharing(moments, control=True):
+    rate = np.linspace(0.5, 0.7, moments)
+    lines = {"epochs": np.arange(1, moments + 1), "chance": np.full(moments, 0.1)}
+    lines |= {"class_chance": np.full(moments, 0.15), "rate": rate, "low": rate - 0.05, "high": rate + 0.05}
+    lines["ceiling"] = rate + 0.1
+    if control:
+        lines |= {"common": rate + 0.12, "common_low": rate + 0.08, "common_high": rate + 0.16}
+    return lines
+
+
+def test_sharing_lines_equal_the_input_and_the_control_is_named():
+    figure = figures.sharing_lines({"easy": sharing(4), "hard": sharing(4, control=False)})
+    easy, hard = ({line.get_label(): line.get_ydata() for line in axes.lines} for axes in figure.axes)
+    assert len(easy) == 5
+    names = {
+        "chance of random sets": "chance",
+        "chance, given the class mix": "class_chance",
+        "two architectures, own seeds": "rate",
+        "one architecture, other trials (ceiling)": "ceiling",
+        "two architectures, common seeds (control)": "common",
+    }
+    for name, key in names.items():
+        np.testing.assert_array_equal(easy[name], sharing(4)[key])
+    assert set(hard) == set(names) - {"two architectures, common seeds (control)"}
+    assert all(name in words(figure) for name in names)
 
 
 def test_matching_lines_equal_the_input():

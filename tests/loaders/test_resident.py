@@ -18,7 +18,7 @@ from easiness.recipes.recipe import make_recipe
 from tests.tiny_data import tiny_dataset, tiny_recipe
 
 CPU = torch.device("cpu")
-SEEDS = trial_seeds(0, 0)
+SEEDS = trial_seeds(0, "", 0)
 
 
 def staged(train=None, folder=None, **chosen):
@@ -46,7 +46,8 @@ def slow_view(dataset, recipe, row, epoch, seeds):
         down, right, flip = (
             each[0] for each in shifts_and_flips(seeds.augmentation, epoch, dataset.example_ids[[row]], shift)
         )
-        wider = np.pad(view, ((shift, shift), (shift, shift), (0, 0)), mode="reflect")
+        mode = {"zero": "constant", "reflect": "reflect"}[recipe.padding]
+        wider = np.pad(view, ((shift, shift), (shift, shift), (0, 0)), mode=mode)
         view = wider[shift - down : shift - down + side, shift - right : shift - right + side]
         view = view[:, ::-1] if flip else view
     return slow_normalized(view, recipe, dataset.images)
@@ -83,7 +84,10 @@ def test_restaged_examples_share_the_images(tmp_path):
     [
         {},
         {"shift": 0},
-        {"shift": 11},  # the greatest that a reflection of 12 pixels can fill
+        {"padding": "reflect"},
+        {"shift": 11},
+        {"shift": 11, "padding": "reflect"},  # the greatest that a reflection of 12 pixels can fill
+        {"resolution": 9, "shift": 4, "batch_size": 2, "padding": "reflect"},
         {"normalization": "channel"},
         {"augmentation": "none"},
         {"resolution": 9, "shift": 4, "batch_size": 2},

@@ -27,7 +27,7 @@ from easiness.trials.trial import TrialTask, run_trial
 from tests.tiny_data import MODEL, tiny_dataset
 
 CPU = torch.device("cpu")
-SEEDS = trial_seeds(0, 0)
+SEEDS = trial_seeds(0, "", 0)
 needs_ffcv = pytest.mark.skipif(bool(why_no_ffcv()), reason=why_no_ffcv())
 LOADERS = [pytest.param("ffcv", marks=needs_ffcv), "torchvision"]
 PIXELS = 32

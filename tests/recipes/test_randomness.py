@@ -1,4 +1,6 @@
+import hashlib
 import math
+import struct
 
 import numpy as np
 import pytest
@@ -130,15 +132,22 @@ def test_orders_differ_by_epoch_and_seed_and_have_no_favourites():
 
 
 def test_seeds_of_trials_are_spawned_as_recorded_and_all_different():
-    spawned = [vars(trial_seeds(3, trial)) for trial in range(1000)]
-    by_hand = [int(np.random.SeedSequence(3, spawn_key=(7, k)).generate_state(1)[0]) for k in range(4)]
+    spawned = [vars(trial_seeds(3, "net", trial)) for trial in range(1000)]
+    name = struct.unpack("<4I", hashlib.sha256(b"net").digest()[:16])
+    by_hand = [int(np.random.SeedSequence(3, spawn_key=(*name, 7, k)).generate_state(1)[0]) for k in range(4)]
     assert list(spawned[7].values()) == by_hand
     assert list(spawned[7]) == ["initialization", "order", "augmentation", "noise"]
     everything = [seed for each in spawned for seed in each.values()]
     assert len(set(everything)) == 4000
-    assert trial_seeds(3, 0) != trial_seeds(4, 0)
+    assert trial_seeds(3, "net", 0) != trial_seeds(4, "net", 0)
     # The same for ever: a trial that was logged is known by what its seeds gave.
-    assert list(vars(trial_seeds(0, 0)).values()) == [4088532484, 3581274545, 1008912121, 4023748921]
+    assert list(vars(trial_seeds(0, "", 0)).values()) == [4088532484, 3581274545, 1008912121, 4023748921]
+
+
+def test_no_two_architectures_share_a_seed():
+    names = ("", "wide_resnet_16_4", "densenet_bc_100_12", "resnext29_4x64d", "a.b:c")
+    everything = [seed for name in names for trial in range(200) for seed in vars(trial_seeds(0, name, trial)).values()]
+    assert len(set(everything)) == len(everything)
 
 
 def test_seeds_of_epochs_differ_and_torch_takes_all_of_their_bits():

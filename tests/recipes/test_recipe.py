@@ -22,6 +22,7 @@ OTHER = {
     "weight_decay": 2e-4,
     "augmentation": "none",
     "shift": 3,
+    "padding": "reflect",
     "normalization": "channel",
     "score_at": (7,),
     "trials": 11,
@@ -29,6 +30,7 @@ OTHER = {
     "threads": 2,
     "loader": "ffcv",
     "precision": "bfloat16",
+    "common_random_numbers": True,
 }
 
 
@@ -48,10 +50,11 @@ def test_digest_moves_with_the_algorithm(monkeypatch):
 
 # Finished trials on tracking servers are found by this text; it must not change while ALGORITHM stays.
 CIFAR10_AS_TEXT = (
-    '{"algorithm": 1, "augmentation": "shift_flip", "batch_size": 128, "dataset": "cifar10", "epochs": 5, '
-    '"learning_rate": 0.1, "milestones": [0.5, 0.8333333333333334], "model": "wide_resnet_16_4", "momentum": 0.9, '
-    '"normalization": "image", "resolution": 32, "schedule_epochs": 5, "score_at": [], "seed": 0, "shift": 4, '
-    '"threads": 1, "weight_decay": 0.0001}'
+    '{"algorithm": 2, "augmentation": "shift_flip", "batch_size": 128, "common_random_numbers": false, '
+    '"dataset": "cifar10", "epochs": 5, "learning_rate": 0.1, "loader": "resident", '
+    '"milestones": [0.5, 0.8333333333333334], "model": "wide_resnet_16_4", "momentum": 0.9, "normalization": "image", '
+    '"padding": "zero", "precision": "float32", "resolution": 32, "schedule_epochs": 5, "score_at": [], "seed": 0, '
+    '"shift": 4, "threads": 1, "weight_decay": 0.0001}'
 )
 
 
@@ -60,6 +63,16 @@ def test_digest_is_the_same_in_every_process_and_version():
     assert recipe.digest() == hashlib.sha256(CIFAR10_AS_TEXT.encode()).hexdigest()
     whole = {"data": ["a", "b"], "recipe": recipe.digest(), "trial": 3}
     assert recipe.trial_digest(3, ("a", "b")) == hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+
+
+def test_architectures_have_seeds_of_their_own_unless_asked():
+    own = [cifar10(model).trial_seeds(3) for model in ("wide_resnet_16_4", "resnet18")]
+    common = [
+        dataclasses.replace(cifar10(model), common_random_numbers=True).trial_seeds(3)
+        for model in ("wide_resnet_16_4", "resnet18")
+    ]
+    assert own[0] != own[1]
+    assert common[0] == common[1]
 
 
 def test_another_network_in_the_same_file_is_another_trial(tmp_path, monkeypatch):

@@ -59,7 +59,7 @@ def ablate(
     Ablation
         Accuracies, costs and what was really removed, as tables.
     """
-    setup = prepare_training(training, run, trials=None)
+    setup = prepare_training(training, run)
     plan.check(len(setup.train))
     description = describe(setup, plan)
     LOG.info(description)

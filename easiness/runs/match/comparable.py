@@ -30,8 +30,8 @@ def open_matched_runs(run_id: str, wanted: Sequence[str] = (), *, one_is_enough:
     Raises
     ------
     ValueError
-        If there are too few runs, one is given twice, two were made of the same trial, or they are not of the same
-        examples in the same order.
+        If there are too few runs, one is given twice, two share trials or seeds, or they are not of the same examples
+        in the same order.
     """
     run_ids = list(wanted) or _latest_of_each_model(run_id)
     for repeated in (run_id for run_id, count in Counter(run_ids).items() if count > 1):
@@ -45,10 +45,39 @@ def open_matched_runs(run_id: str, wanted: Sequence[str] = (), *, one_is_enough:
         )
     for other in scores[1:]:
         _refuse_differences(scores[0], other)
-    _refuse_shared_trials(scores)
+    _refuse_shared_luck(scores)
     models = Counter(run.model for run in scores)
     scores.sort(key=lambda run: (run.model, run.run_id))
     return {run.model if models[run.model] == 1 else f"{run.model} ({run.run_id[:8]})": run for run in scores}
+
+
+def open_common_runs(first: Scores, wanted: Sequence[str]) -> dict[str, Scores]:
+    """Read score runs with common random numbers, by model: a control, of the examples of the `first` matched run.
+
+    Raises
+    ------
+    ValueError
+        If one has other examples or own seeds, they are not of different models, or do not share their seeds.
+    """
+    controls: dict[str, Scores] = {}
+    for run in map(load_scores, wanted):
+        _refuse_differences(first, run)
+        if not run.manifest.recipe["common_random_numbers"]:
+            raise ValueError(
+                f"run {_name(run)} was made with seeds of its own; common= takes runs that were scored with "
+                "common_random_numbers=true, others belong to runs="
+            )
+        other = controls.setdefault(run.model, run)
+        if other is not run:
+            raise ValueError(f"runs {_name(other)} and {_name(run)} of common= are of one model; give different models")
+    seeds = {run.manifest.recipe["seed"] for run in controls.values()}
+    if len(seeds) > 1:
+        raise ValueError(
+            f"the runs of common= have seeds {', '.join(map(str, sorted(seeds)))}; give runs with the same"
+        )
+    if len(controls) == 1:
+        raise ValueError(f"common= has one run, {wanted[0]}; a control needs two models")
+    return dict(sorted(controls.items()))
 
 
 def scored_models(scores: Mapping[str, Scores], folder: Path) -> list[ScoredModel]:
@@ -62,7 +91,8 @@ def scored_models(scores: Mapping[str, Scores], folder: Path) -> list[ScoredMode
 
 
 def _latest_of_each_model(run_id: str) -> list[str]:
-    runs = tracking.find_score_runs(run_id)
+    # Runs with common random numbers are a control: they are matched where they are named.
+    runs = [run for run in tracking.find_score_runs(run_id) if "easiness.common_random_numbers" not in run.tags]
     if not runs:
         raise ValueError(
             "there is no finished score run in this experiment; make some with -e score, or name runs with runs=ID,ID"
@@ -103,16 +133,26 @@ def _refuse_differences(first: Scores, other: Scores) -> None:
             )
 
 
-def _refuse_shared_trials(scores: Sequence[Scores]) -> None:
-    """Refuse runs that were made of the same trial, as a second scoring takes finished trials from the first."""
-    owners: dict[str, Scores] = {}
+def _refuse_shared_luck(scores: Sequence[Scores]) -> None:
+    """Refuse runs that share a trial, or the seeds of one: luck that both had would count as agreement."""
+    trials: dict[str, Scores] = {}
+    seeds: dict[tuple[object, ...], Scores] = {}
     for run in scores:
-        for trial in run.manifest.trial_runs:
-            owner = owners.setdefault(trial, run)
+        recipe = run.manifest.recipe
+        architecture = "" if recipe["common_random_numbers"] else run.model
+        for trial in run.manifest.trials:
+            owner = trials.setdefault(trial["run_id"], run)
             if owner is not run:
                 raise ValueError(
-                    f"runs {_name(owner)} and {_name(run)} cannot be matched: both were made of trial run {trial}, "
-                    "whose noise they share; leave one of them out, or score with another seed"
+                    f"runs {_name(owner)} and {_name(run)} cannot be matched: both were made of trial run "
+                    f"{trial['run_id']}, whose noise they share; leave one of them out, or score with another seed"
+                )
+            owner = seeds.setdefault((recipe["seed"], architecture, trial["trial"]), run)
+            if owner is not run:
+                why = "common_random_numbers=true" if not architecture else "the same model and seed"
+                raise ValueError(
+                    f"runs {_name(owner)} and {_name(run)} cannot be matched: trial {trial['trial']} of both has the "
+                    f"same seeds ({why}), and shared luck would count as agreement; score one with another seed"
                 )
 
 

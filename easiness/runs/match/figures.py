@@ -28,6 +28,7 @@ def matching_figures(results: MatchingResults, x: str) -> dict[str, Figure]:
     for stem, (title, table) in tables.items():
         for scope in SCOPES if table is not None and len(table) else ():
             charts[f"{stem}_{scope}"] = _curves(table[table["scope"] == scope], x, f"{title}: {_TITLES[scope]}")
+    charts |= _sharing(results, x)
     for model, curve in results.reliability.items():
         if len(curve.trials) > 1:
             charts[f"reliability_{file_name(model)}"] = figures.reliability_curve(
@@ -63,6 +64,28 @@ def disagreement_figures(disagreements: pd.DataFrame, dataset: Dataset) -> dict[
         if any(map(len, sides.values())):
             title = f"Where {a} and {b} disagree most"
             charts[f"disagreement_{file_name(a)}_{file_name(b)}"] = figures.harder_for_either(pictures, title)
+    return charts
+
+
+def _sharing(results: MatchingResults, x: str) -> dict[str, Figure]:
+    """What sharing is made of, for every pair and scope."""
+    charts = {}
+    columns = {"epochs": "epoch", "chance": "chance", "class_chance": "chance_given_classes", "rate": "rate"}
+    columns |= {"low": "low", "high": "high", "ceiling": "ceiling"}
+    control = {"common": "rate", "common_low": "low", "common_high": "high"}
+    for (scope, a, b), table in results.pairs.groupby(["scope", "a", "b"], sort=False):
+        lines = {
+            kind: {name: rows[column].to_numpy() for name, column in columns.items()}
+            for kind, rows in table.groupby("set", sort=False)
+        }
+        common = results.common
+        if common is not None:
+            common = common[(common["scope"] == scope) & (common["a"] == a) & (common["b"] == b)]
+            for kind, rows in common.groupby("set", sort=False):
+                at_epochs = rows.set_index("epoch").reindex(lines[kind]["epochs"])
+                lines[kind] |= {name: at_epochs[column].to_numpy() for name, column in control.items()}
+        title = f"What sharing is made of: {a} and {b}, {_TITLES[scope]}"
+        charts[f"sharing_{scope}_{file_name(a)}_{file_name(b)}"] = figures.sharing_lines(lines, x=x, title=title)
     return charts
 
 

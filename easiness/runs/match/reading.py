@@ -113,6 +113,7 @@ def read_matching(run_id: str, tracking_uri: str | None = None) -> Matching:
         pairs=table("matching"),
         moments=table("moments"),
         external=artifacts.optional("external.csv", tracking.read_table),
+        common=artifacts.optional("common.csv", tracking.read_table),
         table1=table("table1"),
         disagreements=table("disagreement"),
         beyond_noise=pd.DataFrame(manifest.beyond_noise),

@@ -13,7 +13,7 @@ from easiness.analysis.matching.sides import MatchOptions
 from easiness.analysis.sets import set_size
 from easiness.datasets import Dataset
 from easiness.figures import Figure, save
-from easiness.runs.match.comparable import open_matched_runs, scored_models
+from easiness.runs.match.comparable import open_common_runs, open_matched_runs, scored_models
 from easiness.runs.match.external import read_external_scores
 from easiness.runs.match.figures import disagreement_figures, matching_figures
 from easiness.runs.match.page import write_page
@@ -32,6 +32,7 @@ LOG = logging.getLogger("easiness")
 @public
 def match(
     runs: tuple[str, ...] = (),
+    common: tuple[str, ...] = (),
     fraction: float = 0.1,
     draws: int = 200,
     seed: int = 0,
@@ -48,6 +49,8 @@ def match(
     ----------
     runs : tuple of str
         Ids of score runs; empty: the latest finished one of every model in the experiment, on the data scored last.
+    common : tuple of str
+        Ids of score runs made with common_random_numbers=true: matched with each other alone, as a control.
     fraction : float
         Share of the examples in the easy set, and in the hard set.
     draws : int
@@ -85,10 +88,12 @@ def match(
             path = Path(against).expanduser()
             external = read_external_scores(path, table, column=against_column, polarity=against_polarity)
         dataset = _find_images(first, data)
-        _log_runs(run_id, scores)
         models = scored_models(scores, Path(temporary))
         papers = {name: run.model for name, run in scores.items() if manifest.dataset == "cifar10"}
-        results = match_models(models, table, options, paper_models=papers, external=external)
+        controls = open_common_runs(first, common)
+        _log_runs(run_id, scores)
+        luck = scored_models(controls, Path(temporary))
+        results = match_models(models, table, options, paper_models=papers, external=external, common=luck)
         counted = {run.manifest.numbered_by for run in scores.values()}
         numbered_by = "epoch" if counted == {"epoch"} else "scored moment"
         figures, measured = matching_figures(results, numbered_by), {}
@@ -177,6 +182,7 @@ def _write_artifacts(folder: Path, matching: Matching, figures: Mapping[str, Fig
         "moments": matching.moments,
         "table1": matching.table1,
         "external": matching.external,
+        "common": matching.common,
         "disagreement": matching.disagreements,
         "diversity": matching.diversity,
     }

@@ -40,6 +40,8 @@ class MatchingResults:
         One row per pair of models, moment, set and scope: the fields of `Match`, corrected_low, corrected_high.
     moments, external : pandas.DataFrame
         The same columns: each model's first moment against its last, and against outside scores at every moment.
+    common : pandas.DataFrame or None
+        The same columns: pairs of architectures whose trials had common random numbers, a control with shared luck.
     table1 : pandas.DataFrame
         model, set, scope, rate, low, high, chance_given_classes, corrected, and the paper's rate where it has one.
     disagreements : pandas.DataFrame
@@ -59,6 +61,7 @@ class MatchingResults:
     pairs: pd.DataFrame
     moments: pd.DataFrame
     external: pd.DataFrame | None
+    common: pd.DataFrame | None
     table1: pd.DataFrame
     disagreements: pd.DataFrame
     beyond_noise: pd.DataFrame
@@ -73,6 +76,7 @@ def match_models(
     *,
     paper_models: Mapping[str, str],
     external: ExternalScores | None = None,
+    common: Sequence[ScoredModel] = (),
 ) -> MatchingResults:
     """Match models with each other, with themselves, and with outside scores.
 
@@ -86,6 +90,8 @@ def match_models(
     paper_models : mapping
         Architecture behind each model's name, for those that stand beside the paper's; empty on other data than its.
     external : ExternalScores, optional
+    common : sequence of ScoredModel
+        Of trials with common random numbers, matched with each other alone.
     """
     labels_N = table["label"].to_numpy()
     moments = [row for model in models for row in match_moments(model, labels_N, options=options)]
@@ -101,6 +107,7 @@ def match_models(
         pairs=match_table(match_pairs(models, labels_N, options) if len(models) > 1 else []),
         moments=match_table(moments),
         external=None if outside is None else match_table(outside),
+        common=match_table(match_pairs(common, labels_N, options)) if common else None,
         table1=table_1(moments, paper_models, options.fraction),
         disagreements=disagreements,
         beyond_noise=beyond_noise,

@@ -39,6 +39,7 @@ def score(
     trials: int | None = None,
     score_at: tuple[int, ...] = (),
     score_pass: str = "each",
+    common_random_numbers: bool = False,
     moment: int | None = None,
     fraction: float = 0.1,
     per_class: bool = False,
@@ -57,6 +58,8 @@ def score(
         Updates after which every training example is measured; empty: at the end of every epoch.
     score_pass : str
         each: every trial scores as it goes; joint: one pass over the data scores all trials, for data slow to decode.
+    common_random_numbers : bool
+        Give all architectures the same seeds: a control, which `match` shows as such.
     moment : int, optional
         Updates after which easiness is taken for the table; the last scored moment if not given.
     fraction : float
@@ -69,7 +72,8 @@ def score(
     Scores
         Table and arrays, as `load_scores` reads them.
     """
-    setup = prepare_training(training, run, trials=trials, score_at=score_at)
+    chosen = {"trials": trials, "score_at": score_at, "common_random_numbers": common_random_numbers}
+    setup = prepare_training(training, run, **chosen)
     recipe, train = setup.recipe, setup.train
     updates = scored_updates(recipe, len(train))
     moment = updates[-1] if moment is None else moment

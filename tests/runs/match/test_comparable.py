@@ -8,7 +8,7 @@ import pytest
 from easiness import load_scores, tracking
 from easiness.runs.match.comparable import open_matched_runs, scored_models
 from tests.tiny_data import tiny_dataset
-from tests.tiny_scores import draw_losses, log_score_run
+from tests.tiny_scores import draw_losses, log_score_run, tiny_settings
 
 
 @pytest.fixture
@@ -17,8 +17,8 @@ def runs(store, tmp_path):
     dataset = tiny_dataset(30)
     losses = [draw_losses(dataset, seed) for seed in range(3)]
     return {
-        log_score_run(tmp_path, dataset, losses_TMN, model=model): losses_TMN
-        for model, losses_TMN in zip(("wide_resnet_10_1", "net", "net"), losses, strict=True)
+        log_score_run(tmp_path, dataset, losses_TMN, model=model, recipe=tiny_settings(seed=seed)): losses_TMN
+        for seed, (model, losses_TMN) in enumerate(zip(("wide_resnet_10_1", "net", "net"), losses, strict=True))
     }
 
 
@@ -57,3 +57,33 @@ def test_a_second_scoring_of_the_same_trials_is_refused(store, tmp_path):
     )
     with pytest.raises(ValueError, match=said), tracking.tracked_run("match", "m") as run_id:
         open_matched_runs(run_id, [first, second])
+
+
+@pytest.mark.parametrize(
+    ("models", "seeds", "common", "why"),
+    [
+        (("net", "net"), (0, 0), False, "the same model and seed"),
+        (("net", "wide"), (0, 0), True, "common_random_numbers=true"),
+        (("net", "wide"), (0, 0), False, None),
+        (("net", "net"), (0, 1), False, None),
+        (("net", "wide"), (0, 1), True, None),
+    ],
+)
+def test_runs_whose_trials_share_seeds_are_refused(store, tmp_path, models, seeds, common, why):
+    dataset = tiny_dataset(30)
+    runs = [
+        log_score_run(
+            tmp_path,
+            dataset,
+            draw_losses(dataset, place),
+            model=model,
+            recipe=tiny_settings(seed=seed, common_random_numbers=common),
+        )
+        for place, (model, seed) in enumerate(zip(models, seeds, strict=True))
+    ]
+    with tracking.tracked_run("match", "m") as run_id:
+        if why is None:
+            assert [run.run_id for run in open_matched_runs(run_id, runs).values()] == runs
+            return
+        with pytest.raises(ValueError, match=rf"trial 0 of both has the same seeds \({why}\), and shared luck"):
+            open_matched_runs(run_id, runs)
