@@ -37,7 +37,8 @@ def shared_sets(pairs: pd.DataFrame | None, kind: str) -> Verdict:
     rule = (
         "Holds where, for every pair of models, at every scored moment and for sets cut from all images as well as "
         "from every class, the 95 % interval of the corrected rate (0 = no more than luck and class mix give) lies "
-        "above 0. Does not hold where, at the last moment that all pairs have, some interval lies wholly at or below 0."
+        "above 0, and unrelated rankings with the same class mix would share as much in at most 2.5 % of cases. Does "
+        "not hold where, at the last moment that all pairs have, some interval lies wholly at or below 0."
     )
 
     def verdict(outcome: str, number: str) -> Verdict:
@@ -68,7 +69,7 @@ def shared_sets(pairs: pd.DataFrame | None, kind: str) -> Verdict:
     first = judged.reaching.iloc[0]
     return verdict(
         UNKNOWN,
-        f"{shown}; the interval of {first['a']} and {first['b']} reaches down to luck at moment {first['epoch']} "
+        f"{shown}; luck can give what {first['a']} and {first['b']} share at moment {first['epoch']} "
         f"({first['scope']})",
     )
 

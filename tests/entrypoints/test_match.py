@@ -93,7 +93,7 @@ def test_a_match_run_keeps_the_contract(store, monkeypatch, capsys, tmp_path, da
     assert set(moments["a"]) == {"alpha", "beta"}
     table1 = pd.read_csv(folder / "table1.csv")
     assert list(table1) == [
-        "model", "set", "scope", "rate", "low", "high", "chance_given_classes", "corrected", "paper"
+        "model", "set", "scope", "rate", "low", "high", "chance_given_classes", "corrected", "ceiling", "paper"
     ]  # fmt: skip
     assert table1["paper"].isna().all()  # the paper has nothing on these data
     assert read_matching(run.info.run_id).summary().strip() in said
@@ -356,6 +356,14 @@ def test_common_random_numbers_are_a_control_that_must_be_asked_for(store, monke
     for scope in ("global", "per_class"):
         assert (folder / "figures" / f"sharing_{scope}_alpha_beta.png").exists()
     assert len(read_matching(run.info.run_id).common) == len(luck)
+
+
+def test_wrong_controls(store, monkeypatch, capsys, tmp_path, dataset):
+    own, losses = two_runs(tmp_path, dataset)
+    common = tiny_settings(common_random_numbers=True)
+    control = [log_score_run(tmp_path, dataset, losses[name], model=name, recipe=common) for name in losses]
+    for run_id in control:
+        tracking.set_tags(run_id, {"easiness.common_random_numbers": "true"})
     for words, message in (
         ([f"--common={control[0]}"], "a control needs two models"),
         ([f"--common={','.join(own)}"], "was made with seeds of its own; common= takes runs"),

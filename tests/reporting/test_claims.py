@@ -14,7 +14,7 @@ def matching(*intervals, kind="easy", epochs=None, scope="global", rate=0.4, pai
             {
                 "a": a, "b": b, "set": kind, "scope": scope, "epoch": epochs[index] if epochs else index + 1,
                 "rate": rate, "chance_given_classes": 0.12, "corrected": (low + high) / 2, "corrected_low": low,
-                "corrected_high": high,
+                "corrected_high": high, "chance_p": 0.001,
             }
         )  # fmt: skip
     return pd.DataFrame(rows)

@@ -1,19 +1,24 @@
 """Comparison of two sides: one rate of overlap, and what it takes to judge it.
 
-Every rate comes with four companions: what chance gives, what chance gives once the class mix of both sets is
-known, how far fresh trials would move the rate, and how well one model's trials match each other.
+Every rate comes with what it takes to judge it: what chance gives, and how often it gives as much; how far fresh
+trials would move the rate; and what noise would leave of perfect agreement.
 
 **What the interval is for.** The rate of two models depends on the number of trials behind each side: more
 trials, less noise, more overlap. `low` to `high` covers, in 95 % of repetitions, the rate that fresh trials
-*in the same numbers* give on average. It says nothing about the rate of endless trials, which is higher.
+*in the same numbers* give on average, on these examples. It says nothing about the rate of endless trials, which is
+higher.
 
-**How it is made.** The trials of both sides are reweighted at random (`resampling.spread_weights`) and the
-spread of the rates so obtained is put around the observed rate: rate ± t · sd. Percentiles of the resampled
-rates would be wrong: a reweighted mean carries the noise of its trials twice, so resampled rates lie lower than
-the rate whose spread they measure. The degrees of freedom behind t (`freedom`) are M − 1 a side, as for any mean,
-but more for few trials, where the rate bends enough to show more of the noise than a linear function would; the
-rule was chosen by simulation, to cover in 92 to 98 % of draws, with and without swings of whole classes between
-trials.
+**How it is made.** The rate is taken again with half of the trials of each side, many times
+(`resampling.half_samples`), and the spread of these rates is put around the observed rate: rate ± t · sd, with
+M − 1 degrees of freedom a side. Percentiles of the rates of halves would be wrong: halves are noisier, so their rates
+lie lower than the rate whose spread they measure.
+
+**What luck gives.** Unrelated rankings share as many members as random sets with the same class mix, however noisy the
+trials are, and this number varies with the examples. `chance_p` knows that; the interval, which is about these
+examples, does not.
+
+`easiness.benchmarks.calibration` measures how often the interval covers, how wide it is, how often unrelated rankings
+are taken for shared ones, and the bias of the ceiling.
 """
 
 import math
@@ -45,12 +50,13 @@ class Match:
     chance_sd: float
     chance_given_classes: float  # overlap of random sets with the class mix of A and of B
     chance_given_classes_sd: float
+    chance_p: float  # probability that random sets with the class mix of A and of B share as much
     corrected: float  # (rate − c) / (1 − c) with c = `chance_given_classes`
     low: float  # 95 % interval of the rate, see the module; NaN where a side has one trial only
     high: float
-    # Overlap of two disjoint halves of one model's trials, averaged over cuts; geometric mean of the two sides, as the
-    # noise of each lowers the rate by a factor. A half has half the trials and so more noise than the sets of the
-    # rate, which can rise above it: a cautious yardstick, not a bound. NaN as `low`; an outside score has no noise.
+    # What noise would leave of perfect agreement: the expected overlap of one model's M trials with M fresh ones, see
+    # `ceilings`; geometric mean of the two sides, as the noise of each lowers the rate by a factor. An estimate, so
+    # that a rate may lie above it by luck. NaN as `low`; an outside score has no noise.
     ceiling: float
     rank_correlation: float  # Spearman's, of the two sides' easiness; NaN where one is constant
     trials_a: int  # 0 for an outside score
@@ -70,7 +76,8 @@ def compare(a: Side, b: Side, epoch: int, scope: Scope, degrees: int, frame: Fra
     matches = []
     for kind in KINDS:
         size, count = len(a.rows[kind]), len(a.ranks_N)
-        rate = float(count_shared(a.bits[kind], b.bits[kind])[0] / size)
+        shared = int(count_shared(a.bits[kind], b.bits[kind])[0])
+        rate = shared / size
         random = chance(size, size, count)
         random_given_classes = chance_given_classes(a.rows[kind], b.rows[kind], frame.labels_N)
         low = high = math.nan
@@ -92,6 +99,7 @@ def compare(a: Side, b: Side, epoch: int, scope: Scope, degrees: int, frame: Fra
                 chance_sd=random.sd,
                 chance_given_classes=random_given_classes.mean,
                 chance_given_classes_sd=random_given_classes.sd,
+                chance_p=chance_to_share(shared, size * random_given_classes.mean, size * random_given_classes.sd),
                 corrected=corrected(rate, random_given_classes.mean),
                 low=low,
                 high=high,
@@ -105,11 +113,17 @@ def compare(a: Side, b: Side, epoch: int, scope: Scope, degrees: int, frame: Fra
     return matches
 
 
-def freedom(trials: int) -> int:
-    """Degrees of freedom that one side's trials give the spread of a rate; of two sides the poorer decides for both.
+def chance_to_share(shared: int, mean: float, sd: float) -> float:
+    """Probability that random sets, drawn from every class as `sets.chance_given_classes` says, share so many or more.
 
-    >>> [freedom(trials) for trials in (2, 3, 4, 7, 10)]
-    [1, 3, 6, 6, 9]
+    Mean and standard deviation are those of the number shared. That number is distributed as a sum of independent
+    draws of yes or no, which is close to a binomial variable of the same mean and variance (here within 0.001).
+
+    >>> round(chance_to_share(6, 2.5, 1.502), 4)
+    0.0229
     """
-    # As many as there are pairs of trials, up to six; M − 1 where that is more.
-    return min(trials * (trials - 1) // 2, max(6, trials - 1))
+    yes = 1 - sd**2 / mean if mean else 0.0
+    if not 1e-9 < yes < 1 - 1e-9:  # nothing is left to luck
+        return float(shared <= mean + 1e-6)
+    draws = mean / yes
+    return 1.0 if shared <= 0 else float(scipy.special.betainc(shared, max(draws - shared + 1, 1e-9), yes))

@@ -12,7 +12,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from easiness.analysis.matching.comparing import Match, compare, freedom
+from easiness.analysis.matching.comparing import Match, compare
 from easiness.analysis.matching.resampling import KINDS, branch, count_shared, packed_rows, trial_seed
 from easiness.analysis.matching.sides import (
     CUT,
@@ -54,7 +54,7 @@ def match_pairs(models: Sequence[ScoredModel], labels_N: ArrayLike, options: Mat
                 for model, mean in zip(present, means, strict=True)
             ]
             for a, b in combinations(sides, 2):
-                degrees = 2 * min(freedom(a.trials), freedom(b.trials))
+                degrees = 2 * (min(a.trials, b.trials) - 1)
                 matches += compare(a, b, moment + 1, scope, degrees, frame)
     return matches
 
@@ -79,7 +79,7 @@ def match_moments(model: ScoredModel, labels_N: ArrayLike, options: MatchOptions
             model_side(model, moment, average, scope, seeds, frame)
             for moment, average in zip(moments, means, strict=True)
         )
-        matches += compare(a, b, 1, scope, freedom(model.trials), frame)
+        matches += compare(a, b, 1, scope, model.trials - 1, frame)
     return matches
 
 
@@ -114,7 +114,7 @@ def match_external(
             rows, bits = observed(hardness_N, scope, branch(ties, SCOPES.index(scope)), frame)
             resampled = {kind: bits[kind][None] for kind in KINDS}
             b = Side(name, -1, 0, ranks_N, rows, bits, resampled, dict.fromkeys(KINDS, 1.0))
-            matches += compare(a, b, moment + 1, scope, freedom(a.trials), frame)
+            matches += compare(a, b, moment + 1, scope, a.trials - 1, frame)
     return matches
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,43 +23,52 @@ SAMPLE = 1 << 15
 BLAS_ALONE = 1 << 18  # multiplications below which OpenBLAS stays in the calling thread
 SLACK = 5.0  # standard errors between the sample's cut and the ends of its bracket
 
+ENUMERATED = 10  # trials up to which all cuts into halves are made
+
 KINDS = ("easy", "hard")
 
 Reader = Callable[[slice | NDArray], NDArray[np.float32]]
 
 
-def spread_weights(trials: int, draws: int, seed: int | np.random.SeedSequence) -> NDArray[np.float32]:
-    """Weights that move a mean over trials as far as fresh trials would move it.
+def half_samples(trials: int, draws: int, seed: int | np.random.SeedSequence) -> NDArray[np.float32]:
+    """Weights (draws, M) of random halves of the trials, which move a mean as far as fresh trials would move it.
 
-    Resampling M trials with replacement repeats some of them, so the number of effective trials falls and
-    changes from draw to draw; both distort the spread of a set overlap, most for small M. These weights are
-    1/M plus a uniformly random direction that sums to 0 and has length 1/√M. The reweighted mean then varies
-    around the mean by exactly the estimated variance of a mean of M trials, equally in every draw. Rows of the
-    (draws, M) weights sum to 1; weights may be negative.
+    Half-sample replication (McCarthy 1969): the mean of half of M trials varies around the mean of all by exactly the
+    estimated variance of a mean of M trials. With odd M, one more trial has the weight that keeps this true. Other
+    directions of the same length have faults: negative weights reorder skewed losses, and weights above 0 throughout
+    never leave a trial out, which hides what a single trial decides (right or wrong). Trials drawn with replacement
+    would leave fewer effective trials, in some draws more than in others. Rows sum to 1.
     """
     if trials < 2:
         raise ValueError(f"cannot reweight {trials} trial; the spread of trials needs at least 2")
-    rng = np.random.default_rng(seed)
-    moves_DM = rng.normal(size=(draws, trials))
-    moves_DM -= moves_DM.mean(axis=1, keepdims=True)
-    moves_DM /= np.linalg.norm(moves_DM, axis=1, keepdims=True) * math.sqrt(trials)
-    return (1 / trials + moves_DM).astype(np.float32)
+    half = trials // 2
+    weights_M = np.zeros(trials)
+    weights_M[:half] = 1 / half
+    if trials % 2:  # half · u + v = 1 and half · u² + v² = 2 / M
+        u = (1 + math.sqrt(1 - (1 + 1 / half) * (1 - 2 / trials))) / (half + 1)
+        weights_M[:half], weights_M[half] = u, 1 - half * u
+    rows_DM = np.tile(weights_M.astype(np.float32), (draws, 1))
+    return np.random.default_rng(seed).permuted(rows_DM, axis=1)
 
 
-def half_weights(trials: int, splits: int, seed: int | np.random.SeedSequence) -> NDArray[np.float32]:
-    """Weights (2, splits, M) of the means of two disjoint halves of the trials, for `splits` random cuts.
+def half_cuts(trials: int, splits: int, seed: int | np.random.SeedSequence) -> NDArray[np.float32]:
+    """Weights (2, C, M) of the means of two disjoint halves of the trials: all C cuts of up to ten trials.
 
-    With odd M one trial sits out each cut.
+    Of more trials, `splits` random cuts. With odd M one trial sits out each cut.
     """
     if trials < 2:
         raise ValueError(f"cannot halve {trials} trial; a ceiling needs at least 2")
     half = trials // 2
-    rng = np.random.default_rng(seed)
-    order_SM = rng.permuted(np.tile(np.arange(trials), (splits, 1)), axis=1)
-    weights_2SM = np.zeros((2, splits, trials), dtype=np.float32)
-    for side in range(2):
-        np.put_along_axis(weights_2SM[side], order_SM[:, side * half : (side + 1) * half], 1 / half, axis=1)
-    return weights_2SM
+    if trials <= ENUMERATED:
+        every = range(trials)
+        cuts = [(a, b) for a in combinations(every, half) for b in combinations(sorted({*every} - {*a}), half) if a < b]
+    else:
+        rng = np.random.default_rng(seed)
+        cuts = [np.split(rng.permutation(trials)[: 2 * half], 2) for _ in range(splits)]
+    weights_2CM = np.zeros((2, len(cuts), trials), dtype=np.float32)
+    for side, rows_CH in enumerate(np.moveaxis(np.array(cuts), 1, 0)):
+        np.put_along_axis(weights_2CM[side], rows_CH, 1 / half, axis=1)
+    return weights_2CM
 
 
 def trial_seed(losses_TMN: Sequence[NDArray], seed: int) -> tuple[NDArray[np.int64], np.random.SeedSequence]:

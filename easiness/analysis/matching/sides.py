@@ -10,14 +10,15 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
+from easiness.analysis.matching.ceilings import step_up
 from easiness.analysis.matching.resampling import (
     KINDS,
     branch,
     count_shared,
-    half_weights,
+    half_cuts,
+    half_samples,
     packed_rows,
     packed_sets,
-    spread_weights,
 )
 from easiness.analysis.scores import easiness
 from easiness.analysis.sets import check_labels, class_members, easiest, hardest
@@ -60,7 +61,7 @@ class MatchOptions:
     fraction: float = 0.1  # share of the examples in each set, in (0, 0.5]
     scopes: tuple[Scope, ...] = SCOPES  # cut from all examples, from every class, or both
     draws: int = 200  # reweightings of the trials behind each interval
-    splits: int = 20  # cuts into halves behind each ceiling
+    splits: int = 50  # cuts into halves behind each ceiling of more than ten trials; 0: no ceilings
     seed: int = 0  # decides reweightings, cuts into halves and ties
     threads: int = 2  # changes the speed, never the result
 
@@ -68,9 +69,9 @@ class MatchOptions:
         unknown = set(self.scopes) - set(SCOPES)
         if unknown or not self.scopes:
             raise ValueError(f"scopes must be among {', '.join(SCOPES)}, got {self.scopes}")
-        if self.draws < 2 or self.splits < 1 or self.threads < 1:
+        if self.draws < 2 or self.splits < 0 or self.threads < 1:
             given = f"{self.draws}, {self.splits} and {self.threads}"
-            raise ValueError(f"needs at least 2 draws, 1 split and 1 thread, got {given}")
+            raise ValueError(f"needs at least 2 draws, 0 splits and 1 thread, got {given}")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Side:
     bits: dict[str, NDArray[np.uint8]]  # the same, packed
     # Packed sets under reweighted trials, (draws or 1, bytes); None where one trial leaves nothing to reweight.
     resampled: dict[str, NDArray[np.uint8]] | None
-    ceiling: dict[str, float]  # mean overlap of two halves of the trials
+    ceiling: dict[str, float]  # expected overlap with as many fresh trials, from halves of the trials
 
 
 def make_frame(models: Sequence[ScoredModel], labels_N: ArrayLike, options: MatchOptions) -> Frame:
@@ -146,22 +147,27 @@ def model_side(
     if model.trials < 2:
         return Side(*side, None, dict.fromkeys(KINDS, math.nan))
     # The same weights at every moment: a trial that is drawn is drawn with its whole course.
-    weights_DM = spread_weights(model.trials, frame.options.draws, branch(source, 1))
-    halves_2SM = half_weights(model.trials, frame.options.splits, branch(source, 2))
+    samples_DM = half_samples(model.trials, frame.options.draws, branch(source, 1))
+    cuts_2CM = half_cuts(model.trials, frame.options.splits, branch(source, 2)) if frame.options.splits else []
+    weights_WM, used = np.unique(np.concatenate([samples_DM, *cuts_2CM]), axis=0, return_inverse=True)
     packed = packed_sets(
         model.losses[moment],
-        np.concatenate([weights_DM, *halves_2SM]),
+        weights_WM,
         frame.options.fraction,
         branch(source, 3, *path),
         order_M=order_M,
         members=frame.members[scope],
         threads=frame.options.threads,
     )
-    resampled = {kind: packed[kind][: frame.options.draws] for kind in KINDS}
-    ceiling = {}
-    for kind in KINDS:
-        first, second = np.split(packed[kind][frame.options.draws :], 2)
-        ceiling[kind] = float(count_shared(first, second).mean() / len(rows[kind]))
+    samples, cuts = np.split(used, [frame.options.draws])
+    resampled = {kind: packed[kind][samples] for kind in KINDS}
+    if not len(cuts):
+        return Side(*side, resampled, dict.fromkeys(KINDS, math.nan))
+    first, second = np.split(cuts, 2)
+    halves = {
+        kind: float(count_shared(packed[kind][first], packed[kind][second]).mean() / len(rows[kind])) for kind in KINDS
+    }
+    ceiling = step_up(halves, model.losses[moment], frame.options.fraction, branch(source, 4, moment), order_M)
     return Side(*side, resampled, ceiling)
 
 

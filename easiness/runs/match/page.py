@@ -15,8 +15,8 @@ _ROWS = 20
 RATES = (
     "The matching rate is the share of a set that another set holds, too. Some of it is luck: chance_given_classes is "
     "what random sets with the same class mix share, and corrected is the rate beyond that, **0 = luck alone, 1 = the "
-    "same set**. From low to high is the 95 % interval of the rate over trials. The ceiling is how well halves of one "
-    "model's own trials match each other."
+    "same set**. From low to high is the 95 % interval of the rate over trials. The ceiling is what noise would "
+    "leave of perfect agreement: what a model's trials share with as many fresh ones of its own."
 )
 _SETS = "An easy (hard) set is the share of examples with the lowest (highest) mean loss: **lower easiness = easier.** "
 
@@ -44,6 +44,7 @@ def write_page(path: Path, matching: Matching, figures: Mapping[str, Path]) -> N
         pages.paragraph(f"Trials: {trials}."),
         pages.listing(matching.sentences),
         *section("Between architectures (Fig. 3)", "fig3_"),
+        *section("What sharing is made of", "sharing_"),
         *section("At the last moment", table=at_last_moment(matching.pairs)),
         *section("Against outside scores", "external_", table=external),
         *section("First moment against the last (Table 1)", table=matching.table1.dropna(axis=1, how="all")),

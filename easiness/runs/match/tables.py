@@ -43,7 +43,8 @@ class MatchingResults:
     common : pandas.DataFrame or None
         The same columns: pairs of architectures whose trials had common random numbers, a control with shared luck.
     table1 : pandas.DataFrame
-        model, set, scope, rate, low, high, chance_given_classes, corrected, and the paper's rate where it has one.
+        model, set, scope, rate, low, high, chance_given_classes, corrected, ceiling, and the paper's rate where it has
+        one.
     disagreements : pandas.DataFrame
         The `DISAGREEING` examples on which each pair differs most: a, b, example_id, label, class_name, source, z
         (standard errors over trials; positive = harder for a), difference of mean relative ranks, rank_a, rank_b
@@ -136,7 +137,7 @@ def table_1(moments: Sequence[Match], paper_models: Mapping[str, str], fraction:
 
     It stands beside sets of the paper's own fraction, cut from all images, of models in `paper_models`.
     """
-    columns = ("set", "scope", "rate", "low", "high", "chance_given_classes", "corrected")
+    columns = ("set", "scope", "rate", "low", "high", "chance_given_classes", "corrected", "ceiling")
     rows = []
     for row in moments:
         comparable = fraction == paper.FRACTION and row.scope == "global" and row.a in paper_models

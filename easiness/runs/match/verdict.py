@@ -7,14 +7,17 @@ import pandas as pd
 from easiness.analysis.matching.resampling import KINDS
 from easiness.analysis.matching.sides import SCOPES
 
+CHANCE_LEVEL = 0.025  # of unrelated rankings that may be called shared
+
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
     """Judgement of some pairs at the last moment that all of them have, `epoch`, and at every moment.
 
-    A rate is beyond chance if the interval of the corrected rate lies above 0. `last` holds the rows of the last
-    moment, `reaching` those of any moment whose interval reaches down to chance, `refuting` those of the last moment
-    whose interval lies wholly at or below it.
+    A rate is beyond chance if unrelated rankings with the same class mix share as much in at most `CHANCE_LEVEL` of
+    cases (the luck of the examples), and the interval of the corrected rate lies above 0 (the luck of the trials).
+    `last` holds the rows of the last moment, `reaching` those of any moment that are not beyond chance, `refuting`
+    those of the last moment whose interval lies wholly at or below it.
     """
 
     pairs: int
@@ -27,7 +30,7 @@ class Judgement:
     @property
     def beyond_at_last(self) -> bool:
         """Whether every pair is beyond chance at the last moment."""
-        return bool((self.last["corrected_low"] > 0).all())
+        return bool(_beyond_chance(self.last).all())
 
     @property
     def beyond_always(self) -> bool:
@@ -41,8 +44,12 @@ def judge(rows: pd.DataFrame) -> Judgement:
     epoch = int(by_pair["epoch"].max().min())
     last = rows[rows["epoch"] == epoch]
     has_intervals = not rows[["corrected_low", "corrected_high"]].isna().any(axis=None)
-    reaching, refuting = rows[~(rows["corrected_low"] > 0)], last[last["corrected_high"] <= 0]
+    reaching, refuting = rows[~_beyond_chance(rows)], last[last["corrected_high"] <= 0]
     return Judgement(by_pair.ngroups, epoch, last, has_intervals, reaching, refuting)
+
+
+def _beyond_chance(rows: pd.DataFrame) -> "pd.Series[bool]":
+    return (rows["chance_p"] <= CHANCE_LEVEL) & (rows["corrected_low"] > 0)
 
 
 def verdicts(pairs: pd.DataFrame) -> list[dict[str, object]]:
@@ -74,8 +81,8 @@ def _verdict(judged: Judgement, kind: str, scope: str) -> dict[str, object]:
         always = "at every moment" if judged.beyond_always else "but not at all moments"
         said = f"intervals from {entry['corrected_low_min']:.2f} up: beyond chance in every pair, {always}"
     else:
-        short = int((~(last["corrected_low"] > 0)).sum())
-        said = f"in {short} of {len(last)} pairs the interval reaches down to chance"
+        short = int((~_beyond_chance(last)).sum())
+        said = f"in {short} of {len(last)} pairs the luck of trials or examples can give as much"
     where = "of all images" if scope == "global" else "of every class"
     rate, mixed, corrected = (_span(entry, name) for name in ("rate", "chance_given_classes", "corrected"))
     entry["sentence"] = (

@@ -83,7 +83,7 @@ def test_runs_whose_trials_share_seeds_are_refused(store, tmp_path, models, seed
     ]
     with tracking.tracked_run("match", "m") as run_id:
         if why is None:
-            assert [run.run_id for run in open_matched_runs(run_id, runs).values()] == runs
+            assert {run.run_id for run in open_matched_runs(run_id, runs).values()} == set(runs)
             return
         with pytest.raises(ValueError, match=rf"trial 0 of both has the same seeds \({why}\), and shared luck"):
             open_matched_runs(run_id, runs)

@@ -26,12 +26,13 @@ def test_verdict_of_sets_that_are_shared():
     assert f"{last['rate'].min():.2f} to {last['rate'].max():.2f}" in entry["sentence"]
 
 
-def rows_of(low_by_epoch):
+def rows_of(low_by_epoch, chance_p=0.001):
     """Rows of one pair whose corrected interval begins where the test says."""
     return pd.DataFrame(
         [
             {"a": "a", "b": b, "set": "easy", "scope": "global", "epoch": epoch + 1, "rate": 0.5,
-             "chance_given_classes": 0.1, "corrected": 0.44, "corrected_low": low, "corrected_high": low + 0.5}
+             "chance_given_classes": 0.1, "chance_p": chance_p, "corrected": 0.44, "corrected_low": low,
+             "corrected_high": low + 0.5}
             for b, lows in low_by_epoch.items() for epoch, low in enumerate(lows)
         ]
     )  # fmt: skip
@@ -41,7 +42,7 @@ def rows_of(low_by_epoch):
     ("lows", "judged"),
     [
         ({"b": [-0.1, 0.3]}, "intervals from 0.30 up: beyond chance in every pair, but not at all moments"),
-        ({"b": [0.2, -0.1], "c": [0.2, 0.3]}, "in 1 of 2 pairs the interval reaches down to chance"),
+        ({"b": [0.2, -0.1], "c": [0.2, 0.3]}, "in 1 of 2 pairs the luck of trials or examples can give as much"),
         ({"b": [math.nan, math.nan]}, "no interval, since a side has one trial only"),
     ],
 )
@@ -61,3 +62,10 @@ def test_a_pair_at_chance_at_the_last_moment_refutes():
     assert (judged.beyond_at_last, judged.beyond_always) == (False, False)
     assert judged.refuting["b"].tolist() == ["c"]
     assert judged.reaching["b"].tolist() == ["b", "c"]
+
+
+@pytest.mark.parametrize(("chance_p", "beyond"), [(0.025, True), (0.03, False)])
+def test_an_interval_above_chance_does_not_outweigh_the_luck_of_the_examples(chance_p, beyond):
+    judged = judge(rows_of({"b": [0.2]}, chance_p))
+    assert (judged.beyond_at_last, judged.beyond_always) == (beyond, beyond)
+    assert not len(judged.refuting)
