@@ -7,7 +7,7 @@ from easiness import tracking
 from easiness.runs.score.tables import score_table
 from easiness.runs.score.thumbnails import shown_rows, write_thumbnails
 from easiness.tracking import AblationManifest
-from tests.tiny_scores import UPDATES, draw_losses, log_score_run
+from tests.tiny_scores import UPDATES, draw_losses, log_score_run, tiny_settings
 
 STRATEGIES = ("easy", "hard", "random", "stepwise")
 RATIOS = (0.3, 0.7)
@@ -18,7 +18,7 @@ def log_scores(folder, dataset, model, seed, **manifest):
     losses_TMN = draw_losses(dataset, seed)
     predicted_MN = np.tile((dataset.labels + 1) % dataset.num_classes, (3, 1))
     table = score_table(dataset, losses_TMN[-1], predicted_MN=predicted_MN)
-    recipe = {"seed": 0, "resolution": 64, "score_at": [], "epochs": 2, "model": model}
+    recipe = tiny_settings(epochs=2, model=model)
     columns = {name: table[name] for name in table}
     run_id = log_score_run(
         folder,
@@ -69,7 +69,8 @@ def log_ablation(folder, dataset, model, scores):
             run_id=run_id, dataset=dataset.name, fingerprint=dataset.fingerprint, fingerprint_val="cd" * 32,
             class_names=dataset.class_names, recipe={"model": model, "epochs": 4}, scores=scores, scores_recipe={},
             moment=UPDATES[-1], strategies=STRATEGIES, seeds=3, weighting="inverse", balanced=False, allow_empty=False,
-            equal_updates=False, seed=0, ratios=RATIOS, summary=("removing 30 %: stepwise costs 5.0 points",), code={},
+            equal_updates=False, equal_epochs=False,
+            seed=0, ratios=RATIOS, summary=("removing 30 %: stepwise costs 5.0 points",), code={},
         )  # fmt: skip
         (place / "ablation.json").write_text(manifest.to_json())
         tracking.log_folder(run_id, place)

@@ -27,7 +27,8 @@ def draw_losses(dataset, seed, *, moments=2, trials=3, noise=0.5):
 
 def tiny_settings(**fields):
     """Settings of a recipe, as far as readers look at them."""
-    return {"seed": 0, "resolution": 64, "score_at": [], "common_random_numbers": False} | fields
+    settings = {"seed": 0, "resolution": 64, "score_at": [], "common_random_numbers": False}
+    return settings | {"batch_size": 32, "epochs": 2, "schedule_epochs": 300} | fields
 
 
 def score_manifest(**fields):
@@ -52,6 +53,7 @@ def score_manifest(**fields):
         "moment": UPDATES[-1],
         "fraction": 0.1,
         "per_class": False,
+        "allow_outliers": False,
         "trials": [],
         "code": {"version": "0.1.0"},
     } | fields

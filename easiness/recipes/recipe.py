@@ -38,7 +38,7 @@ class Recipe:
     dataset: str  # see `open_dataset`
     resolution: int  # height and width in pixels of the network's input
     epochs: int  # passes over the training set
-    # Length of the learning rate schedule; longer than `epochs` where a trial is the beginning of a longer training.
+    # Length of the learning rate schedule; longer than `epochs` where a trial is the beginning of a whole training.
     schedule_epochs: int
     batch_size: int  # examples per update; the last batch of an epoch may be smaller
     learning_rate: float  # SGD learning rate (plain momentum, no Nesterov)
@@ -111,6 +111,18 @@ class Recipe:
             content["source"] = _source_digest(self.model.partition(":")[0])
         return _sha256(content)
 
+    def length(self) -> str:
+        """Say which part of its schedule a trial is.
+
+        Examples
+        --------
+        >>> cifar10(epochs=5).length(), cifar10(epochs=300).length()
+        ('the first 5 of 300 epochs', 'a whole training of 300 epochs')
+        """
+        if self.epochs < self.schedule_epochs:
+            return f"the first {self.epochs} of {self.schedule_epochs} epochs"
+        return f"a whole training of {self.epochs} epochs"
+
     def learning_rate_at(self, update: int, updates_per_epoch: int) -> float:
         """Learning rate of an update (counted from 0): divided by ten after every milestone passed.
 
@@ -147,7 +159,7 @@ def _sha256(content: dict[str, object]) -> str:
 
 
 def cifar10(model: str = "wide_resnet_16_4", *, epochs: int = 5) -> Recipe:
-    """Paper's recipe for CIFAR-10: rate 0.1, divided by ten after 150 and 250 of 300 epochs.
+    """Paper's recipe for CIFAR-10: the first `epochs` of 300, rate 0.1, divided by ten after 150 and 250.
 
     The paper gives no batch size; its three architectures were published with 128 or close to it.
     """
@@ -156,7 +168,7 @@ def cifar10(model: str = "wide_resnet_16_4", *, epochs: int = 5) -> Recipe:
         dataset="cifar10",
         resolution=32,
         epochs=epochs,
-        schedule_epochs=epochs,
+        schedule_epochs=300,
         batch_size=128,
         learning_rate=0.01 if model in _WITHOUT_NORMALIZATION else 0.1,
         milestones=(150 / 300, 250 / 300),
@@ -166,13 +178,11 @@ def cifar10(model: str = "wide_resnet_16_4", *, epochs: int = 5) -> Recipe:
 def planted(model: str = "alexnet", *, epochs: int = 3) -> Recipe:
     """Recipe for the drawn dataset: small batches, so that three passes over 2,000 images are enough updates.
 
-    A trial is the first half of a schedule and ends where the rate would first be divided: three passes with two
-    divisions leave AlexNet near chance.
+    The rate is constant, since the first milestone is far: three passes with two divisions leave AlexNet near chance.
     """
     return dataclasses.replace(
         cifar10(model, epochs=epochs),
         dataset="planted",
-        schedule_epochs=2 * epochs,
         resolution=64,
         batch_size=32,
         shift=8,
@@ -181,15 +191,19 @@ def planted(model: str = "alexnet", *, epochs: int = 3) -> Recipe:
 
 
 def folder(model: str = "resnet18", *, epochs: int = 5) -> Recipe:
-    """Recipe for a folder of images that fit in memory, each scaled and cropped to a square of 64 pixels."""
+    """Recipe for a folder of images that fit in memory, each scaled and cropped to a square of 64 pixels.
+
+    The rate is constant, as in `planted`.
+    """
     return dataclasses.replace(cifar10(model, epochs=epochs), dataset="folder", resolution=64, batch_size=32, shift=8)
 
 
 def imagenet(model: str = "resnet50", *, epochs: int = 5) -> Recipe:
-    """Paper's recipe for ImageNet: rate 0.1, divided by ten after 100, 150 and 190 of 200 epochs."""
+    """Paper's recipe for ImageNet: the first `epochs` of 200, rate 0.1, divided by ten after 100, 150 and 190."""
     return dataclasses.replace(
         cifar10(model, epochs=epochs),
         dataset="imagenet",
+        schedule_epochs=200,
         resolution=224,
         batch_size=256,
         milestones=(100 / 200, 150 / 200, 190 / 200),

@@ -2,6 +2,9 @@
 
 from easiness.recipes.recipe import Recipe
 
+# Easiness is early: where nothing else is asked for, it is taken at the end of this epoch.
+EARLY_EPOCHS = 5
+
 
 def batch_bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
     """Start and stop of every batch of `count` examples; the tail is kept.
@@ -38,3 +41,25 @@ def scored_updates(recipe: Recipe, count: int) -> tuple[int, ...]:
             f"score_at asks for update {beyond[0]}, and {recipe.epochs} epochs of {per_epoch} updates end at {total}"
         )
     return tuple(sorted(recipe.score_at)) or tuple(range(per_epoch, total + 1, per_epoch))
+
+
+def early_moment(recipe: Recipe, count: int) -> int:
+    """Last of the scored updates up to the end of epoch 5; the first one after it where there is none.
+
+    Scores at initialization say nothing, and are taken where there are no others.
+    """
+    updates = scored_updates(recipe, count)
+    end = EARLY_EPOCHS * updates_per_epoch(count, recipe.batch_size)
+    early, later = [update for update in updates if 0 < update <= end], [update for update in updates if update > end]
+    return (early[-1:] or later[:1] or [0])[0]
+
+
+def moment_name(update: int, per_epoch: int, schedule_epochs: int) -> str:
+    """Name of a moment of training, for captions.
+
+    Examples
+    --------
+    >>> moment_name(1955, 391, 300), moment_name(100, 391, 300)
+    ('1,955 updates (epoch 5 of 300)', '100 updates (epoch 0.26 of 300)')
+    """
+    return f"{update:,} updates (epoch {round(update / per_epoch, 2):g} of {schedule_epochs})"

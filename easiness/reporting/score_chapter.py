@@ -44,6 +44,7 @@ def models_table(runs: Sequence[Scores]) -> pd.DataFrame:
                 "model": run.model,
                 "trials": run.trials,
                 "epochs": manifest.recipe["epochs"],
+                "schedule_epochs": manifest.recipe["schedule_epochs"],
                 "moments": len(manifest.updates),
                 "moment_updates": manifest.moment,
                 "easiness_mean": scores.mean(),
@@ -88,16 +89,15 @@ def _charts(stem: str, run: Scores) -> list[Chart]:
     return [
         Chart(
             f"{stem}_histogram",
-            f"How easiness is spread over the {len(table):,} examples under {model}, with the cuts of the easiest and "
-            f"the hardest {manifest.fraction:.0%}.",
+            f"How easiness after {run.moment_name} is spread over the {len(table):,} examples under {model}, with the "
+            f"cuts of the easiest and the hardest {manifest.fraction:.0%}.",
             f"Histogram of easiness: a tenth of the examples lies below {low:.3g} nats, half below {median:.3g}, "
             f"nine tenths below {high:.3g}.",
             lambda: figures.easiness_histogram(scores, **cuts, groups_N=groups, title=model),
         ),
         Chart(
             f"{stem}_trajectory",
-            f"Mean easiness of each difficulty decile while {model} trains; deciles are those of the moment after "
-            f"{manifest.moment} updates.",
+            f"Mean easiness of each difficulty decile while {model} trains; deciles are those after {run.moment_name}.",
             f"Ten lines of falling easiness: the mean of all examples goes from {first:.3g} nats after "
             f"{manifest.updates[0]} updates to {last:.3g} after {manifest.updates[-1]}.",
             lambda: figures.trajectory_by_decile(run.trajectory_TN, deciles(scores), manifest.updates, title=model),

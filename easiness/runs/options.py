@@ -39,7 +39,8 @@ class TrainingOptions:
     epochs : int, optional
         Passes over the training set.
     schedule_epochs : int, optional
-        Length of the schedule that the milestones refer to; `epochs` unless a trial begins a longer training.
+        Length of the learning rate schedule: 300, of imagenet 200, so that a trial is the beginning of the paper's
+        training; `epochs` in `ablate`, whose arms are whole trainings.
     batch_size : int, optional
         Examples per update; the last batch of an epoch may be smaller.
     learning_rate : float, optional
@@ -143,13 +144,14 @@ class TrainingSetup:
         return f"{self.recipe.model} on {self.recipe.dataset}"
 
     def describe(self, trials: str) -> str:
-        """One line: which data, how many, which trials, how trained."""
+        """One line: which data, how many, which trials, which part of a schedule, how trained."""
         recipe, train = self.recipe, self.train
         skipped = f", {len(train.skipped)} bad files skipped" if train.skipped else ""
         return (
             f"{self.name}: {len(train)} training and {len(self.val)} validation images of {train.num_classes} classes "
             f"(fingerprint {train.fingerprint[:12]}{skipped}); loader {recipe.loader} ({self.why_loader}); "
-            f"{trials}, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}, on {self.device}"
+            f"{trials}: {recipe.length()}, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}, on "
+            f"{self.device}"
         )
 
 

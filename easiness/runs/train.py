@@ -84,7 +84,7 @@ def train(
         raise ValueError(f"trial is {trial}, and must be at least 0")
     chosen = {"trials": 1, "score_at": score_at, "common_random_numbers": common_random_numbers}
     setup = prepare_training(training, RunOptions(device=device, verify=verify), **chosen)
-    LOG.info(setup.describe(f"one trial, number {trial}, of {setup.recipe.epochs} epochs"))
+    LOG.info(setup.describe(f"one trial, number {trial}"))
     with tracking.tracked_run("train", f"train {setup.name}, trial {trial}") as run_id:
         log_training_setup(run_id, setup)
         wanted = Trial(setup.recipe, trial)

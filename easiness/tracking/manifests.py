@@ -89,6 +89,7 @@ class ScoreManifest(Manifest):
     moment: int
     fraction: float
     per_class: bool
+    allow_outliers: bool
     trials: tuple[dict, ...]
     code: dict
 
@@ -158,6 +159,7 @@ class AblationManifest(Manifest):
     balanced: bool
     allow_empty: bool
     equal_updates: bool
+    equal_epochs: bool
     seed: int
     ratios: tuple[float, ...]
     summary: tuple[str, ...]

@@ -57,8 +57,10 @@ def test_an_ablate_run_keeps_the_contract(store, monkeypatch, capsys):
     call(monkeypatch, score, *SCORE, "--engine=inline")
     (scored,) = runs("score")
     call(monkeypatch, ablate, *SMALL, "--engine=inline")
-    said = capsys.readouterr().out
+    said, told = capsys.readouterr()
     (run,) = runs("ablate")
+    assert "stepwise scored anew after equal updates, 2 seeds each; every arm: a whole training of 2 epochs" in told
+    assert "easiness after 4 updates (epoch 2 of 300)" in run.data.tags["mlflow.note.content"]
     arms = {arm.info.run_id: arm for arm in runs("arm")}
     folder = artifacts(run)
     accuracy = pd.read_csv(folder / "accuracy.csv")

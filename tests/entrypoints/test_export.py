@@ -48,7 +48,7 @@ def run_id(store, tmp_path, dataset):
 
 def test_csv_is_the_whole_table(run_id, monkeypatch, tmp_path):
     call(monkeypatch, f"--run={run_id}", "--out=deep/down.csv")
-    expected = load_scores(run_id).table
+    expected = load_scores(run_id).table.assign(polarity="lower_is_easier", updates=8, in_sample=True)
     found = pd.read_csv(io.StringIO(exported("csv")), keep_default_na=False)
     pd.testing.assert_frame_equal(found, expected, check_dtype=False)
     assert (tmp_path / "deep" / "down.csv").read_text() == exported("csv")
@@ -58,6 +58,9 @@ def test_cleanlab_gets_qualities_in_the_order_of_the_data(run_id, monkeypatch, d
     call(monkeypatch, f"--run={run_id}", "--to=cleanlab")
     found = pd.read_csv(io.StringIO(exported("cleanlab")))
     np.testing.assert_array_equal(found["given_label"], dataset.labels)
+    assert set(found[["polarity", "updates", "in_sample"]].itertuples(index=False, name=None)) == {
+        ("higher_is_better", 8, True)
+    }
     np.testing.assert_allclose(found["label_quality"], np.exp(-load_scores(run_id).table["easiness"]))
 
 
@@ -75,7 +78,9 @@ def test_fiftyone_gets_the_paths_of_files_that_are_there(store, tmp_path, monkey
         (tmp_path / "images" / source).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(dataset.images[row]).save(tmp_path / "images" / source)
     call(monkeypatch, f"--run={run_id}", "--to=fiftyone", "--data=images")
-    fields = json.loads(exported("fiftyone"))["fields"]
+    content = json.loads(exported("fiftyone"))
+    fields = content["fields"]
+    assert (content["updates"], content["in_sample"]) == (8, True)
     assert list(fields["easiness"]) == [str(tmp_path / "images" / source) for source in sources]
 
 

@@ -3,6 +3,7 @@
 import shutil
 import socket
 import sys
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -12,6 +13,8 @@ from PIL import Image
 
 import easiness
 from easiness.commandline import command
+from easiness.runs.score import run as score_run
+from easiness.runs.score.tables import majority_vote
 from entrypoints.score import score
 
 TINY = "tests.tiny_model:build"
@@ -71,8 +74,29 @@ def test_a_moment_can_be_chosen(store, monkeypatch):
     call(monkeypatch, f"--model={TINY}", *SMALL, "--moment=4", "--fraction=0.2", "--per_class=true")
     scores = easiness.load_scores(only_run("score").info.run_id)
     np.testing.assert_allclose(scores.table["easiness"], scores.trajectory_TN[0], rtol=1e-12)
+    assert scores.moment_name == "4 updates (epoch 1 of 300)"
+    labels_N, shares_N = majority_vote(scores.measure("predicted")[0], 10)
+    np.testing.assert_array_equal(scores.table["predicted"], labels_N)
+    np.testing.assert_array_equal(scores.table["predicted_share"], shares_N)
     easy = scores.table[scores.table["set"] == "easy"]
     assert list(easy["label"].value_counts()) == [2] * 10
+
+
+def test_easiness_is_that_of_epoch_5_and_every_page_says_so(store, monkeypatch, capsys):
+    call(monkeypatch, f"--model={TINY}", *SMALL, "--trials=1", "--epochs=7")
+    said = capsys.readouterr()
+    run = only_run("score")
+    scores = easiness.load_scores(run.info.run_id)
+    assert scores.manifest.moment == 20 == scores.manifest.updates[4]
+    named = "20 updates (epoch 5 of 300)"
+    assert f"easiness after {named}, lower = easier" in said.out
+    assert "1 trials: the first 7 of 300 epochs, batch 32" in said.err
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith(f"Easiness after {named}: ")
+    assert "the first 7 of 300 epochs" in note
+    page = Path(mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/preview/index.html")).read_text()
+    assert f"easiness after {named}</h1>" in page
+    assert run.info.run_name.endswith(named)
 
 
 def test_truth_is_found_by_any_network_that_learns(store, monkeypatch):
@@ -165,6 +189,31 @@ def test_diverged_trial_is_named_and_the_run_failed(store, monkeypatch, capsys):
     run = only_run("score")
     assert run.info.status == "FAILED"
     assert mlflow.MlflowClient().list_artifacts(run.info.run_id) == []
+
+
+def test_a_trial_that_blew_up_and_stayed_finite_is_refused_unless_asked(store, monkeypatch, capsys):
+    run_trials = score_run._run_trials
+
+    def blow_up(*arguments):
+        records = run_trials(*arguments)
+        records[1].arrays["losses"] = 1e4 * records[1].measure("losses")
+        return records
+
+    monkeypatch.setattr(score_run, "_run_trials", blow_up)
+    line = call_wrongly(monkeypatch, capsys, f"--model={TINY}", *SMALL)
+    trials = {
+        run.data.tags["easiness.trial"]: run
+        for run in mlflow.MlflowClient().search_runs(["0"], "tags.`easiness.trial` != ''")
+    }
+    assert {run.info.status for run in trials.values()} == {"FINISHED"}
+    assert f"trial 1 (run {trials['1'].info.run_id}) stands apart: its losses have rank correlation" in line
+    assert "lower learning_rate or take another seed, or average it in with allow_outliers=true" in line
+    assert only_run("score").info.status == "FAILED"
+    scores = easiness.score(
+        model=TINY, trials=2, epochs=2, limit=100, limit_val=50, engine="inline", log_models="none", allow_outliers=True
+    )
+    assert scores.manifest.allow_outliers
+    assert scores.table["easiness"].mean() > 1e3
 
 
 def test_full_disk_is_one_line(store, monkeypatch, capsys):

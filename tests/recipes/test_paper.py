@@ -20,8 +20,10 @@ def test_every_run_can_be_called_and_comes_after_those_it_needs(scale):
         assert str(arguments).count("id of") == len(run.needs)
         assert (run.images() > 0) is (run.entry != "match")
         if run.entry != "match":
-            epochs = run.options["epochs"]
-            make_recipe(run.options["dataset"], run.options["model"], epochs=epochs)
+            lengths = {name: run.options[name] for name in ("epochs", "schedule_epochs") if name in run.options}
+            recipe = make_recipe(run.options["dataset"], run.options["model"], **lengths)
+        if run.entry == "score":
+            assert recipe.length().startswith("a whole training"), "Table 1 needs its end"
 
 
 def test_full_is_the_papers_own():

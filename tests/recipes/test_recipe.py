@@ -53,7 +53,7 @@ CIFAR10_AS_TEXT = (
     '{"algorithm": 2, "augmentation": "shift_flip", "batch_size": 128, "common_random_numbers": false, '
     '"dataset": "cifar10", "epochs": 5, "learning_rate": 0.1, "loader": "resident", '
     '"milestones": [0.5, 0.8333333333333334], "model": "wide_resnet_16_4", "momentum": 0.9, "normalization": "image", '
-    '"padding": "zero", "precision": "float32", "resolution": 32, "schedule_epochs": 5, "score_at": [], "seed": 0, '
+    '"padding": "zero", "precision": "float32", "resolution": 32, "schedule_epochs": 300, "score_at": [], "seed": 0, '
     '"shift": 4, "threads": 1, "weight_decay": 0.0001}'
 )
 
@@ -103,13 +103,18 @@ def rates(recipe, per_epoch):
     return [recipe.learning_rate_at(update, per_epoch) for update in range(recipe.epochs * per_epoch)]
 
 
+def whole(epochs):
+    """A whole training of fewer epochs than the paper's."""
+    return dataclasses.replace(cifar10(epochs=epochs), schedule_epochs=epochs)
+
+
 @pytest.mark.parametrize(
     ("recipe", "per_epoch", "ends"),
     [
         (cifar10(epochs=300), 391, (150, 250, 300)),
         (imagenet(epochs=200), 50, (100, 150, 190, 200)),
-        (cifar10(epochs=30), 391, (15, 25, 30)),
-        (cifar10(epochs=6), 10, (3, 5, 6)),
+        (whole(30), 391, (15, 25, 30)),
+        (whole(6), 10, (3, 5, 6)),
     ],
 )
 def test_rate_is_divided_by_ten_exactly_after_the_milestones(recipe, per_epoch, ends):
@@ -120,13 +125,12 @@ def test_rate_is_divided_by_ten_exactly_after_the_milestones(recipe, per_epoch, 
 
 
 def test_beginning_of_a_longer_training_has_the_longer_schedule():
-    beginning = dataclasses.replace(cifar10(epochs=200), schedule_epochs=300)
-    assert rates(beginning, 7) == rates(cifar10(epochs=300), 7)[: 200 * 7]
+    assert rates(cifar10(epochs=200), 7) == rates(cifar10(epochs=300), 7)[: 200 * 7]
 
 
 def test_milestones_fall_to_the_nearest_update_where_epochs_are_few():
-    assert rates(cifar10(epochs=1), 12) == pytest.approx([0.1] * 6 + [0.01] * 4 + [0.001] * 2)
-    assert len(set(rates(cifar10(epochs=1), 1))) == 1
+    assert rates(whole(1), 12) == pytest.approx([0.1] * 6 + [0.01] * 4 + [0.001] * 2)
+    assert len(set(rates(whole(1), 1))) == 1
 
 
 def test_settings_of_the_paper():
@@ -140,15 +144,13 @@ def test_settings_of_the_paper():
     assert planted().trials == 4
 
 
-def test_every_recipe_bears_its_name_and_is_as_long_as_asked():
-    for name, recipe in RECIPES.items():
-        made = recipe("resnet18", epochs=7)
-        assert (made.dataset, made.model, made.epochs) == (name, "resnet18", 7)
-        assert made.schedule_epochs == (14 if name == "planted" else 7)
-
-
-def test_the_rate_of_planted_stays_as_it_is():
-    assert {planted().learning_rate_at(update, 63) for update in range(3 * 63)} == {planted().learning_rate}
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_the_beginning_of_a_whole_training(name):
+    made = RECIPES[name]("resnet18", epochs=7)
+    assert (made.dataset, made.model, made.epochs) == (name, "resnet18", 7)
+    assert made.schedule_epochs == (200 if name == "imagenet" else 300)
+    assert set(rates(made, 63)) == {0.1}
+    assert made.length() == f"the first 7 of {made.schedule_epochs} epochs"
 
 
 BAD = [
@@ -193,11 +195,11 @@ def test_shift_may_be_large_where_nothing_is_shifted():
     assert make_recipe("cifar10", "resnet18", augmentation="none", shift=99).shift == 99
 
 
-def test_none_leaves_the_recipes_own_value_and_length_moves_the_schedule():
+def test_none_leaves_the_recipes_own_value_and_length_leaves_the_schedule():
     assert make_recipe("cifar10", "resnet18", seed=None, epochs=None) == cifar10("resnet18")
     assert make_recipe("cifar10", "resnet18", epochs=9) == cifar10("resnet18", epochs=9)
-    longer = make_recipe("cifar10", "resnet18", epochs=9, schedule_epochs=300)
-    assert (longer.epochs, longer.schedule_epochs) == (9, 300)
+    shorter = make_recipe("cifar10", "resnet18", epochs=9, schedule_epochs=30)
+    assert (shorter.epochs, shorter.schedule_epochs) == (9, 30)
     assert make_recipe("folder", "resnet18", seed=0, shift=0).shift == 0
     assert make_recipe("folder", "resnet18") == folder()
 

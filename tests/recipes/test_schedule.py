@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easiness.recipes.recipe import cifar10
-from easiness.recipes.schedule import batch_bounds, scored_updates, updates_per_epoch
+from easiness.recipes.schedule import batch_bounds, early_moment, scored_updates, updates_per_epoch
 
 
 @given(count=st.integers(1, 5000), batch_size=st.integers(2, 600))
@@ -36,3 +36,18 @@ def test_every_epochs_end_is_scored_unless_updates_are_named():
 def test_an_update_after_the_end_cannot_be_scored():
     with pytest.raises(ValueError, match="score_at asks for update 41, and 5 epochs of 8 updates end at 40"):
         scored_updates(dataclasses.replace(cifar10(), score_at=(3, 41)), 1000)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "score_at", "moment"),
+    [
+        (30, (), 40),  # the end of epoch 5
+        (3, (), 24),
+        (30, (3, 39, 41), 39),
+        (30, (200, 41), 41),
+        (30, (0, 41), 41),
+        (30, (0,), 0),
+    ],
+)
+def test_easiness_is_early_unless_only_later_moments_are_scored(epochs, score_at, moment):
+    assert early_moment(dataclasses.replace(cifar10(epochs=epochs), score_at=score_at), 1000) == moment

@@ -1,7 +1,5 @@
 """Captured steps compute what eager ones compute, for one trial after another."""
 
-import hashlib
-import json
 import shutil
 from dataclasses import replace
 
@@ -10,7 +8,6 @@ import pytest
 import torch
 
 from easiness.loaders import stage_resident
-from easiness.recipes.recipe import ALGORITHM
 from easiness.trials import trial as trial_module
 from easiness.trials.evaluation import MEASURES
 from easiness.trials.precision import captures, make_steps, settle_precision
@@ -33,11 +30,6 @@ def test_precision_follows_the_device_unless_it_is_chosen():
 def test_precision_is_part_of_the_name_of_a_trial():
     recipe = tiny_recipe(precision="float32")
     assert recipe.digest() != replace(recipe, precision="bfloat16").digest()
-    # Trials from before there was a choice were computed in float32.
-    before = recipe.settings() | {"algorithm": ALGORITHM}
-    for name in ("trials", "loader", "precision"):
-        del before[name]
-    assert recipe.digest() == hashlib.sha256(json.dumps(before, sort_keys=True).encode()).hexdigest()
     with pytest.raises(ValueError, match="precision is 'half', and must be one of auto, float32, bfloat16"):
         replace(recipe, precision="half")
 

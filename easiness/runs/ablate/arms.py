@@ -20,8 +20,9 @@ from easiness.analysis.removal import Step, Strategy, check_classes, draw_remove
 from easiness.analysis.scores import easiness
 from easiness.datasets import Dataset
 from easiness.recipes.recipe import Recipe
-from easiness.recipes.schedule import updates_per_epoch
+from easiness.recipes.schedule import moment_name, updates_per_epoch
 from easiness.runs.options import TrainingSetup
+from easiness.runs.score.outliers import describe_outliers
 from easiness.runs.tracked_trials import SharedData, TrialOptions, names_with_model, run_tracked_trials
 from easiness.runs.trial_log import Trial
 
@@ -59,6 +60,9 @@ class Plan:
         Go on, with a warning, where a class loses its last example.
     equal_updates : bool
         Train smaller sets for more epochs, until the updates are those of the whole set, or nearly.
+    equal_epochs : bool
+        Let stepwise score what is left after as many epochs as the first score had; else after as many updates, rounded
+        up to whole epochs.
     """
 
     strategies: tuple[str, ...] = STRATEGIES
@@ -68,6 +72,7 @@ class Plan:
     balanced: bool = False
     allow_empty: bool = False
     equal_updates: bool = False
+    equal_epochs: bool = False
 
     def check(self, count: int) -> None:
         """Refuse with a ValueError what cannot be done with `count` examples."""
@@ -97,17 +102,33 @@ class Scoring:
     moment: int  # updates after which easiness is taken
     count: int  # number of examples it scored
 
-    def of_rest(self, count: int, path: int) -> Recipe:
+    @property
+    def per_epoch(self) -> int:
+        """Updates of an epoch of the score run."""
+        return updates_per_epoch(self.count, self.recipe.batch_size)
+
+    @property
+    def moment_name(self) -> str:
+        """Moment as captions name it."""
+        return moment_name(self.moment, self.per_epoch, self.recipe.schedule_epochs)
+
+    def of_rest(self, count: int, path: int, equal_epochs: bool = False) -> Recipe:
         """Recipe that scores `count` examples of one path, with new seeds.
 
-        The moment comes after the same share of an epoch; training stops there, along the same schedule.
+        Training goes along the same schedule, in updates or in epochs, and stops at the moment: after as many updates,
+        rounded up to whole epochs, or after the same share of an epoch.
         """
-        epochs = self.moment / updates_per_epoch(self.count, self.recipe.batch_size)
-        per_epoch = updates_per_epoch(count, self.recipe.batch_size)
-        moment = max(round(epochs * per_epoch), min(self.moment, 1))
+        whole, per_epoch = self.per_epoch, updates_per_epoch(count, self.recipe.batch_size)
+        if equal_epochs:
+            moment = max(round(self.moment * per_epoch / whole), min(self.moment, 1))
+            schedule_epochs = self.recipe.schedule_epochs
+        else:
+            moment = math.ceil(self.moment / per_epoch) * per_epoch
+            schedule_epochs = math.ceil(self.recipe.schedule_epochs * whole / per_epoch)
         return dataclasses.replace(
             self.recipe,
             epochs=max(math.ceil(moment / per_epoch), 1),
+            schedule_epochs=schedule_epochs,
             score_at=(moment,),
             seed=_spawned(self.recipe.seed, _RESCORE, path, count),
         )
@@ -165,7 +186,7 @@ def run_arms(
             left = _take_steps(plan, recipe.seed, train, paths, [step for step in steps if step.before == level])
             arms += _arms_of_steps(plan, len(train), left)
             rescoring = {
-                seed: _scoring_trials(scoring, rows, seed, len(train))
+                seed: _scoring_trials(scoring.of_rest(len(rows), seed, plan.equal_epochs), rows, seed, len(train))
                 for (seed, after), rows in left.items()
                 if after == following
             }
@@ -184,7 +205,11 @@ def run_arms(
                 validation = tracking.read_validation(record_of[trial].run_id)
                 finished += [FinishedArm(arm, record_of[trial].run_id, *validation) for arm in group]
             for seed, scored in rescoring.items():
-                losses_MN = np.stack([record_of[trial].measure("losses")[0] for trial in scored])
+                scores = [record_of[trial] for trial in scored]
+                losses_MN = np.stack([record.measure("losses")[0] for record in scores])
+                apart = describe_outliers(scores, losses_MN, train.labels[scored[0].rows])
+                if apart:
+                    LOG.warning("%s; averaged in, so look at seed %d of stepwise with care", apart, seed)
                 paths[seed] = scored[0].rows, easiness(losses_MN)
             arms = []
     order = {strategy: position for position, strategy in enumerate((NOTHING, *plan.strategies))}
@@ -291,7 +316,6 @@ def _spawned(seed: int, *key: int) -> int:
     return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1)[0])
 
 
-def _scoring_trials(scoring: Scoring, rows: np.ndarray, seed: int, whole: int) -> list[Trial]:
-    recipe = scoring.of_rest(len(rows), seed)
+def _scoring_trials(recipe: Recipe, rows: np.ndarray, seed: int, whole: int) -> list[Trial]:
     name = f"scoring after {(whole - len(rows)) / whole:.0%} stepwise, seed {seed}"
     return [Trial(recipe, trial, rows, f"{name}, trial {trial}") for trial in range(recipe.trials)]

@@ -36,6 +36,7 @@ class Ablation:
     def variant(self) -> str:
         """Weights of the draw and length of training, which differ between ablations of one model and data."""
         flags = [name.replace("_", " ") for name in ("balanced", "equal_updates") if getattr(self.manifest, name)]
+        flags += ["scored anew after equal epochs"] * self.manifest.equal_epochs
         return ", ".join([f"{self.manifest.weighting} weights", *flags])
 
     @property

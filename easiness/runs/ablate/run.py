@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import pandas as pd
 from easiness import tracking
 from easiness.datasets.kept import write_kept
 from easiness.figures import save
-from easiness.recipes.recipe import recipe_from
-from easiness.runs.ablate.arms import FinishedArm, Plan, Scoring, run_arms
+from easiness.recipes.recipe import make_recipe, recipe_from
+from easiness.runs.ablate.arms import STEPWISE, FinishedArm, Plan, Scoring, run_arms
 from easiness.runs.ablate.figures import ablation_figures
 from easiness.runs.ablate.reading import Ablation
 from easiness.runs.ablate.tables import ablation_tables, sentences
@@ -44,7 +45,8 @@ def ablate(
     Parameters
     ----------
     training : TrainingOptions
-        Model, data and recipe of the arms; stepwise scores what is left by the recipe of the score run.
+        Model, data and recipe of the arms, each a whole training; stepwise scores what is left by the recipe of the
+        score run.
     run : RunOptions
         Where and how arms run.
     plan : Plan
@@ -59,7 +61,7 @@ def ablate(
     Ablation
         Accuracies, costs and what was really removed, as tables.
     """
-    setup = prepare_training(training, run)
+    setup = prepare_training(whole_training(training), run)
     plan.check(len(setup.train))
     description = describe(setup, plan)
     LOG.info(description)
@@ -68,7 +70,8 @@ def ablate(
         scored = find_scores(run_id, scores, setup)
         easiness_N, scoring = choose_moment(scored, score_moment)
         tracking.set_tags(run_id, {"easiness.scores": scored.run_id})
-        LOG.info("easiness after %d updates, from score run %s", scoring.moment, scored.run_id)
+        source = f"easiness after {scoring.moment_name}, from score run {scored.run_id}"
+        LOG.info(source)
         arms = run_arms(plan, setup, easiness_N, scoring, run_id)
         tables = ablation_tables(arms, setup, plan, easiness_N)
         manifest = _manifest(setup, plan, scored.run_id, scoring, run_id, sentences(tables["costs"]))
@@ -76,16 +79,25 @@ def ablate(
             _write_artifacts(Path(folder), manifest, tables, arms, setup)
             tracking.log_folder(run_id, Path(folder))
         note = "\n".join(f"- {line}" for line in manifest.summary)
-        tracking.set_tags(run_id, {"mlflow.note.content": f"{description}\n\n{note}"})
+        tracking.set_tags(run_id, {"mlflow.note.content": f"{description}; {source}\n\n{note}"})
     return Ablation(run_id, manifest, tables)
+
+
+def whole_training(training: TrainingOptions) -> TrainingOptions:
+    """Options of a training whose schedule ends where it ends, unless they give its length."""
+    epochs = training.epochs or make_recipe(training.dataset, training.model).epochs
+    return replace(training, schedule_epochs=training.schedule_epochs or epochs)
 
 
 def describe(setup: TrainingSetup, plan: Plan) -> str:
     """One line: which data, what is removed, how each arm is trained."""
-    epochs, strategies = setup.recipe.epochs, ", ".join(plan.strategies)
-    ratios = ", ".join(f"{100 * ratio:g}" for ratio in plan.removing_ratios)
-    length = f"as many updates as {epochs} epochs have" if plan.equal_updates else f"{epochs} epochs"
-    return setup.describe(f"removing {ratios} % by {strategies}, {plan.seeds} seeds each; every arm {length}")
+    strategies, ratios = ", ".join(plan.strategies), ", ".join(f"{100 * ratio:g}" for ratio in plan.removing_ratios)
+    stepwise = f", stepwise scored anew after equal {'epochs' if plan.equal_epochs else 'updates'}"
+    arms = "every arm, of equal updates" if plan.equal_updates else "every arm"
+    return setup.describe(
+        f"removing {ratios} % by {strategies}{stepwise if STEPWISE in plan.strategies else ''}, {plan.seeds} seeds "
+        f"each; {arms}"
+    )
 
 
 def find_scores(run_id: str, scores: str | None, setup: TrainingSetup) -> Scores:

@@ -50,7 +50,8 @@ def export(
         Id of a score run.
     to : str
         `csv` (the whole table; lower easiness = easier), `cleanlab` (label quality; higher = better), `fiftyone`
-        (fields by filepath) or `cartography` (jsonl of training dynamics).
+        (fields by filepath) or `cartography` (jsonl of training dynamics). All say that the scores are in-sample: of
+        networks that were trained on these examples.
     out : path, optional
         File to write; the export run's artifacts alone if not given.
     data : path, optional
@@ -75,12 +76,13 @@ def export(
 def exported_text(scores: Scores, to: str, data: str | Path | None) -> str:
     """Content of the file."""
     table = scores.table
+    origin = {"updates": scores.manifest.moment, "in_sample": True}
     if to == "csv":
-        return table.to_csv(index=False)
+        return table.assign(polarity=scores.manifest.polarity, **origin).to_csv(index=False)
     if to == "cleanlab":
-        return cleanlab_table(table).to_csv(index=False)
+        return cleanlab_table(table).assign(polarity="higher_is_better", **origin).to_csv(index=False)
     if to == "fiftyone":
-        return json.dumps(fiftyone_fields(table, image_paths(scores, data)), indent=1) + "\n"
+        return json.dumps(fiftyone_fields(table, image_paths(scores, data)) | origin, indent=1) + "\n"
     lines = cartography_lines(table["example_id"].tolist(), scores.losses_TMN, scores.measure("correct"))
     return "".join(f"{line}\n" for line in lines)
 
@@ -102,10 +104,11 @@ def image_paths(scores: Scores, data: str | Path | None) -> list[str]:
 
 
 def cleanlab_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Label quality as cleanlab means it: in (0, 1], **higher = better**, one row per example of a score table.
+    """Label quality as cleanlab reads it: in [0, 1], **higher = better**, one row per example of a score table.
 
-    The quality is exp(-easiness): the geometric mean over trials of the probability that a network gives to the label,
-    which for one trial is cleanlab's self-confidence.
+    The quality is exp(-easiness), 0 where easiness is above 745 nats: the geometric mean over trials of the probability
+    that a network gives to the label. For one trial it is cleanlab's self-confidence, but in-sample: cleanlab asks for
+    probabilities of networks that did not see the example. The predicted label is of the same moment.
 
     Examples
     --------
@@ -136,7 +139,8 @@ def fiftyone_fields(table: pd.DataFrame, paths: Sequence[str]) -> dict[str, obje
         }
         for field, column in columns.items()
     }
-    return {"key_field": "filepath", "polarity": "lower easiness = easier", "fields": fields}
+    polarity = "lower easiness (nats, 0 or more) and lower easiness_rank (1 = easiest) = easier"
+    return {"key_field": "filepath", "polarity": polarity, "fields": fields}
 
 
 def cartography_lines(example_ids: Sequence[int], losses_TMN: np.ndarray, correct_TMN: np.ndarray) -> list[str]:
@@ -145,7 +149,7 @@ def cartography_lines(example_ids: Sequence[int], losses_TMN: np.ndarray, correc
     Each measure is taken of each trial over its T scored moments, as Cartography does over epochs, and averaged over
     the trials: confidence (mean probability of the label), variability (its standard deviation), correctness (moments
     at which the network was right), forgetfulness (times that a right answer was lost; 1000 where it was never right in
-    any trial) and threshold_closeness (confidence times 1 - confidence).
+    any trial) and threshold_closeness (confidence times 1 - confidence). `in_sample` is ours, and true.
 
     Source: Swayamdipta et al., "Dataset Cartography: Mapping and Diagnosing Datasets with Training Dynamics" (2020).
     """
@@ -166,6 +170,7 @@ def cartography_lines(example_ids: Sequence[int], losses_TMN: np.ndarray, correc
                 "variability": float(variability_N[index]),
                 "correctness": float(correctness_N[index]),
                 "forgetfulness": float(forgetfulness_N[index]),
+                "in_sample": True,
             }
         )
         for index, example_id in enumerate(example_ids)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from easiness import tracking
+from easiness.recipes.schedule import moment_name, updates_per_epoch
 from easiness.runs.pages import result_html
 from easiness.runs.score.tables import class_counts
 from easiness.runs.score.thumbnails import read_thumbnails
@@ -59,6 +60,13 @@ class Scores:
         """(T,) int64 updates at the scored moments."""
         return np.asarray(self.manifest.updates, np.int64)
 
+    @property
+    def moment_name(self) -> str:
+        """When easiness was taken: `1,955 updates (epoch 5 of 300)`."""
+        manifest, recipe = self.manifest, self.manifest.recipe
+        per_epoch = updates_per_epoch(manifest.examples, recipe["batch_size"])
+        return moment_name(manifest.moment, per_epoch, recipe["schedule_epochs"])
+
     @cached_property
     def losses_TMN(self) -> np.ndarray:  # noqa: N802
         """(T, M, N) float32 cross-entropy in nats; lower = easier."""
@@ -102,7 +110,8 @@ class Scores:
         return "\n".join(
             [
                 "",
-                "lower easiness = easier; examples of each class in the easy and in the hard set:",
+                f"easiness after {self.moment_name}, lower = easier;",
+                "examples of each class in the easy and in the hard set:",
                 counts.to_string(index=False) if few else f"{len(counts)} classes: see preview/class_counts.csv",
                 *(f"{name:>28}  {value:.4g}" for name, value in self.metrics.items()),
                 "",
@@ -111,8 +120,8 @@ class Scores:
         )
 
     def _repr_html_(self) -> str:
-        title = f"Easiness of {self.model} on {self.manifest.dataset} (lower = easier)"
-        numbers = {"trials": self.trials, "updates": self.manifest.moment} | self.metrics | {"run": self.run_id}
+        title = f"Easiness of {self.model} on {self.manifest.dataset} after {self.moment_name} (lower = easier)"
+        numbers = {"trials": self.trials} | self.metrics | {"run": self.run_id}
         return result_html(title, numbers, self.table)
 
     @property

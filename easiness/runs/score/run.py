@@ -10,7 +10,7 @@ import numpy as np
 from easiness import tracking
 from easiness.analysis.scores import easiness
 from easiness.analysis.sets import set_size
-from easiness.recipes.schedule import scored_updates
+from easiness.recipes.schedule import early_moment, moment_name, scored_updates, updates_per_epoch
 from easiness.runs.options import (
     RunOptions,
     TrainingOptions,
@@ -20,6 +20,7 @@ from easiness.runs.options import (
     under_torchrun,
 )
 from easiness.runs.public import public
+from easiness.runs.score.outliers import describe_outliers
 from easiness.runs.score.preview import write_preview
 from easiness.runs.score.reading import Scores
 from easiness.runs.score.tables import score_metrics, score_table
@@ -43,6 +44,7 @@ def score(
     moment: int | None = None,
     fraction: float = 0.1,
     per_class: bool = False,
+    allow_outliers: bool = False,
 ) -> Scores:
     """Score every training example of a dataset under one model; lower easiness = easier.
 
@@ -61,11 +63,14 @@ def score(
     common_random_numbers : bool
         Give all architectures the same seeds: a control, which `match` shows as such.
     moment : int, optional
-        Updates after which easiness is taken for the table; the last scored moment if not given.
+        Updates after which easiness is taken for the table; the end of epoch 5 if not given, or the last scored moment
+        before it.
     fraction : float
         Share of the examples in the easy set, and in the hard set.
     per_class : bool
         Take that share of every class, instead of the whole.
+    allow_outliers : bool
+        Average in a trial that stands apart from the others (blew up, or learnt nothing), with a warning.
 
     Returns
     -------
@@ -76,35 +81,49 @@ def score(
     setup = prepare_training(training, run, **chosen)
     recipe, train = setup.recipe, setup.train
     updates = scored_updates(recipe, len(train))
-    moment = updates[-1] if moment is None else moment
+    moment = early_moment(recipe, len(train)) if moment is None else moment
     if moment not in updates:
         raise ValueError(f"moment is {moment}, and the scored moments are after {', '.join(map(str, updates))} updates")
     set_size(fraction, len(train))
-    description = setup.describe(f"{recipe.trials} trials of {recipe.epochs} epochs")
+    description = setup.describe(f"{recipe.trials} trials")
     LOG.info(description)
-    with tracking.tracked_run("score", f"score {setup.name}") as run_id:
+    named = moment_name(moment, updates_per_epoch(len(train), recipe.batch_size), recipe.schedule_epochs)
+    with tracking.tracked_run("score", f"score {setup.name} after {named}") as run_id:
         log_training_setup(run_id, setup)
         records = _run_trials(setup, run_id, score_pass)
         losses_TMN = np.stack([record.measure("losses") for record in records], axis=1)
+        losses_MN = losses_TMN[updates.index(moment)]
+        _check_outliers(describe_outliers(records, losses_MN, train.labels), allow_outliers)
         table = score_table(
             train,
-            losses_TMN[updates.index(moment)],
+            losses_MN,
             fraction=fraction,
             per_class=per_class,
             seed=recipe.seed,
-            predicted_MN=np.stack([record.measure("predicted")[-1] for record in records]),
+            predicted_MN=np.stack([record.measure("predicted")[updates.index(moment)] for record in records]),
         )
         trajectory_TN = np.stack([easiness(losses_MN) for losses_MN in losses_TMN])
-        manifest = _manifest(setup, records, run_id, moment=moment, fraction=fraction, per_class=per_class)
-        metrics = score_metrics(table, losses_TMN[updates.index(moment)])
+        cut = {"fraction": fraction, "per_class": per_class}
+        manifest = _manifest(setup, records, run_id, moment=moment, allow_outliers=allow_outliers, **cut)
+        metrics = score_metrics(table, losses_MN)
         scores = Scores(run_id, manifest, table, trajectory_TN, metrics)
         vars(scores)["losses_TMN"] = losses_TMN  # they are here: no need to fetch them
         with tempfile.TemporaryDirectory() as folder:
             _write_artifacts(Path(folder), scores, setup)
             tracking.log_folder(run_id, Path(folder))
         tracking.log_metrics(run_id, metrics)
-        tracking.set_tags(run_id, {"mlflow.note.content": _note(description, metrics, moment)})
+        tracking.set_tags(run_id, {"mlflow.note.content": _note(description, scores)})
     return scores
+
+
+def _check_outliers(said: str, allow: bool) -> None:
+    if said and not allow:
+        raise ValueError(
+            f"{said}; look at the curves of its run, then lower learning_rate or take another seed, or average it in "
+            "with allow_outliers=true"
+        )
+    if said:
+        LOG.warning("%s; averaged in, since allow_outliers is true", said)
 
 
 def _run_trials(setup: TrainingSetup, run_id: str, score_pass: str) -> list[TrialRecord]:
@@ -149,16 +168,16 @@ def _write_artifacts(folder: Path, scores: Scores, setup: TrainingSetup) -> None
     scores.table.to_parquet(folder / "scores" / "easiness.parquet", index=False)
     np.save(folder / "scores" / "trajectory.npy", scores.trajectory_TN)
     (folder / ScoreManifest.FILE).write_text(scores.manifest.to_json(), encoding="utf-8")
-    updates_T = np.asarray(scores.manifest.updates)
-    write_preview(preview, setup.train, scores.table, scores.trajectory_TN, updates_T, f"Easiness of {setup.name}")
+    title = f"{setup.name}: easiness after {scores.moment_name}"
+    write_preview(preview, setup.train, scores.table, scores.trajectory_TN, scores.updates_T, title)
     shown = shown_rows(scores.table, scores.trajectory_TN[-1])
     write_thumbnails(preview / "thumbnails.npz", setup.train, shown)
 
 
-def _note(description: str, metrics: dict[str, float], moment: int) -> str:
+def _note(description: str, scores: Scores) -> str:
     """Description that the UI shows on the run's first page."""
-    numbers = "\n".join(f"- {name}: {value:.4g}" for name, value in metrics.items())
+    numbers = "\n".join(f"- {name}: {value:.4g}" for name, value in scores.metrics.items())
     return (
-        f"Easiness after {moment} updates: mean cross-entropy in nats over trials, **lower = easier**.\n\n"
+        f"Easiness after {scores.moment_name}: mean cross-entropy in nats over trials, **lower = easier**.\n\n"
         f"{description}\n\n{numbers}\n\nArtifacts: `preview/index.html`, `scores/easiness.parquet`."
     )

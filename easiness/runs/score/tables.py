@@ -23,7 +23,7 @@ def score_table(
     Parameters
     ----------
     losses_MN, predicted_MN : numpy.ndarray
-        (M, N) cross-entropy in nats of every trial at one moment; label that every trial predicts at the end.
+        (M, N) cross-entropy in nats of every trial at one moment; label that every trial predicts then.
     fraction, per_class : float, bool
         Share of the examples, or of every class, in the easy set and in the hard set.
     seed : int

@@ -197,15 +197,36 @@ def test_a_class_left_empty_is_named(made_up, train, val, caplog, strategy):
     assert "10 %, seed 0: class class 1 has no example left" in caplog.text
 
 
-@pytest.mark.parametrize(("moment", "count", "epochs", "update"), [(782, 45_000, 2, 704), (100, 25_000, 1, 50)])
-def test_what_is_left_is_scored_after_the_same_share_of_an_epoch(moment, count, epochs, update):
+@pytest.mark.parametrize(
+    ("equal_epochs", "moment", "count", "epochs", "update"),
+    [
+        (False, 1955, 45_000, 6, 6 * 352),
+        (False, 1955, 25_000, 10, 10 * 196),
+        (False, 1955, 5_000, 49, 49 * 40),
+        (True, 782, 45_000, 2, 704),
+        (True, 100, 25_000, 1, 50),
+    ],
+)
+def test_what_is_left_is_scored_after_equal_updates_or_the_same_share_of_an_epoch(
+    equal_epochs, moment, count, epochs, update
+):
     recipe = make_recipe("cifar10", "wide_resnet_16_4", epochs=5, trials=7)
     scoring = Scoring(recipe, moment, 50_000)
-    own = scoring.of_rest(count, path=0)
-    assert (own.epochs, own.score_at, own.trials, own.schedule_epochs) == (epochs, (update,), 7, 5)
+    own = scoring.of_rest(count, 0, equal_epochs)
+    assert (own.epochs, own.score_at, own.trials) == (epochs, (update,), 7)
     assert scored_updates(own, count) == (update,)
     others = {scoring.of_rest(count, 1).seed, scoring.of_rest(count - 1, 0).seed, recipe.seed}
     assert len(others | {own.seed}) == 4
+
+
+def test_a_smaller_set_is_scored_along_the_same_rates():
+    whole = make_recipe("cifar10", "wide_resnet_16_4", epochs=10, schedule_epochs=10)
+    scoring = Scoring(whole, 10 * 391, 50_000)
+    own = scoring.of_rest(25_000, 0)
+    assert (own.epochs, own.schedule_epochs) == (20, 20)
+    for update in range(0, 3910, 100):
+        assert own.learning_rate_at(update, 196) == whole.learning_rate_at(update, 391)
+    assert scoring.of_rest(25_000, 0, equal_epochs=True).schedule_epochs == 10
 
 
 def test_scores_at_initialization_stay_there():

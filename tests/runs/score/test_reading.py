@@ -101,6 +101,7 @@ def test_labels_that_a_trial_cannot_have_predicted_are_refused(store, tmp_path):
 def test_a_notebook_shows_the_head_of_the_table(store, tmp_path):
     dataset = tiny_planted(50)
     shown = load_scores(log_score_run(tmp_path, dataset, draw_losses(dataset, 0), model="<net>"))._repr_html_()
-    assert shown.startswith("<h4>Easiness of &lt;net&gt; on planted (lower = easier)</h4>")
+    title = "Easiness of &lt;net&gt; on planted after 8 updates (epoch 4 of 300) (lower = easier)"
+    assert shown.startswith(f"<h4>{title}</h4>")
     assert shown.count("<tr") == 9
     assert "<p>50 rows in all</p>" in shown
