@@ -17,6 +17,7 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
+    parser.addoption("--campaign", action="store_true", help="run the hostile campaign of tests/campaign, too")
 
 
 # Files whose tests start whole programs: first, so that no worker is left with them alone at the end.
@@ -25,12 +26,12 @@ LONGEST = ("test_end_to_end.py", "test_report.py", "test_distributed.py", "test_
 
 def pytest_collection_modifyitems(config, items):
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
-    if config.getoption("--slow"):
-        return
-    skip = pytest.mark.skip(reason="takes minutes; run with --slow")
-    for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(skip)
+    for mark, length in (("slow", "minutes"), ("campaign", "an hour with the others")):
+        if not config.getoption(f"--{mark}"):
+            skip = pytest.mark.skip(reason=f"takes {length}; run with --{mark}")
+            for item in items:
+                if item.get_closest_marker(mark):
+                    item.add_marker(skip)
 
 
 @pytest.fixture(scope="session")
