@@ -56,6 +56,15 @@ class Picture:
     content: bytes
 
 
+@dataclass(frozen=True, eq=False)
+class ScoreFile:
+    """Numbers of every example, written to `scores/NAME.parquet` beside the page, which only links it."""
+
+    name: str
+    caption: str
+    content: pd.DataFrame
+
+
 @dataclass(frozen=True)
 class Verdicts:
     """Claims and what the runs say about them."""
@@ -70,4 +79,4 @@ class Gallery:
     sections: Sequence[Section]
 
 
-Block = Heading | Text | Table | Chart | Picture | Verdicts | Gallery
+Block = Heading | Text | Table | ScoreFile | Chart | Picture | Verdicts | Gallery

@@ -83,7 +83,9 @@ def report(
         write_report(place, assemble(selection, f"Easy and hard examples: {name}"))
         tracking.log_folder(run_id, place)
         lines = [f"- {entry.run.kind}: {entry.run.name} ({entry.run.run_id})" for entry in selection.selected]
-        note = "Artifacts: `index.html`, `tables/`, `figures/`, `manifest.json`.\n\n" + "\n".join(lines or ["No runs."])
+        note = "Artifacts: `index.html`, `tables/`, `figures/`, `scores/`, `manifest.json`.\n\n" + "\n".join(
+            lines or ["No runs."]
+        )
         tracking.set_tags(run_id, {"mlflow.runName": f"report {name}", "mlflow.note.content": note})
     return Report(run_id, place, selection.selected, selection.passed_over)
 

@@ -8,7 +8,7 @@ import pandas as pd
 from easiness import figures
 from easiness.analysis.scores import deciles, rank_correlation
 from easiness.figures.text_fit import file_name
-from easiness.reporting.blocks import Block, Chart, Heading, Table, Text
+from easiness.reporting.blocks import Block, Chart, Heading, ScoreFile, Table, Text
 from easiness.runs.score.reading import Scores
 from easiness.runs.score.tables import class_counts
 
@@ -30,6 +30,7 @@ def score_chapter(key: str, runs: Sequence[Scores]) -> list[Block]:
         *([Table(f"{key}_rank_correlations", correlations, rank_correlations(runs))] if len(runs) > 1 else []),
         *(chart for run in runs for chart in _charts(f"{key}_{file_name(run.model)}", run)),
         Table(f"{key}_class_counts", counts, class_counts_table(runs), folded=True),
+        *(_score_file(f"{key}_{file_name(run.model)}", run) for run in runs),
     ]
 
 
@@ -73,6 +74,17 @@ def class_counts_table(runs: Sequence[Scores]) -> pd.DataFrame:
     for run, count in zip(runs, counts, strict=True):
         table[f"easy, {run.model}"], table[f"hard, {run.model}"] = count["easy"], count["hard"]
     return table
+
+
+def _score_file(stem: str, run: Scores) -> ScoreFile:
+    """Easiness of every example at every moment, in columns that are named as the trials' own arrays are."""
+    columns = {
+        f"updates={int(t):06d}": easiness_N for t, easiness_N in zip(run.updates_T, run.trajectory_TN, strict=True)
+    }
+    content = pd.DataFrame({"example_id": run.table["example_id"].to_numpy(np.int32)} | columns).astype(
+        dict.fromkeys(columns, np.float32)
+    )
+    return ScoreFile(stem, f"Easiness of every example under {run.model} after each number of updates.", content)
 
 
 def _charts(stem: str, run: Scores) -> list[Chart]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from easiness import figures, tracking
 from easiness.reporting.assembly import ReportPage
-from easiness.reporting.blocks import Chart, Picture, Table
+from easiness.reporting.blocks import Chart, Picture, ScoreFile, Table
 from easiness.reporting.formats import to_csv, to_markdown, to_tex
 from easiness.reporting.page import make_page
 from easiness.reporting.selection import SelectedRun
@@ -27,7 +27,7 @@ def write_report(folder: Path, report: ReportPage) -> None:
     Parameters
     ----------
     folder : pathlib.Path
-        Receives `index.html`, `figures/*.png|pdf|svg`, `tables/*.csv|md|tex` and `manifest.json`.
+        Receives `index.html`, `figures/*.png|pdf|svg`, `tables/*.csv|md|tex`, `scores/*.parquet` and `manifest.json`.
     report : ReportPage
 
     Raises
@@ -40,7 +40,7 @@ def write_report(folder: Path, report: ReportPage) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as temporary:
         fresh = Path(temporary, "report")
-        for name in ("figures", "tables"):
+        for name in ("figures", "tables", "scores"):
             (fresh / name).mkdir(parents=True)
         pictures = {}
         for block in report.blocks:
@@ -53,6 +53,8 @@ def write_report(folder: Path, report: ReportPage) -> None:
                 case Picture(name, content=content):
                     (fresh / "figures" / f"{name}.png").write_bytes(content)
                     pictures[name] = content
+                case ScoreFile(name, content=content):
+                    content.to_parquet(fresh / "scores" / f"{name}.parquet", index=False, compression="zstd")
                 case Table():
                     stem = fresh / "tables" / block.name
                     texts = {

@@ -84,14 +84,23 @@ def test_a_report_is_complete(made):
     assert any(name.startswith("figures/planted_fig1_") for name in names)
     run = mlflow.MlflowClient().search_runs(["0"], "tags.`easiness.kind` = 'report'")[0]
     logged = {item.path for item in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
-    assert logged == {"index.html", "manifest.json", "figures", "tables"}
+    assert logged == {"index.html", "manifest.json", "figures", "scores", "tables"}
+
+
+def test_the_scores_behind_a_page_lie_beside_it(made):
+    for name, run_id in made.scores.items():
+        frame = pd.read_parquet(made.folder / "scores" / f"planted_{name}.parquet")
+        scores = load_scores(run_id)
+        assert list(frame) == ["example_id", *(f"updates={updates:06d}" for updates in scores.updates_T)]
+        assert frame["example_id"].tolist() == scores.table["example_id"].tolist()
+        np.testing.assert_array_equal(frame.iloc[:, 1:].to_numpy().T, scores.trajectory_TN.astype(np.float32))
 
 
 def test_the_page_needs_nothing_but_itself(made):
     page = (made.folder / "index.html").read_text(encoding="utf-8")
     assert len(page.encode()) < LARGEST
     sources = re.findall(r'(?:src|href)="([^"]*)"', page)
-    outside = [each for each in sources if not each.startswith(("data:", "#"))]
+    outside = [each for each in sources if not each.startswith(("data:", "#", "scores/"))]
     assert outside
     assert all("/#/experiments/0/runs/" in each for each in outside)
     assert "@import" not in page
