@@ -34,6 +34,17 @@ def pytest_collection_modifyitems(config, items):
                     item.add_marker(skip)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Print what each part of the campaign counted: `record_property("campaign", "kills of score | 60 kills, …")`."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    properties = [pair for report in reports for pair in getattr(report, "user_properties", ())]
+    lines = sorted({str(value) for name, value in properties if name == "campaign"})
+    if lines:
+        terminalreporter.section("campaign")
+        for line in lines:
+            terminalreporter.write_line(f"| {line} |")
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """Folder of real images and published scores beside the checkout; skips where it is absent."""
