@@ -12,9 +12,10 @@ from easiness.figures.ablation import (
     paired_differences,
     removal_heatmap,
 )
-from easiness.figures.matching import MatchingCurve, matching_curves, overlap_heatmap, reliability_curve, sharing_lines
+from easiness.figures.matching import MatchingCurve, matching_curves, overlap_heatmap, repeat_curves, sharing_lines
 from easiness.figures.pictures import average_images, easiest_and_hardest, harder_for_either
 from easiness.figures.preview import class_counts, easiness_histogram, trajectory_by_decile
+from easiness.figures.sensitivity import sensitivity_points
 from easiness.figures.speed import scaling_curves, speed_bars
 from easiness.figures.style import save
 
@@ -32,10 +33,11 @@ __all__ = [
     "matching_curves",
     "overlap_heatmap",
     "paired_differences",
-    "reliability_curve",
     "removal_heatmap",
+    "repeat_curves",
     "save",
     "scaling_curves",
+    "sensitivity_points",
     "sharing_lines",
     "speed_bars",
     "trajectory_by_decile",

@@ -4,15 +4,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from easiness.figures import style
 from easiness.figures.text_fit import fit, text_width
 
 RATE = "matching rate · higher = more shared"
+MOMENTS = 6  # lines in a figure of predictions
 NUMBERED = 12  # a heat map with more rows than this carries no numbers in its cells
 
 
@@ -177,47 +181,55 @@ def overlap_heatmap(matrix_TT: np.ndarray, updates_T: style.Vector, *, title: st
     return shares_heatmap(matrix_TT, row_names=names, column_names=names, x=axis, y=axis, key=RATE, title=title)
 
 
-@style.house_style
-def reliability_curve(
-    m: style.Vector,
-    reliability: style.Vector,
-    *,
-    target: float = 0.9,
-    trials_needed: float | None,
-    title: str = "",
-) -> Figure:
-    """Draw how reliable easiness is as the mean over m trials.
+class RepeatCurve(TypedDict):
+    """What the set of so many trials shares with that of as many fresh ones, at one moment; arrays are (G,)."""
 
-    `reliability` is the correlation expected between two scores of m trials each; higher = less noise, 1 = none.
-    `trials_needed` reach the `target`; None, NaN or infinite if no number does.
+    name: str  # of the moment
+    measured: int  # trials behind the prediction
+    trials: style.Vector
+    overlap: style.Vector  # in [0, 1], NaN = cannot be told
+    low: style.Vector  # range of the prediction
+    high: style.Vector
+
+
+@style.house_style
+def repeat_curves(
+    curves_by_set: Mapping[str, Sequence[RepeatCurve]], *, targets: Sequence[float], title: str = ""
+) -> Figure:
+    """Draw what the sets of so many trials share with those of as many fresh ones, one panel per set, a line a moment.
+
+    Of more than `MOMENTS` moments, as many that are evenly spread, the last among them. Targets are levels.
     """
-    m = style.as_vector(m, "m")
-    reliability = style.as_vector(reliability, "reliability", like=m)
-    figure, [axes] = style.stacked_panels([3.2], title=title)
-    axes.axhline(target, color=style.GREY, linewidth=1.4, dashes=style.DASHED)
-    marker = "o" if m.size <= style.FEW else ""
-    axes.plot(m, reliability, color=style.BLUE, marker=marker, label="easiness over m trials")
-    handles = [
-        style.legend_line("easiness over m trials", style.BLUE, marker),
-        style.legend_line(f"target {target:g}", style.GREY, dashes=style.DASHED),
-    ]
-    trials_needed = math.inf if trials_needed is None else trials_needed
-    said, look = f"{target:g} with {trials_needed:g} trial{'' if trials_needed == 1 else 's'}", {"linestyle": ""}
-    if not math.isfinite(trials_needed):
-        said = f"{target:g} is not reached"
-    elif trials_needed > 2 * m.max():
-        said += ", beyond this figure"
-    else:
-        look |= {"color": style.VERMILLION, "marker": "D", "markersize": 8}
-        axes.plot([trials_needed], [target], zorder=3, **look)
-    handles.append(Line2D([], [], label=said, **look))
-    known = reliability[np.isfinite(reliability)]
-    axes.set_ylim(min(0.0, *known, target), 1.02)
-    axes.set_xlim(left=0)
-    axes.margins(x=0.06)
-    style.integer_ticks(axes.xaxis)
-    style.label_axes(axes, x="number of trials m", y="reliability of easiness · higher = less noise")
-    style.legend_below(figure, handles)
+    figure, panels = style.stacked_panels([3.0] * len(curves_by_set), title=title, share_x=True, share_y=True)
+    handles: dict[str, Line2D] = {}
+    for index, (axes, (set_name, curves)) in enumerate(zip(panels, curves_by_set.items(), strict=True)):
+        shown = [curves[at] for at in sorted({*np.linspace(len(curves) - 1, 0, MOMENTS).astype(int)})]
+        for target in targets:
+            axes.axhline(target, color=style.GREY, linewidth=1.4, dashes=style.DASHED)
+        # From dark blue (first) to orange (last); a single moment is the last.
+        colours = matplotlib.colormaps["plasma"](np.linspace(0.75, 0.0, len(shown)))[::-1]
+        for colour, curve in zip(colours, shown, strict=True):
+            trials = style.as_vector(curve["trials"], "trials")
+            overlap = style.as_vector(curve["overlap"], f"overlap {curve['name']}", like=trials)
+            style.draw_interval(axes, curve, trials, colour, band=True)
+            axes.plot(trials, overlap, color=colour, label=curve["name"])
+            handles[curve["name"]] = style.legend_line(curve["name"], colour)
+        measured = shown[-1]["measured"]
+        axes.axvline(measured, color=style.INK, linewidth=1.4, dashes=style.DOTTED)
+        axes.set_xscale("log")
+        style.label_axes(axes, x="", y=f"({chr(97 + index)}) {set_name} sets: share found again")
+    panels[0].set_ylim(0, 1.02)
+    panels[0].xaxis.set_major_locator(FixedLocator([1, 2, 5, 10, 20, 50, 100]))
+    panels[0].xaxis.set_minor_locator(NullLocator())
+    panels[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.plain_number(value)))
+    panels[-1].set_xlabel("number of trials, matched with as many fresh ones", loc="left")
+    said = " and ".join(f"{target:g}" for target in targets)
+    lines = (
+        style.legend_line(f"{measured} trials, the measured ones", style.INK, dashes=style.DOTTED),
+        style.legend_line(f"targets {said}", style.GREY, dashes=style.DASHED),
+        Patch(color=style.GREY, alpha=0.3, label="range of the prediction"),
+    )
+    style.legend_below(figure, [*handles.values(), *lines])
     return figure
 
 

@@ -5,9 +5,10 @@ import pandas as pd
 from easiness.reporting.blocks import Block, Chart, Heading, Picture, Table, Text
 from easiness.reporting.claims import span
 from easiness.runs.match.figures import matching_figures
-from easiness.runs.match.page import RATES
+from easiness.runs.match.page import RATES, SENSITIVITY, UPDATES
 from easiness.runs.match.reading import Matching
-from easiness.runs.match.tables import at_last_moment
+from easiness.runs.match.tables import at_last_moment, last_common_moment
+from easiness.runs.score.tables import NEEDED, needed_in_words, trials_needed_table
 
 SHARING = (
     "Of what could be shared, how much is shared: two architectures with seeds of their own, against one architecture "
@@ -25,6 +26,7 @@ def match_chapter(key: str, matching: Matching) -> list[Block]:
     def section(title: str, *blocks: Block) -> list[Block]:
         return [Heading(title), *blocks] if blocks else []
 
+    x = matching.manifest.numbered_by
     charts, pictures = _charts(key, matching), _pictures(key, matching)
     shared: list[Block] = []
     if len(matching.pairs):  # a single model makes no pairs
@@ -34,10 +36,23 @@ def match_chapter(key: str, matching: Matching) -> list[Block]:
         shared += table("common", "Control: the same pairs with common random numbers.", matching.common, folded=True)
         shared = section("Shared between architectures (Fig. 3)", Text(RATES), *charts["fig3"], *shared)
         shared += section("What sharing is made of", Text(SHARING), *charts["sharing"])
+        cuts = last_common_moment(matching.sensitivity)
+        every = (
+            f"Sensitivity to the cut at {x} {cuts['epoch'].iloc[0]}: every pair at every fraction, and by rank-biased "
+        )
+        shared += section(
+            "Sensitivity to the cut",
+            Text(SENSITIVITY),
+            *charts["sensitivity"],
+            *table("sensitivity", f"{every}overlap.", cuts.drop(columns=UPDATES)),
+            *table("sensitivity_all", f"Sensitivity to the cut at every {x}.", matching.sensitivity, folded=True),
+        )
     changes = "Matching rate of each model's own sets at its first and its last moment"
     if matching.table1["paper"].notna().any():
         changes += "; paper is what Table 1 of the paper prints for a network of that family, after 300 epochs"
-    reliability = "Reliability of easiness by number of trials, and the trials that reach 0.9."
+    needed = needed_in_words(trials_needed_table(matching.repeats))
+    epochs = f"{x} {needed['epoch'].min()}" + (f" to {needed['epoch'].max()}" if needed["epoch"].nunique() > 1 else "")
+    trials = f"Share of each set found again by fresh trials, and the trials needed for more, from {epochs}."
     diversity = (
         "Diversity of the images of a class: mean per-pixel variance in squared grey levels; higher = more diverse."
     )
@@ -55,9 +70,10 @@ def match_chapter(key: str, matching: Matching) -> list[Block]:
             *charts["heatmap"],
         ),
         *section(
-            "How reliable the scores are",
-            *charts["reliability"],
-            *table("reliability", reliability, _reliability_table(matching), folded=True),
+            "How many trials are needed",
+            Text(NEEDED),
+            *charts["trials"],
+            *table("trials_needed", trials, needed),
         ),
         *section("Easiest and hardest of a class (Fig. 1)", *pictures["fig1"]),
         *section(
@@ -81,7 +97,9 @@ def match_chapter(key: str, matching: Matching) -> list[Block]:
 
 def _charts(key: str, matching: Matching) -> dict[str, list[Block]]:
     """Figures drawn again from the numbers, by the beginning of their names."""
-    charts: dict[str, list[Block]] = {stem: [] for stem in ("fig3", "sharing", "external", "reliability", "heatmap")}
+    charts: dict[str, list[Block]] = {
+        stem: [] for stem in ("fig3", "sharing", "sensitivity", "external", "trials", "heatmap")
+    }
     for name, figure in matching_figures(matching, matching.manifest.numbered_by).items():
         caption, alt = _words(name, matching)
         charts[name.split("_")[0]].append(Chart(f"{key}_{name}", caption, alt, lambda figure=figure: figure))
@@ -113,10 +131,27 @@ def _words(name: str, matching: Matching) -> tuple[str, str]:
             f"Lines of matching rates of sets cut from {cut}: chance, chance given the class mix, two architectures "
             "with seeds of their own, one architecture with other trials, two architectures with common seeds.",
         )
-    if stem == "reliability":
+    if stem == "sensitivity":
+        rows = last_common_moment(matching.sensitivity)
+        rows = rows[rows["scope"] == rest]
+        moment = f"{x} {rows['epoch'].iloc[0]}"
+        said = "; ".join(
+            f"{kind} sets from {span(of_set['corrected'])} over all pairs and cuts"
+            for kind, of_set in rows.groupby("set", sort=False)
+        )
         return (
-            f"Reliability of {rest}: the correlation that easiness over so many trials has with a repetition.",
-            "A line that rises with the number of trials towards 1, with the trials that reach 0.9.",
+            f"What two architectures share at {moment}, corrected for luck and class mix, when the easy and the hard "
+            f"set are cut smaller or larger, and by rank-biased overlap; sets cut from {cut}. The marks above are what "
+            "noise would leave of perfect agreement.",
+            f"Points of corrected rates at {moment}: {said}.",
+        )
+    if stem == "trials":
+        epochs = matching.repeats["epoch"]
+        return (
+            f"Share of the easy and of the hard set of {rest} that fresh trials would find again, by the number of "
+            f"trials, from {x} {epochs.min()} to {x} {epochs.max()}; sets cut from all images. The bands are the range "
+            "of the prediction.",
+            "Lines that rise with the number of trials towards 1, one for each moment, with the targets 0.8 and 0.9.",
         )
     return (
         f"Overlap of one model's own sets at any two moments; sets cut from {cut}.",
@@ -146,11 +181,3 @@ def _pictures(key: str, matching: Matching) -> dict[str, list[Block]]:
         caption, alt = words[stem]  # whose it is stands above the picture, in the picture
         pictures[stem].append(Picture(f"{key}_{name}", caption, f"{alt} ({whose})", content))
     return pictures
-
-
-def _reliability_table(matching: Matching) -> pd.DataFrame:
-    tables = []
-    for model, curve in matching.reliability.items():
-        columns = {"model": model, "trials": curve.trials, "reliability": curve.reliability}
-        tables.append(pd.DataFrame(columns | {"trials_needed_for_0.9": curve.trials_needed}))
-    return pd.concat(tables, ignore_index=True)

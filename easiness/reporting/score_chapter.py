@@ -6,11 +6,26 @@ import numpy as np
 import pandas as pd
 
 from easiness import figures
+from easiness.analysis.matching.trials_needed import TARGETS
 from easiness.analysis.scores import deciles, rank_correlation
 from easiness.figures.text_fit import file_name
 from easiness.reporting.blocks import Block, Chart, Heading, ScoreFile, Table, Text
 from easiness.runs.score.reading import Scores
 from easiness.runs.score.tables import class_counts
+
+_REPEATED = (
+    "reliability",
+    "overlap_with_fresh_trials_easy",
+    "overlap_with_fresh_trials_hard",
+    f"trials_needed_easy_{TARGETS[0]:g}",
+    f"trials_needed_hard_{TARGETS[0]:g}",
+)
+
+MODELS = (
+    "One row per model; easiness in nats after moment_updates updates, lower = easier. Reliability is a correlation "
+    "over all examples. overlap_with_fresh_trials is the share of a set that as many fresh trials are expected to find "
+    "again, trials_needed how many it takes for a share of 0.8 (a dash: more than 100, or it cannot be told)."
+)
 
 
 def score_chapter(key: str, runs: Sequence[Scores]) -> list[Block]:
@@ -26,7 +41,7 @@ def score_chapter(key: str, runs: Sequence[Scores]) -> list[Block]:
     return [
         Heading("What was measured"),
         Text(about),
-        Table(f"{key}_models", "One row per model; easiness in nats, lower = easier.", models_table(runs)),
+        Table(f"{key}_models", MODELS, models_table(runs)),
         *([Table(f"{key}_rank_correlations", correlations, rank_correlations(runs))] if len(runs) > 1 else []),
         *(chart for run in runs for chart in _charts(f"{key}_{file_name(run.model)}", run)),
         Table(f"{key}_class_counts", counts, class_counts_table(runs), folded=True),
@@ -52,7 +67,7 @@ def models_table(runs: Sequence[Scores]) -> pd.DataFrame:
                 "easiness_median": scores.median(),
                 "easy_cut": scores[sets == "easy"].max(),
                 "hard_cut": scores[sets == "hard"].min(),
-                "reliability": run.metrics.get("reliability", np.nan),
+                **{name: run.metrics.get(name, np.nan) for name in _REPEATED},
                 **{name: run.metrics[name] for name in areas if name in run.metrics},
                 "run_id": run.run_id,
             }

@@ -109,8 +109,8 @@ class MatchManifest(Manifest):
     """Runs that were matched, and the results that programs read.
 
     `numbered_by` is the unit of the moments in the tables; each of `runs` has `run_id`, `model` (its name in the
-    tables), `updates` and `trials`; `reliability` has by model `trials`, `reliability` and `trials_needed`; overlaps
-    are (T, T) by model and set; `verdict` is from `verdicts`, `beyond_noise` from `disagreement_tables`.
+    tables), `updates` and `trials`; overlaps are (T, T) by model and set; `verdict` is from `verdicts`, `beyond_noise`
+    from `disagreement_tables`.
     """
 
     FILE: ClassVar[str] = "matching.json"
@@ -124,7 +124,6 @@ class MatchManifest(Manifest):
     draws: int
     numbered_by: str
     runs: tuple[dict, ...]
-    reliability: dict
     moment_overlaps: dict
     moment_overlaps_per_class: dict
     verdict: tuple[dict, ...]

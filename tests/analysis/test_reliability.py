@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easiness.analysis.reliability import reliability, reliability_curve
+from easiness.analysis.reliability import reliability
 from tests.tiny_scores import noisy_losses
 
 
@@ -39,15 +39,6 @@ def test_reliability_recovers_the_truth(trials):
     assert reliability(losses_MN) == pytest.approx(trials / (trials + 1.5**2), abs=0.02)
 
 
-def test_reliability_curve_recovers_the_truth():
-    losses_MN = noisy_losses(8, 40_000, 1.5)
-    curve = reliability_curve(losses_MN)
-    np.testing.assert_array_equal(curve.trials, np.arange(1, 9))
-    np.testing.assert_allclose(curve.reliability, curve.trials / (curve.trials + 1.5**2), atol=0.02)
-    assert curve.reliability[-1] == reliability(losses_MN)
-    assert curve.trials_needed == pytest.approx(9 * 1.5**2, rel=0.06)
-
-
 def test_reliability_does_not_depend_on_the_order_of_trials():
     losses_MN = noisy_losses(5, 200, 1.0)
     assert reliability(losses_MN) == pytest.approx(reliability(losses_MN[[3, 1, 0, 4, 2]]), rel=1e-12)
@@ -60,10 +51,7 @@ def test_reliability_of_mapped_losses_is_the_same(tmp_path):
 
 
 def test_reliability_of_one_trial_is_not_faked():
-    curve = reliability_curve(noisy_losses(1, 50, 1.0))
     assert math.isnan(reliability(noisy_losses(1, 50, 1.0)))
-    assert np.isnan(curve.reliability).all()
-    assert math.isnan(curve.trials_needed)
 
 
 @pytest.mark.parametrize("level", [1.0, 0.1])
@@ -74,10 +62,8 @@ def test_constant_trials_have_no_reliability(level):
 def test_equal_trials_are_wholly_reliable_and_opposed_ones_are_not_stepped_up():
     losses_MN = np.tile(noisy_losses(1, 50, 1.0), (7, 1))
     assert reliability(losses_MN) == pytest.approx(1)
-    assert reliability_curve(losses_MN).trials_needed == pytest.approx(0, abs=1e-9)
     opposed_MN = np.array([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]])
     assert reliability(opposed_MN) == pytest.approx(-1)
-    assert reliability_curve(opposed_MN).trials_needed == math.inf
 
 
 @settings(deadline=None, max_examples=20)

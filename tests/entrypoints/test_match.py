@@ -72,9 +72,9 @@ def test_a_match_run_keeps_the_contract(store, monkeypatch, capsys, tmp_path, da
     figures = {path.stem for path in (folder / "figures").iterdir()}
     assert figures == {
         "fig3_global", "fig3_per_class", "disagreement_alpha_beta",
-        "sharing_global_alpha_beta", "sharing_per_class_alpha_beta",
+        "sharing_global_alpha_beta", "sharing_per_class_alpha_beta", "sensitivity_global", "sensitivity_per_class",
         *(f"{name}_{model}" for model in losses for name in (
-            "reliability", "fig1_sun",
+            "fig1_sun",
             "heatmap_global_easy", "heatmap_global_hard", "heatmap_per_class_easy", "heatmap_per_class_hard",
         )),
     }  # fmt: skip
@@ -104,7 +104,12 @@ def test_a_match_run_keeps_the_contract(store, monkeypatch, capsys, tmp_path, da
         {"run_id": run_id, "model": model, "updates": [4, 8], "trials": 3}
         for run_id, model in zip(ids, losses, strict=True)
     ]
-    assert summary["reliability"]["alpha"]["trials"] == [1, 2, 3]
+    cuts = pd.read_csv(folder / "sensitivity.csv")
+    assert len(cuts) == len(pairs) * 4  # three fractions, and none
+    needed = pd.read_csv(folder / "trials_needed.csv")
+    assert list(needed["model"].unique()) == ["alpha", "beta"]
+    assert needed["needed_0.8"].isna().all()  # three trials tell nothing
+    assert len(pd.read_csv(folder / "repeats.csv")) == 22 * len(needed)
     for name in ("moment_overlaps", "moment_overlaps_per_class"):
         assert np.shape(summary[name]["beta"]["hard"]) == (2, 2)
     assert [entry["sentence"] in said for entry in summary["verdict"]] == [True] * 4
@@ -117,11 +122,10 @@ def test_what_is_returned_is_what_is_read(store, tmp_path, dataset):
     made = match_runs(draws=20, threads=1)
     read = read_matching(made.run_id)
     assert read.manifest == made.manifest
-    for name in ("pairs", "moments", "table1", "disagreements", "beyond_noise"):
+    for name in ("pairs", "sensitivity", "repeats", "moments", "table1", "disagreements", "beyond_noise"):
         pd.testing.assert_frame_equal(getattr(read, name), getattr(made, name), check_exact=True, check_dtype=False)
     assert read.external is made.external is None
-    for model, curve in made.reliability.items():
-        np.testing.assert_array_equal(read.reliability[model].reliability, curve.reliability)
+    for model in made.updates:
         hard = [results.overlaps["per_class"][model]["hard"] for results in (read, made)]
         np.testing.assert_array_equal(*hard)
     shown = made._repr_html_()
@@ -237,9 +241,9 @@ def test_one_trial_gives_no_interval_and_says_so(store, monkeypatch, capsys, tmp
     assert "no interval, since a side has one trial only" in capsys.readouterr().out
     summary = json.loads((folder / "matching.json").read_text())
     assert summary["verdict"][0]["beyond_chance"] is None
-    assert summary["reliability"]["alpha"]["trials_needed"] is None
     assert pd.read_csv(folder / "disagreement.csv").empty
-    assert not list((folder / "figures").glob("reliability*"))
+    assert not list((folder / "figures").glob("trials*"))
+    assert "cannot be told" in (folder / "preview" / "index.html").read_text()
 
 
 def test_bad_runs_are_refused_in_one_line(store, monkeypatch, capsys, tmp_path, dataset):

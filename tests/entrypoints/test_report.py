@@ -69,13 +69,14 @@ def test_a_report_is_complete(made):
         "table1",
         "suspicious",
         "disagreement",
-        "reliability",
+        "sensitivity",
+        "trials_needed",
     ):
         assert {f"tables/planted_{stem}.{suffix}" for suffix in ("csv", "md", "tex")} <= names
     assert {f"tables/{stem}.csv" for stem in ("runs", "claims")} <= names
     drawn = {name.removesuffix(".svg") for name in names if name.endswith(".svg")}
     for stem in (
-        "ant_histogram", "bee_trajectory", "bee_class_counts", "fig3_global", "fig3_per_class", "reliability_ant",
+        "ant_histogram", "bee_trajectory", "bee_class_counts", "fig3_global", "fig3_per_class", "sensitivity_global",
         "heatmap_global_hard_bee", "heatmap_per_class_easy_ant",
         "ant_inverse_weights_accuracy", "ant_inverse_weights_removed",
     ):  # fmt: skip

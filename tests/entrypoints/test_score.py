@@ -67,7 +67,13 @@ def test_a_score_run_keeps_the_contract(store, monkeypatch, capsys):
         item.path.partition("/")[2] for item in mlflow.MlflowClient().list_artifacts(run.info.run_id, "preview")
     }
     pictures = {f"{name}.png" for name in ("histogram", "trajectory", "easiest_and_hardest", "class_counts")}
-    assert previewed == pictures | {"index.html", "easiest_and_hardest.csv", "class_counts.csv", "thumbnails.npz"}
+    assert previewed == pictures | {
+        "index.html",
+        "easiest_and_hardest.csv",
+        "class_counts.csv",
+        "thumbnails.npz",
+        "trials_needed.csv",
+    }
 
 
 def test_a_moment_can_be_chosen(store, monkeypatch):

@@ -118,8 +118,16 @@ SAMPLES = {
     "overlap": lambda: figures.overlap_heatmap(np.eye(10), np.arange(1, 11) * 50_050, title=LONG),
     "overlap, one moment": lambda: figures.overlap_heatmap([[1.0]], [391]),
     "overlap, sixty": lambda: figures.overlap_heatmap(np.full((60, 60), 0.5), np.arange(60) * 391),
-    "reliability": lambda: figures.reliability_curve([1, 2, 4], [0.5, 0.67, 0.8], trials_needed=9),
-    "reliability, reached": lambda: figures.reliability_curve([1, 2, 9], [0.5, 0.67, 0.9], trials_needed=9),
+    "repeats": lambda: figures.repeat_curves(
+        {"easy": repeats(range(1, 11)), "hard": repeats(range(1, 11))}, targets=(0.8, 0.9), title=LONG
+    ),
+    "repeats, one moment": lambda: figures.repeat_curves({"hard": repeats([1], NAN)}, targets=(0.8,)),
+    "sensitivity": lambda: figures.sensitivity_points(
+        {"easy": cuts(6), "hard": cuts(6)}, ["0.05", "0.1", "0.2", "rank-biased\noverlap"], title=LONG
+    ),
+    "sensitivity, one pair, below luck": lambda: figures.sensitivity_points(
+        {"hard": [{"name": LONG, "rate": [-0.1], "ceiling": [NAN]}]}, ["0.1"]
+    ),
     "accuracy": lambda: figures.accuracy_against_removed(
         [spread(arm(name)) for name in (*ARMS, "mine")], unablated=0.9, title=LONG
     ),
@@ -227,12 +235,12 @@ def test_the_reader_s_own_settings_neither_count_nor_change(tmp_path):
 
 
 def test_a_png_is_twice_as_wide_as_a_phone(tmp_path):
-    header = figures.save(SAMPLES["reliability"](), tmp_path / "a.png").read_bytes()[16:20]
+    header = figures.save(SAMPLES["repeats"](), tmp_path / "a.png").read_bytes()[16:20]
     assert int.from_bytes(header, "big") == 780
 
 
 def test_save_says_what_it_cannot_do(tmp_path):
-    figure = SAMPLES["reliability"]()
+    figure = SAMPLES["repeats"]()
     with pytest.raises(ValueError, match=r"'a\.jpg': end the name in \.png, \.svg or \.pdf"):
         figures.save(figure, tmp_path / "a.jpg")
     with pytest.raises(FileNotFoundError, match="no folder"):
@@ -499,6 +507,20 @@ def test_pictures_refuse():
 # ---------------------------------------------------------------- matching
 
 
+def repeats(epochs, overlap=0.5):
+    return [
+        {"name": f"epoch {epoch}", "measured": 4, "trials": [1, 10, 100], "low": [overlap - 0.2] * 3,
+         "overlap": [overlap - 0.1, overlap, overlap + 0.04 * epoch], "high": [overlap + 0.5] * 3} for epoch in epochs
+    ]  # fmt: skip
+
+
+def cuts(pairs):
+    return [
+        {"name": f"net {i} – another", "rate": [0.2, 0.3, 0.4, 0.25 + i / 20], "ceiling": [0.7, 0.8, 0.9, NAN]}
+        for i in range(pairs)
+    ]
+
+
 def sharing(moments, control=True):
     rate = np.linspace(0.5, 0.7, moments)
     lines = {"epochs": np.arange(1, moments + 1), "chance": np.full(moments, 0.1)}
@@ -616,26 +638,41 @@ def test_overlap_refuses():
         figures.overlap_heatmap([[1.5]], [1])
 
 
-@pytest.mark.parametrize(
-    ("needed", "said", "marked"),
-    [(6, "0.9 with 6 trials", True), (81, "with 81 trials, beyond this figure", False),
-     (None, "0.9 is not reached", False), (NAN, "is not reached", False), (np.inf, "is not reached", False)],
-)  # fmt: skip
-def test_reliability_says_how_many_trials_are_needed(needed, said, marked):
-    figure = figures.reliability_curve([1, 2, 4], [0.5, NAN, 0.8], trials_needed=needed)
+def test_repeats_show_first_and_last_moment_the_targets_and_the_trials_there_are():
+    figure = figures.repeat_curves({"easy": repeats(range(1, 11))}, targets=(0.8, 0.9))
     (axes,) = figure.axes
-    curve = next(line for line in axes.lines if line.get_label() == "easiness over m trials")
-    np.testing.assert_array_equal(curve.get_ydata(), [0.5, NAN, 0.8])
-    assert any(list(line.get_xdata()) == [needed] and list(line.get_ydata()) == [0.9] for line in axes.lines) == marked
-    assert said in words(figure)
-    assert "higher = less noise" in words(figure)
+    curves = [line for line in axes.lines if str(line.get_label()).startswith("epoch ")]
+    assert [line.get_label() for line in curves] == [f"epoch {epoch}" for epoch in (1, 2, 4, 6, 8, 10)]
+    np.testing.assert_array_equal(curves[-1].get_ydata(), repeats([10])[0]["overlap"])
+    levels = [line.get_ydata()[0] for line in axes.lines if len(set(line.get_ydata())) == 1]
+    assert levels == [0.8, 0.9]
+    assert "4 trials, the measured ones" in words(figure)
 
 
-def test_reliability_refuses():
-    with pytest.raises(ValueError, match="nothing to draw"):
-        figures.reliability_curve([], [], trials_needed=3)
-    with pytest.raises(ValueError, match="reliability has 1 points where 2"):
-        figures.reliability_curve([1, 2], [0.5], trials_needed=3)
+def test_repeats_refuse():
+    curve = repeats([1])[0]
+    with pytest.raises(ValueError, match="overlap epoch 1 has 1 points where 3"):
+        figures.repeat_curves({"easy": [curve | {"overlap": [0.5]}]}, targets=())
+
+
+def test_sensitivity_shows_every_pair_at_every_cut_with_its_ceiling():
+    names = ["0.05", "0.1", "0.2", "rank-biased\noverlap"]
+    figure = figures.sensitivity_points({"easy": cuts(2), "hard": cuts(2)}, names)
+    assert [label.get_text() for label in figure.axes[-1].get_xticklabels()] == names
+    for axes in figure.axes:
+        for number, pair in enumerate(cuts(2)):
+            rate = next(line for line in axes.lines if line.get_label() == pair["name"])
+            np.testing.assert_array_equal(rate.get_ydata(), pair["rate"])
+            np.testing.assert_array_equal(np.round(rate.get_xdata()), range(4))
+            ceiling = axes.lines[1 + 2 * number]
+            np.testing.assert_array_equal(ceiling.get_ydata(), pair["ceiling"])
+        assert [len(room.get_segments()) for room in axes.collections] == [3, 3]  # no ceiling, no room
+    assert "0 = luck" in words(figure)
+
+
+def test_sensitivity_refuses():
+    with pytest.raises(ValueError, match="has 4 points where 1"):
+        figures.sensitivity_points({"easy": cuts(1)}, ["0.1"])
 
 
 # ---------------------------------------------------------------- ablation

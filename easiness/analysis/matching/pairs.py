@@ -47,7 +47,7 @@ def match_pairs(models: Sequence[ScoredModel], labels_N: ArrayLike, options: Mat
     matches = []
     for moment in range(sorted(len(model.updates) for model in models)[-2]):
         present = [model for model in models if moment < len(model.updates)]
-        means = averages([(model, moment) for model in present], options.threads)
+        means = averages([(model, moment, seeds[model.name]) for model in present], options)
         for scope in options.scopes:
             sides = [
                 model_side(model, moment, mean, scope, seeds[model.name], frame)
@@ -72,7 +72,7 @@ def match_moments(model: ScoredModel, labels_N: ArrayLike, options: MatchOptions
     frame = make_frame([model], labels_N, options)
     moments = (0, len(model.updates) - 1)
     seeds = trial_seed(model.losses, options.seed)
-    means = averages([(model, moment) for moment in moments], options.threads)
+    means = averages([(model, moment, seeds) for moment in moments], options)
     matches = []
     for scope in options.scopes:
         a, b = (
@@ -108,7 +108,7 @@ def match_external(
     ranks_N = scipy.stats.rankdata(hardness_N)
     matches = []
     for moment in range(len(model.updates)):
-        [average] = averages([(model, moment)], options.threads)
+        [average] = averages([(model, moment, seeds)], options)
         for scope in options.scopes:
             a = model_side(model, moment, average, scope, seeds, frame)
             rows, bits = observed(hardness_N, scope, branch(ties, SCOPES.index(scope)), frame)

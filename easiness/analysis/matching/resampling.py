@@ -24,6 +24,7 @@ BLAS_ALONE = 1 << 18  # multiplications below which OpenBLAS stays in the callin
 SLACK = 5.0  # standard errors between the sample's cut and the ends of its bracket
 
 ENUMERATED = 10  # trials up to which all cuts into halves are made
+MANY = 50  # cuts into halves of more trials
 
 KINDS = ("easy", "hard")
 
@@ -51,20 +52,24 @@ def half_samples(trials: int, draws: int, seed: int | np.random.SeedSequence) ->
     return np.random.default_rng(seed).permuted(rows_DM, axis=1)
 
 
-def half_cuts(trials: int, splits: int, seed: int | np.random.SeedSequence) -> NDArray[np.float32]:
-    """Weights (2, C, M) of the means of two disjoint halves of the trials: all C cuts of up to ten trials.
+def half_cuts(
+    trials: int, splits: int | None, seed: int | np.random.SeedSequence, half: int | None = None
+) -> NDArray[np.float32]:
+    """Weights (2, C, M) of the means of two disjoint halves of the trials: `splits` random cuts, or all where fewer.
 
-    Of more trials, `splits` random cuts. With odd M one trial sits out each cut.
+    With `splits` None, all cuts of up to ten trials, `MANY` of more. With odd M one trial sits out each cut, and more
+    do where `half` is less than half of the trials.
     """
     if trials < 2:
         raise ValueError(f"cannot halve {trials} trial; a ceiling needs at least 2")
-    half = trials // 2
+    half, rng = half or trials // 2, np.random.default_rng(seed)
     if trials <= ENUMERATED:
         every = range(trials)
         cuts = [(a, b) for a in combinations(every, half) for b in combinations(sorted({*every} - {*a}), half) if a < b]
+        if splits is not None and splits < len(cuts):
+            cuts = [cuts[at] for at in rng.permutation(len(cuts))[:splits]]
     else:
-        rng = np.random.default_rng(seed)
-        cuts = [np.split(rng.permutation(trials)[: 2 * half], 2) for _ in range(splits)]
+        cuts = [np.split(rng.permutation(trials)[: 2 * half], 2) for _ in range(MANY if splits is None else splits)]
     weights_2CM = np.zeros((2, len(cuts), trials), dtype=np.float32)
     for side, rows_CH in enumerate(np.moveaxis(np.array(cuts), 1, 0)):
         np.put_along_axis(weights_2CM[side], rows_CH, 1 / half, axis=1)
@@ -150,6 +155,19 @@ def count_shared(a_DB: NDArray[np.uint8], b_DB: NDArray[np.uint8]) -> NDArray[np
     return np.array([int(np.bitwise_count(a & b).sum(dtype=np.int64)) for a, b in zip(a_DB, b_DB, strict=True)])
 
 
+def weighted(
+    weights_bM: NDArray[np.float32], losses_MC: NDArray[np.float32], out_bC: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Weighted sums (b, C) of trials, in pieces too small for the BLAS to start threads, which compete with ours."""
+    if out_bC is None:
+        out_bC = np.empty((len(weights_bM), losses_MC.shape[1]), dtype=np.float32)
+    step = max(BLAS_ALONE // weights_bM.size, 64)
+    for start in range(0, losses_MC.shape[1], step):
+        piece = slice(start, start + step)
+        np.matmul(weights_bM, losses_MC[:, piece], out=out_bC[:, piece])
+    return out_bC
+
+
 def _read(losses_MN: NDArray, order_M: NDArray, rows: NDArray | None, columns: slice | NDArray) -> NDArray[np.float32]:
     """Columns of one group, the trials in canonical order."""
     at = columns if rows is None else rows[columns]
@@ -166,11 +184,11 @@ def _select(
 ) -> None:
     """Write the bits of the `size` lowest and highest weighted means of one group of `count` examples."""
     if count <= SAMPLE:
-        values_bC = _weighted(weights_bM, read(slice(0, count)))
+        values_bC = weighted(weights_bM, read(slice(0, count)))
         out["easy"][:] = np.packbits(_lowest(values_bC, size, rng), axis=1)
         out["hard"][:] = np.packbits(_lowest(-values_bC, size, rng), axis=1)
         return
-    sample_bS = _weighted(weights_bM, read(np.sort(rng.choice(count, SAMPLE, replace=False))))
+    sample_bS = weighted(weights_bM, read(np.sort(rng.choice(count, SAMPLE, replace=False))))
     brackets = _brackets(sample_bS, size / count)
     near = {kind: [] for kind in KINDS}
     # Kept between chunks: fresh memory of this size would be fetched from the system every time.
@@ -179,7 +197,7 @@ def _select(
     for start in range(0, count, COLUMNS):
         stop = min(start + COLUMNS, count)
         values_bC, inside_bC, near_bC = (buffer[:, : stop - start] for buffer in (values_bC, inside_bC, near_bC))
-        _weighted(weights_bM, read(slice(start, stop)), values_bC)
+        weighted(weights_bM, read(slice(start, stop)), values_bC)
         for kind in KINDS:
             if kind == "hard":
                 np.negative(values_bC, out=values_bC)
@@ -203,21 +221,8 @@ def _select(
                 chosen_N[column[candidates[_lowest(value[candidates][None], wanted, rng)[0]]]] = True
                 bits |= np.packbits(chosen_N)
             else:  # the sample misjudged this cut: look at every example
-                values_1N = _weighted(weights_bM[b : b + 1], read(slice(0, count)))
+                values_1N = weighted(weights_bM[b : b + 1], read(slice(0, count)))
                 bits[:] = np.packbits(_lowest(values_1N if kind == "easy" else -values_1N, size, rng))
-
-
-def _weighted(
-    weights_bM: NDArray[np.float32], losses_MC: NDArray[np.float32], out_bC: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
-    """Weighted sums, in pieces too small for the BLAS to start threads, which would compete with ours."""
-    if out_bC is None:
-        out_bC = np.empty((len(weights_bM), losses_MC.shape[1]), dtype=np.float32)
-    step = max(BLAS_ALONE // weights_bM.size, 64)
-    for start in range(0, losses_MC.shape[1], step):
-        piece = slice(start, start + step)
-        np.matmul(weights_bM, losses_MC[:, piece], out=out_bC[:, piece])
-    return out_bC
 
 
 def _brackets(values_bS: NDArray, share: float) -> dict[str, tuple[NDArray, NDArray]]:

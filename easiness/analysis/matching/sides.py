@@ -4,13 +4,13 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from easiness.analysis.matching.ceilings import step_up
+from easiness.analysis.matching.ceilings import model_overlaps, step_up, trial_model
 from easiness.analysis.matching.resampling import (
     KINDS,
     branch,
@@ -26,6 +26,8 @@ from easiness.analysis.sets import check_labels, class_members, easiest, hardest
 Scope = Literal["global", "per_class"]
 SCOPES: tuple[Scope, ...] = ("global", "per_class")
 CUT = {"easy": easiest, "hard": hardest}
+
+Seeds = tuple[NDArray[np.int64], np.random.SeedSequence]
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class MatchOptions:
     fraction: float = 0.1  # share of the examples in each set, in (0, 0.5]
     scopes: tuple[Scope, ...] = SCOPES  # cut from all examples, from every class, or both
     draws: int = 200  # reweightings of the trials behind each interval
-    splits: int = 50  # cuts into halves behind each ceiling of more than ten trials; 0: no ceilings
+    splits: int | None = None  # cuts into halves behind each ceiling, see `half_cuts`; 0: no ceilings
     seed: int = 0  # decides reweightings, cuts into halves and ties
     threads: int = 2  # changes the speed, never the result
 
@@ -69,7 +71,7 @@ class MatchOptions:
         unknown = set(self.scopes) - set(SCOPES)
         if unknown or not self.scopes:
             raise ValueError(f"scopes must be among {', '.join(SCOPES)}, got {self.scopes}")
-        if self.draws < 2 or self.splits < 0 or self.threads < 1:
+        if self.draws < 2 or (self.splits is not None and self.splits < 0) or self.threads < 1:
             given = f"{self.draws}, {self.splits} and {self.threads}"
             raise ValueError(f"needs at least 2 draws, 0 splits and 1 thread, got {given}")
 
@@ -109,37 +111,49 @@ def make_frame(models: Sequence[ScoredModel], labels_N: ArrayLike, options: Matc
     return Frame(labels_N, {"global": None, "per_class": class_members(labels_N)}, options)
 
 
-def averages(wanted: list[tuple[ScoredModel, int]], threads: int) -> list[tuple[NDArray, NDArray]]:
-    """Easiness and its average ranks, for each wanted model and moment.
+class Average(NamedTuple):
+    """One model at one moment, whatever the scope."""
+
+    easiness_N: NDArray[np.float64]
+    ranks_N: NDArray[np.float64]  # average ranks of the easiness
+    overlaps: dict[str, tuple[NDArray, NDArray]] | None  # from `model_overlaps`; None where no ceiling is asked for
+
+
+def averages(wanted: list[tuple[ScoredModel, int, Seeds]], options: MatchOptions) -> list[Average]:
+    """Average the trials of each wanted model and moment; the seeds come from `resampling.trial_seed`.
 
     Losses that are not finite are refused by the names of model, moment and trial.
     """
 
-    def average(item: tuple[ScoredModel, int]) -> tuple[NDArray, NDArray]:
-        model, moment = item
+    def average(item: tuple[ScoredModel, int, Seeds]) -> Average:
+        model, moment, (order_M, source) = item
         try:
             easiness_N = easiness(model.losses[moment])
         except ValueError as error:
             raise ValueError(f"{model.name} after {model.updates[moment]} updates: {error}") from None
-        return easiness_N, scipy.stats.rankdata(easiness_N)
+        overlaps = None
+        if model.trials > 1 and options.splits != 0:
+            trials = trial_model(model.losses[moment], branch(source, 4, moment), order_M)
+            overlaps = model_overlaps(trials, options.fraction)
+        return Average(easiness_N, scipy.stats.rankdata(easiness_N), overlaps)
 
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(options.threads) as pool:
         return list(pool.map(average, wanted))
 
 
 def model_side(
     model: ScoredModel,
     moment: int,
-    average: tuple[NDArray, NDArray],
+    average: Average,
     scope: Scope,
-    seeds: tuple[NDArray, np.random.SeedSequence],
+    seeds: Seeds,
     frame: Frame,
 ) -> Side:
     """Cut one model's sets at one moment: as observed, under reweighted trials, and of halves of the trials.
 
     `average` comes from `averages`, `seeds` from `resampling.trial_seed`.
     """
-    easiness_N, ranks_N = average
+    easiness_N, ranks_N, overlaps = average
     order_M, source = seeds
     path = (moment, SCOPES.index(scope))
     rows, bits = observed(easiness_N, scope, branch(source, 0, *path), frame)
@@ -148,7 +162,7 @@ def model_side(
         return Side(*side, None, dict.fromkeys(KINDS, math.nan))
     # The same weights at every moment: a trial that is drawn is drawn with its whole course.
     samples_DM = half_samples(model.trials, frame.options.draws, branch(source, 1))
-    cuts_2CM = half_cuts(model.trials, frame.options.splits, branch(source, 2)) if frame.options.splits else []
+    cuts_2CM = half_cuts(model.trials, frame.options.splits, branch(source, 2)) if overlaps else []
     weights_WM, used = np.unique(np.concatenate([samples_DM, *cuts_2CM]), axis=0, return_inverse=True)
     packed = packed_sets(
         model.losses[moment],
@@ -161,14 +175,13 @@ def model_side(
     )
     samples, cuts = np.split(used, [frame.options.draws])
     resampled = {kind: packed[kind][samples] for kind in KINDS}
-    if not len(cuts):
+    if overlaps is None:
         return Side(*side, resampled, dict.fromkeys(KINDS, math.nan))
     first, second = np.split(cuts, 2)
     halves = {
         kind: float(count_shared(packed[kind][first], packed[kind][second]).mean() / len(rows[kind])) for kind in KINDS
     }
-    ceiling = step_up(halves, model.losses[moment], frame.options.fraction, branch(source, 4, moment), order_M)
-    return Side(*side, resampled, ceiling)
+    return Side(*side, resampled, step_up(halves, overlaps, frame.options.fraction))
 
 
 def observed(

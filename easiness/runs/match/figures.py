@@ -6,11 +6,13 @@ import pandas as pd
 from easiness import figures
 from easiness.analysis.matching.resampling import KINDS
 from easiness.analysis.matching.sides import SCOPES
-from easiness.analysis.reliability import TARGET_RELIABILITY
+from easiness.analysis.matching.trials_needed import TARGETS
+from easiness.analysis.sets import corrected
 from easiness.datasets import Dataset
 from easiness.figures import Figure
 from easiness.figures.text_fit import file_name
-from easiness.runs.match.tables import MatchingResults
+from easiness.runs.match.tables import MatchingResults, last_common_moment
+from easiness.runs.score.tables import repeat_curves
 
 # Half-width in standard deviations of the band around the chance line.
 _BAND = 1.96
@@ -22,22 +24,20 @@ _TITLES = {"global": "sets cut from all images", "per_class": "sets cut from eve
 
 
 def matching_figures(results: MatchingResults, x: str) -> dict[str, Figure]:
-    """Fig. 3, outside scores, heat maps of moments and reliability; `x` is what the moments count."""
+    """Fig. 3, other cuts, outside scores, trials needed, heat maps of moments; `x` is what the moments count."""
     charts = {}
     tables = {"fig3": ("Shared by architectures", results.pairs), "external": ("Outside scores", results.external)}
     for stem, (title, table) in tables.items():
         for scope in SCOPES if table is not None and len(table) else ():
             charts[f"{stem}_{scope}"] = _curves(table[table["scope"] == scope], x, f"{title}: {_TITLES[scope]}")
     charts |= _sharing(results, x)
-    for model, curve in results.reliability.items():
-        if len(curve.trials) > 1:
-            charts[f"reliability_{file_name(model)}"] = figures.reliability_curve(
-                curve.trials,
-                curve.reliability,
-                target=TARGET_RELIABILITY,
-                trials_needed=float(np.ceil(curve.trials_needed)),
-                title=f"{model}: reliability at its last moment",
-            )
+    charts |= _sensitivity(results, x)
+    repeats = results.repeats[results.repeats["scope"] == "global"]
+    for model, table in repeats.groupby("model", sort=False):
+        if table["overlap"].notna().any():
+            title = f"{model}: trials needed, {_TITLES['global']}"
+            curves = repeat_curves(table, "epoch", x)
+            charts[f"trials_{file_name(model)}"] = figures.repeat_curves(curves, targets=TARGETS, title=title)
     for scope, by_model in results.overlaps.items():
         for model, overlaps in by_model.items():
             updates_T = results.updates[model]
@@ -87,6 +87,35 @@ def _sharing(results: MatchingResults, x: str) -> dict[str, Figure]:
         title = f"What sharing is made of: {a} and {b}, {_TITLES[scope]}"
         charts[f"sharing_{scope}_{file_name(a)}_{file_name(b)}"] = figures.sharing_lines(lines, x=x, title=title)
     return charts
+
+
+def _sensitivity(results: MatchingResults, x: str) -> dict[str, Figure]:
+    """Every pair at every cut, at the last moment that all pairs have."""
+    table, charts = last_common_moment(results.sensitivity), {}
+    for scope, rows in table.groupby("scope", sort=False):
+        cuts = list(rows[["measure", "fraction"]].drop_duplicates().itertuples(index=False, name=None))
+        points = {
+            kind: [
+                {
+                    "name": f"{a} – {b}",
+                    "rate": pair["corrected"].to_numpy(),
+                    "ceiling": _corrected_ceiling(pair),
+                }
+                for (a, b), pair in of_set.groupby(["a", "b"], sort=False)
+            ]
+            for kind, of_set in rows.groupby("set", sort=False)
+        }
+        names = [
+            f"{fraction:.3g}" if measure == "matching rate" else "rank-biased\noverlap" for measure, fraction in cuts
+        ]
+        title = f"Sensitivity to the cut at {x} {rows['epoch'].iloc[0]}: {_TITLES[scope]}"
+        charts[f"sensitivity_{scope}"] = figures.sensitivity_points(points, names, title=title)
+    return charts
+
+
+def _corrected_ceiling(rows: pd.DataFrame) -> np.ndarray:
+    pairs = zip(rows["ceiling"], rows["chance_given_classes"], strict=True)
+    return np.array([corrected(ceiling, chance) for ceiling, chance in pairs])
 
 
 def _curves(table: pd.DataFrame, x: str, title: str) -> Figure:

@@ -7,7 +7,8 @@ import pandas as pd
 
 from easiness.runs import pages
 from easiness.runs.match.reading import Matching
-from easiness.runs.match.tables import at_last_moment
+from easiness.runs.match.tables import at_last_moment, last_common_moment
+from easiness.runs.score.tables import NEEDED, needed_in_words, trials_needed_table
 
 # Rows of each pair in the page's table of disagreement.
 _ROWS = 20
@@ -18,18 +19,29 @@ RATES = (
     "same set**. From low to high is the 95 % interval of the rate over trials. The ceiling is what noise would "
     "leave of perfect agreement: what a model's trials share with as many fresh ones of its own."
 )
+UPDATES = ["updates_a", "updates_b"]  # beside the epoch, too much for a page
+SENSITIVITY = (
+    "Does it depend on the share that is called easy or hard? Every rate at other fractions, and rank-biased overlap, "
+    "which has no cut: the mean over all depths of the share that the beginnings of two rankings have in common, with "
+    "weights that fall with depth so that 90 % of the weight of all examples is on the first tenth from that end "
+    "(Webber, Moffat and Zobel 2010). Rates of different fractions have different chance levels: **compare the "
+    "corrected ones.** No ceiling is known for rank-biased overlap."
+)
 _SETS = "An easy (hard) set is the share of examples with the lowest (highest) mean loss: **lower easiness = easier.** "
 
 
 def write_page(path: Path, matching: Matching, figures: Mapping[str, Path]) -> None:
     """Write the page, with the figures (png) by name inside."""
 
-    def section(title: str, *stems: str, table: pd.DataFrame | None = None, number: str = ".3f") -> list[str]:
+    def section(
+        title: str, *stems: str, table: pd.DataFrame | None = None, number: str = ".3f", text: str = ""
+    ) -> list[str]:
         shown = [figure for name, figure in figures.items() if name.startswith(stems)] if stems else []
         parts = [pages.pictures(shown)] if shown else []
         if table is not None and len(table):
             parts.append(pages.rows(table, number))
-        return [pages.heading(title), *parts] if parts else []
+        said = [pages.paragraph(text)] if text else []
+        return [pages.heading(title), *said, *parts] if parts else []
 
     trials = ", ".join(f"{run['model']} {run['trials']}" for run in matching.manifest.runs)
     disagreements = matching.disagreements.groupby(["a", "b"], sort=False).head(_ROWS)
@@ -39,6 +51,8 @@ def write_page(path: Path, matching: Matching, figures: Mapping[str, Path]) -> N
         "over trials or more, which luck alone lets about one do"
         for row in matching.beyond_noise.itertuples()
     ]
+    needed = needed_in_words(trials_needed_table(matching.repeats))
+    sensitivity = last_common_moment(matching.sensitivity).drop(columns=UPDATES)
     parts = [
         pages.paragraph(_SETS + RATES),
         pages.paragraph(f"Trials: {trials}."),
@@ -46,10 +60,11 @@ def write_page(path: Path, matching: Matching, figures: Mapping[str, Path]) -> N
         *section("Between architectures (Fig. 3)", "fig3_"),
         *section("What sharing is made of", "sharing_"),
         *section("At the last moment", table=at_last_moment(matching.pairs)),
+        *section("Sensitivity to the cut", "sensitivity_", table=sensitivity, text=SENSITIVITY),
         *section("Against outside scores", "external_", table=external),
         *section("First moment against the last (Table 1)", table=matching.table1.dropna(axis=1, how="all")),
         *section("Any two moments", "heatmap_"),
-        *section("How reliable the scores are", "reliability_"),
+        *section("How many trials are needed", "trials_", table=needed, text=NEEDED),
         *section("Easiest and hardest of a class (Fig. 1)", "fig1_"),
         *section("Average images and diversity (Fig. 2)", "fig2_", table=matching.diversity, number=".0f"),
         *section("Where architectures disagree", "disagreement_", table=disagreements, number=".2f"),

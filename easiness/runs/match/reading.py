@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from easiness import tracking
-from easiness.analysis.reliability import ReliabilityCurve
 from easiness.runs.match.tables import MatchingResults, at_last_moment
 from easiness.runs.pages import result_html
 from easiness.runs.score.thumbnails import read_thumbnails
@@ -111,13 +110,14 @@ def read_matching(run_id: str, tracking_uri: str | None = None) -> Matching:
         manifest=manifest,
         updates={run["model"]: tuple(run["updates"]) for run in manifest.runs},
         pairs=table("matching"),
+        sensitivity=table("sensitivity"),
         moments=table("moments"),
         external=artifacts.optional("external.csv", tracking.read_table),
         common=artifacts.optional("common.csv", tracking.read_table),
         table1=table("table1"),
         disagreements=table("disagreement"),
         beyond_noise=pd.DataFrame(manifest.beyond_noise),
-        reliability={model: _curve(entry) for model, entry in manifest.reliability.items()},
+        repeats=table("repeats"),
         overlaps={scope: _matrices(by_model) for scope, by_model in overlaps.items()},
         diversity=artifacts.optional("diversity.csv", tracking.read_table),
         order_tests=artifacts.optional("diversity.json", _read_json) or {},
@@ -135,9 +135,3 @@ def _matrices(by_model: Mapping[str, Mapping[str, list]]) -> dict[str, dict[str,
         model: {kind: np.asarray(matrix, np.float64) for kind, matrix in by_kind.items()}
         for model, by_kind in by_model.items()
     }
-
-
-def _curve(entry: Mapping[str, object]) -> ReliabilityCurve:
-    # Unknown numbers are null in json; numpy reads None as NaN.
-    trials, values = np.asarray(entry["trials"], np.int64), np.asarray(entry["reliability"], np.float64)
-    return ReliabilityCurve(trials, values, float(np.asarray(entry["trials_needed"], np.float64)))

@@ -23,6 +23,7 @@ from easiness.runs.match.tables import MatchingResults, match_models, metric_cur
 from easiness.runs.match.verdict import verdicts
 from easiness.runs.public import public
 from easiness.runs.score.reading import Scores
+from easiness.runs.score.tables import trials_needed_table
 from easiness.runs.score.thumbnails import write_thumbnails
 from easiness.tracking import DataDescription, MatchManifest, to_json
 
@@ -73,7 +74,7 @@ def match(
     Returns
     -------
     Matching
-        Tables, verdicts and reliabilities, as `read_matching` reads them.
+        Tables and verdicts, as `read_matching` reads them.
     """
     threads = (os.cpu_count() or 1) if threads is None else threads
     options = MatchOptions(fraction=fraction, draws=draws, seed=seed, threads=threads)
@@ -162,10 +163,6 @@ def _manifest(
             {"run_id": run.run_id, "model": name, "updates": run.manifest.updates, "trials": run.trials}
             for name, run in scores.items()
         ),
-        reliability={
-            model: {name: getattr(curve, name) for name in ("trials", "reliability", "trials_needed")}
-            for model, curve in results.reliability.items()
-        },
         moment_overlaps=results.overlaps["global"],
         moment_overlaps_per_class=results.overlaps["per_class"],
         verdict=tuple(verdicts(results.pairs)),
@@ -179,6 +176,9 @@ def _write_artifacts(folder: Path, matching: Matching, figures: Mapping[str, Fig
     (folder / "preview").mkdir()
     tables = {
         "matching": matching.pairs,
+        "sensitivity": matching.sensitivity,
+        "repeats": matching.repeats,
+        "trials_needed": trials_needed_table(matching.repeats),
         "moments": matching.moments,
         "table1": matching.table1,
         "external": matching.external,

@@ -1,4 +1,4 @@
-"""Tables of a matching: pairs, moments, outside scores, Table 1, disagreement, reliability."""
+"""Tables of a matching: pairs, other cuts, moments, outside scores, Table 1, disagreement, trials needed."""
 
 import dataclasses
 import math
@@ -15,11 +15,13 @@ from easiness.analysis.matching.comparing import Match
 from easiness.analysis.matching.disagreement import disagreement, noise_limit
 from easiness.analysis.matching.pairs import match_external, match_moments, match_pairs, moment_overlaps
 from easiness.analysis.matching.resampling import KINDS
+from easiness.analysis.matching.sensitivity import Sensitivity, match_at_fractions
 from easiness.analysis.matching.sides import MatchOptions, ScoredModel
-from easiness.analysis.reliability import ReliabilityCurve, reliability_curve
+from easiness.analysis.matching.trials_needed import predict_repeats
 from easiness.analysis.scores import easiness
 from easiness.recipes import published as paper
 from easiness.runs.match.external import ExternalScores
+from easiness.runs.score.tables import repeat_table
 
 # Examples of each pair in the table of disagreement.
 DISAGREEING = 100
@@ -38,6 +40,8 @@ class MatchingResults:
         T moments of each model.
     pairs : pandas.DataFrame
         One row per pair of models, moment, set and scope: the fields of `Match`, corrected_low, corrected_high.
+    sensitivity : pandas.DataFrame
+        One row per pair, moment, set, scope, measure and fraction: the fields of `Sensitivity`.
     moments, external : pandas.DataFrame
         The same columns: each model's first moment against its last, and against outside scores at every moment.
     common : pandas.DataFrame or None
@@ -52,21 +56,22 @@ class MatchingResults:
     beyond_noise : pandas.DataFrame
         One row per pair: a, b, epoch, noise_limit (|z| that about one example reaches by luck alone), beyond_noise (how
         many reach it), n.
-    reliability : dict of ReliabilityCurve
-        By model, at its last moment.
+    repeats : pandas.DataFrame
+        What so many trials of one model share with as many fresh ones, at every moment, from `repeat_table`.
     overlaps : dict
         By scope, model and set: (T, T) overlap of one model's sets at any two moments.
     """
 
     updates: dict[str, tuple[int, ...]]
     pairs: pd.DataFrame
+    sensitivity: pd.DataFrame
     moments: pd.DataFrame
     external: pd.DataFrame | None
     common: pd.DataFrame | None
     table1: pd.DataFrame
     disagreements: pd.DataFrame
     beyond_noise: pd.DataFrame
-    reliability: dict[str, ReliabilityCurve]
+    repeats: pd.DataFrame
     overlaps: dict[str, dict[str, dict[str, np.ndarray]]]
 
 
@@ -98,6 +103,7 @@ def match_models(
     moments = [row for model in models for row in match_moments(model, labels_N, options=options)]
     cuts = (("global", None), ("per_class", labels_N))
     disagreements, beyond_noise = disagreement_tables(models, table)
+    pairs = match_pairs(models, labels_N, options) if len(models) > 1 else []
     outside = None
     if external is not None:
         name, easier = external.name, external.higher_is_easier
@@ -105,14 +111,15 @@ def match_models(
         outside = [row for model in models for row in match_external(model, external.values, labels_N, **against)]
     return MatchingResults(
         updates={model.name: model.updates for model in models},
-        pairs=match_table(match_pairs(models, labels_N, options) if len(models) > 1 else []),
+        pairs=match_table(pairs),
+        sensitivity=sensitivity_table(match_at_fractions(models, labels_N, options, pairs)),
         moments=match_table(moments),
         external=None if outside is None else match_table(outside),
         common=match_table(match_pairs(common, labels_N, options)) if common else None,
         table1=table_1(moments, paper_models, options.fraction),
         disagreements=disagreements,
         beyond_noise=beyond_noise,
-        reliability={model.name: reliability_curve(model.losses[-1]) for model in models},
+        repeats=repeat_table([row for model in models for row in predict_repeats(model, labels_N, options)]),
         overlaps={scope: {model.name: _overlaps(model, labels, options) for model in models} for scope, labels in cuts},
     )
 
@@ -130,6 +137,12 @@ def match_table(rows: Sequence[Match]) -> pd.DataFrame:
         for row in rows
     ]
     return pd.DataFrame(filled, columns=[*columns, "corrected_low", "corrected_high"])
+
+
+def sensitivity_table(rows: Sequence[Sensitivity]) -> pd.DataFrame:
+    """Rows at all cuts; the ceiling of rank-biased overlap is NaN. Without rows, the columns alone."""
+    columns = [field.name for field in dataclasses.fields(Sensitivity)]
+    return pd.DataFrame([vars(row) for row in rows], columns=columns).astype({"ceiling": np.float64})
 
 
 def table_1(moments: Sequence[Match], paper_models: Mapping[str, str], fraction: float) -> pd.DataFrame:
@@ -170,6 +183,11 @@ def at_last_moment(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of each pair's last moment, with what it takes to judge them."""
     last = table.groupby(["a", "b"])["epoch"].transform("max")
     return table.loc[table["epoch"] == last, _JUDGED].sort_values(["scope", "set"], kind="stable")
+
+
+def last_common_moment(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the last moment that all pairs have."""
+    return table[table["epoch"] == table.groupby(["a", "b"])["epoch"].max().min()]
 
 
 def metric_curves(results: MatchingResults) -> list[dict[str, float]]:

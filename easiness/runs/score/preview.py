@@ -6,19 +6,20 @@ import numpy as np
 import pandas as pd
 
 from easiness import figures
+from easiness.analysis.matching.trials_needed import TARGETS
 from easiness.analysis.scores import deciles
 from easiness.datasets import Dataset
 from easiness.runs import pages
-from easiness.runs.score.tables import class_counts
+from easiness.runs.score.tables import NEEDED, class_counts, needed_in_words, repeat_curves, trials_needed_table
 
 # Examples at each end: in the picture, and as rows of the table.
 _PICTURES, _ROWS = 24, 50
 
 
 def write_preview(
-    folder: Path, dataset: Dataset, table: pd.DataFrame, trajectory_TN: np.ndarray, updates_T: np.ndarray, title: str
+    folder: Path, dataset: Dataset, table: pd.DataFrame, trajectory_TN: np.ndarray, repeats: pd.DataFrame, title: str
 ) -> None:
-    """Write the preview of a score run: `index.html`, four png and two csv."""
+    """Write the preview of a score run: `index.html`, png and csv; `repeats` is from `repeat_table`."""
     folder.mkdir(parents=True, exist_ok=True)
     scores = table["easiness"].to_numpy()
     counts = class_counts(table, dataset.class_names)
@@ -36,23 +37,34 @@ def write_preview(
             groups_N=groups,
             title=title,
         ),
-        "trajectory": figures.trajectory_by_decile(trajectory_TN, deciles(scores), updates_T, title=title),
+        "trajectory": figures.trajectory_by_decile(
+            trajectory_TN, deciles(scores), repeats["updates"].unique(), title=title
+        ),
         "easiest_and_hardest": figures.easiest_and_hardest(
             *(([dataset.images[row] for row in examples.index], _captions(examples)) for examples in (easy, hard)),
             title=title,
         ),
         "class_counts": figures.class_counts(counts["easy"], counts["hard"], dataset.class_names, title=title),
     }
+    if repeats["overlap"].notna().any():
+        drawn["trials_needed"] = figures.repeat_curves(
+            repeat_curves(repeats, "updates", "updates"), targets=TARGETS, title=title
+        )
     for name, figure in drawn.items():
         figures.save(figure, folder / f"{name}.png")
     ends = pd.concat([ordered.head(_ROWS), ordered.tail(_ROWS)]).drop_duplicates()
     ends.to_csv(folder / "easiest_and_hardest.csv", index=False)
     counts.to_csv(folder / "class_counts.csv", index=False)
+    needed = trials_needed_table(repeats)
+    needed.to_csv(folder / "trials_needed.csv", index=False)
     parts = [
         pages.paragraph(
             "Easiness is the mean cross-entropy over trials, in nats. **Lower = easier.** Rank 1 is the easiest."
         ),
         pages.pictures([folder / f"{name}.png" for name in drawn]),
+        pages.heading("Trials needed"),
+        pages.paragraph(NEEDED),
+        pages.rows(needed_in_words(needed)),
         pages.heading("Class counts of both sets"),
         pages.rows(counts),
         pages.heading(f"The {_ROWS} easiest and the {_ROWS} hardest examples"),

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from easiness import tracking
+from easiness.analysis.matching.sides import MatchOptions, ScoredModel
+from easiness.analysis.matching.trials_needed import predict_repeats
 from easiness.analysis.scores import easiness
 from easiness.analysis.sets import set_size
 from easiness.recipes.schedule import early_moment, moment_name, scored_updates, updates_per_epoch
@@ -23,7 +26,7 @@ from easiness.runs.public import public
 from easiness.runs.score.outliers import describe_outliers
 from easiness.runs.score.preview import write_preview
 from easiness.runs.score.reading import Scores
-from easiness.runs.score.tables import score_metrics, score_table
+from easiness.runs.score.tables import repeat_table, score_metrics, score_table, trials_needed_table
 from easiness.runs.score.thumbnails import shown_rows, write_thumbnails
 from easiness.runs.tracked_trials import SharedData, TrialOptions, names_with_model, run_tracked_trials
 from easiness.runs.trial_log import Trial, TrialRecord
@@ -105,11 +108,15 @@ def score(
         trajectory_TN = np.stack([easiness(losses_MN) for losses_MN in losses_TMN])
         cut = {"fraction": fraction, "per_class": per_class}
         manifest = _manifest(setup, records, run_id, moment=moment, allow_outliers=allow_outliers, **cut)
-        metrics = score_metrics(table, losses_MN)
+        options = MatchOptions(fraction, ("per_class",) if per_class else ("global",), seed=recipe.seed)
+        scored = ScoredModel(setup.name, updates, list(losses_TMN))
+        repeats = repeat_table(predict_repeats(scored, train.labels, options))
+        needed = trials_needed_table(repeats)
+        metrics = score_metrics(table, losses_MN, needed[needed["updates"] == moment])
         scores = Scores(run_id, manifest, table, trajectory_TN, metrics)
         vars(scores)["losses_TMN"] = losses_TMN  # they are here: no need to fetch them
         with tempfile.TemporaryDirectory() as folder:
-            _write_artifacts(Path(folder), scores, setup)
+            _write_artifacts(Path(folder), scores, setup, repeats)
             tracking.log_folder(run_id, Path(folder))
         tracking.log_metrics(run_id, metrics)
         tracking.set_tags(run_id, {"mlflow.note.content": _note(description, scores)})
@@ -162,14 +169,14 @@ def _manifest(setup: TrainingSetup, records: Sequence[TrialRecord], run_id: str,
     return ScoreManifest.from_json(manifest.to_json(), run_id)  # lists where a reader gets lists
 
 
-def _write_artifacts(folder: Path, scores: Scores, setup: TrainingSetup) -> None:
+def _write_artifacts(folder: Path, scores: Scores, setup: TrainingSetup, repeats: pd.DataFrame) -> None:
     preview = folder / "preview"
     (folder / "scores").mkdir()
     scores.table.to_parquet(folder / "scores" / "easiness.parquet", index=False)
     np.save(folder / "scores" / "trajectory.npy", scores.trajectory_TN)
     (folder / ScoreManifest.FILE).write_text(scores.manifest.to_json(), encoding="utf-8")
     title = f"{setup.name}: easiness after {scores.moment_name}"
-    write_preview(preview, setup.train, scores.table, scores.trajectory_TN, scores.updates_T, title)
+    write_preview(preview, setup.train, scores.table, scores.trajectory_TN, repeats, title)
     shown = shown_rows(scores.table, scores.trajectory_TN[-1])
     write_thumbnails(preview / "thumbnails.npz", setup.train, shown)
 

@@ -1,12 +1,26 @@
 """Scores as tables: one row per example, ready for parquet, csv and people."""
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
+from easiness.analysis.matching.trials_needed import COUNTS, TARGETS, Repeat, overlap_of, trials_needed
 from easiness.analysis.reliability import reliability
 from easiness.analysis.scores import easiness, roc_auc, tie_keys
 from easiness.analysis.sets import easiest, hardest
 from easiness.datasets import Dataset
+
+NEEDED = (
+    "How much of a set would fresh trials find again? Overlap is the share of the easy (hard) set of the measured "
+    "trials that as many fresh ones are expected to find, too; beside it stands how many trials a share of 0.8 and of "
+    "0.9 would take, with the range of the prediction. **Fewer than four trials cannot tell**, and nothing is said of "
+    "more than 100."
+)
+
+_REPEAT = ("model", "updates", "epoch", "scope", "set", "measured")
+_ENDS = {"overlap": "", "low": "_low", "high": "_high"}
 
 
 def score_table(
@@ -61,17 +75,90 @@ def score_table(
     return pd.DataFrame(columns)
 
 
-def score_metrics(table: pd.DataFrame, losses_MN: np.ndarray) -> dict[str, float]:
-    """Numbers of a score run; areas under the ROC curve are there where the truth is known (`planted`)."""
+def score_metrics(table: pd.DataFrame, losses_MN: np.ndarray, needed: pd.DataFrame) -> dict[str, float]:
+    """Numbers of a score run; areas under the ROC curve are there where the truth is known (`planted`).
+
+    `needed` holds the rows of `trials_needed_table` for the moment of the table; what cannot be told, or is more than
+    100 trials, is left out.
+    """
     metrics = {"easiness_mean": float(table["easiness"].mean()), "trials": len(losses_MN)}
     if len(losses_MN) > 1:
         metrics["reliability"] = reliability(losses_MN)
+    for row in needed.to_dict("records"):
+        numbers = {f"overlap_with_fresh_trials_{row['set']}": row["overlap"]}
+        numbers |= {f"trials_needed_{row['set']}_{target:g}": row[f"needed_{target:g}"] for target in TARGETS}
+        metrics |= {name: value for name, value in numbers.items() if math.isfinite(value)}
     if "group" in table:
         scores, groups = table["easiness"].to_numpy(), table["group"].to_numpy()
         kinds = {"mislabelled": groups == "mislabelled", "minority_or_mislabelled": groups != "majority"}
         # A list of kept examples may leave none of a kind.
         metrics |= {f"auc_{name}": roc_auc(scores, rows) for name, rows in kinds.items() if 0 < rows.sum() < len(rows)}
     return metrics
+
+
+def repeat_table(repeats: Sequence[Repeat]) -> pd.DataFrame:
+    """What so many trials share with as many fresh ones: one row per model, moment, scope, set and number of trials.
+
+    Columns model, updates, epoch, scope, set, measured (trials behind the prediction), trials, overlap, and low to
+    high, the range of the prediction.
+    """
+    tables = [
+        pd.DataFrame(
+            {name: getattr(row, name) for name in _REPEAT}
+            | {"trials": COUNTS, "overlap": row.overlap_G, "low": row.low_G, "high": row.high_G}
+        )
+        for row in repeats
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def trials_needed_table(repeats: pd.DataFrame) -> pd.DataFrame:
+    """One row per curve of `repeat_table`: the overlap of the measured trials with as many fresh ones, and the need.
+
+    Columns model to measured as there, overlap, overlap_low, overlap_high; for each of `TARGETS` needed_0.8,
+    needed_0.8_low, needed_0.8_high …: the smallest number of trials that reaches it. Infinite = more than 100 trials;
+    NaN = cannot be told.
+    """
+    rows = []
+    for key, curve in repeats.groupby(list(_REPEAT), sort=False):
+        row = dict(zip(_REPEAT, key, strict=True))
+        row |= {f"overlap{end}": overlap_of(row["measured"], curve[name]) for name, end in _ENDS.items()}
+        for target in TARGETS:
+            # The higher the overlap, the fewer trials are needed.
+            needed = {name: trials_needed(curve[name].to_numpy(), target) for name in _ENDS}
+            names = (f"needed_{target:g}{end}" for end in _ENDS.values())
+            row |= dict(zip(names, (needed[name] for name in ("overlap", "high", "low")), strict=True))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def needed_in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """The numbers of `trials_needed_table` for people: `17 (14 to 22)`, `more than 100`, `cannot be told`."""
+    words = table[[*_REPEAT, "overlap"]].copy()
+    for target in TARGETS:
+        ends = table[[f"needed_{target:g}{end}" for end in _ENDS.values()]].itertuples(index=False)
+        words[f"trials for {target:g}"] = [_needed(*numbers) for numbers in ends]
+    return words
+
+
+def repeat_curves(repeats: pd.DataFrame, moment: str, unit: str) -> dict[str, list[dict]]:
+    """Curves of one model and scope for `figures.repeat_curves`, by set; the column `moment` numbers the moments."""
+    return {
+        kind: [
+            {"name": f"{unit} {name:,}", "measured": int(curve["measured"].iloc[0])}
+            | {column: curve[column].to_numpy() for column in ("trials", "overlap", "low", "high")}
+            for name, curve in rows.groupby(moment, sort=False)
+        ]
+        for kind, rows in repeats.groupby("set", sort=False)
+    }
+
+
+def _needed(number: float, low: float, high: float) -> str:
+    if math.isnan(number):
+        return "cannot be told"
+    most = f"more than {COUNTS[-1]}"
+    said, *ends = (f"{value:.0f}" if math.isfinite(value) else most for value in (number, low, high))
+    return said if ends[0] == ends[1] else f"{said} ({ends[0]} to {ends[1]})"
 
 
 def majority_vote(predicted_MN: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -43,7 +43,7 @@ def test_sampled_brackets_give_exact_sets(monkeypatch, slack, levels, fraction):
     monkeypatch.setattr(resampling, "SLACK", slack)  # at 0 the sample misjudges nearly every cut
     count = resampling.SAMPLE + resampling.COLUMNS + 13
     losses_MN = whole_losses(4, count, levels)
-    weights_DM = np.concatenate([np.full((1, 4), 0.25, np.float32), *half_cuts(4, 0, 0)])
+    weights_DM = np.concatenate([np.full((1, 4), 0.25, np.float32), *half_cuts(4, None, 0)])
     packed = packed_sets(losses_MN, weights_DM, fraction, SOURCE, order_M=np.arange(4))
     check_extremes(losses_MN, weights_DM, fraction, {k: unpack(packed[k], count) for k in KINDS}, np.arange(count))
 
@@ -52,7 +52,7 @@ def test_sets_within_classes():
     labels_N = np.random.default_rng(0).integers(0, 3, 500)
     members = [np.flatnonzero(labels_N == label) for label in range(3)]
     losses_MN = whole_losses(2, 500, 40)
-    weights_DM = half_cuts(2, 0, 0).reshape(-1, 2)
+    weights_DM = half_cuts(2, None, 0).reshape(-1, 2)
     packed = packed_sets(losses_MN, weights_DM, 0.2, SOURCE, order_M=np.arange(2), members=members)
     start = 0
     for rows in members:
@@ -106,9 +106,13 @@ def test_means_of_halves_spread_like_means_of_fresh_trials(trials):
     assert spread_N.mean() == pytest.approx(expected_N.mean(), rel=0.05)
 
 
-@pytest.mark.parametrize(("trials", "cuts"), [(2, 1), (3, 3), (4, 3), (5, 15), (10, 126), (20, 50)])
-def test_halves_are_disjoint_and_equal_and_all_cuts_are_made(trials, cuts):
-    first_CM, second_CM = half_cuts(trials, 50, 0)
+@pytest.mark.parametrize(
+    ("trials", "splits", "cuts"),
+    [(2, None, 1), (3, None, 3), (4, None, 3), (5, None, 15), (10, None, 126), (20, None, 50),
+     (4, 20, 3), (10, 20, 20), (20, 20, 20)],
+)  # fmt: skip
+def test_halves_are_disjoint_and_equal_and_all_cuts_are_made_unless_few_will_do(trials, splits, cuts):
+    first_CM, second_CM = half_cuts(trials, splits, 0)
     assert not ((first_CM > 0) & (second_CM > 0)).any()
     for half_CM in (first_CM, second_CM):
         assert ((half_CM > 0).sum(axis=1) == trials // 2).all()
@@ -121,7 +125,7 @@ def test_one_trial_can_be_neither_reweighted_nor_halved():
     with pytest.raises(ValueError, match="cannot reweight 1 trial"):
         half_samples(1, 10, 0)
     with pytest.raises(ValueError, match="cannot halve 1 trial"):
-        half_cuts(1, 10, 0)
+        half_cuts(1, None, 0)
 
 
 def test_seed_of_trials_knows_all_moments_but_no_order():

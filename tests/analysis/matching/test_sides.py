@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from easiness.analysis.matching.resampling import trial_seed
 from easiness.analysis.matching.sides import MatchOptions, ScoredModel, averages, make_frame
 
 
@@ -34,7 +35,8 @@ def test_classes_without_examples_make_no_group():
 def test_averages_come_in_the_order_asked_for():
     losses_TMN = np.random.default_rng(0).normal(size=(3, 2, 50))
     model = ScoredModel("net", (1, 2, 3), list(losses_TMN))
-    means = averages([(model, moment) for moment in (2, 0, 1)], threads=2)
-    for (easiness_N, ranks_N), moment in zip(means, (2, 0, 1), strict=True):
+    seeds = trial_seed(model.losses, 0)
+    means = averages([(model, moment, seeds) for moment in (2, 0, 1)], MatchOptions())
+    for (easiness_N, ranks_N, _), moment in zip(means, (2, 0, 1), strict=True):
         np.testing.assert_allclose(easiness_N, losses_TMN[moment].mean(axis=0))
         np.testing.assert_array_equal(np.argsort(ranks_N), np.argsort(easiness_N))

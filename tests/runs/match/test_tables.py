@@ -14,6 +14,7 @@ from easiness.runs.match.tables import (
     metric_curves,
 )
 from easiness.runs.match.verdict import verdicts
+from easiness.runs.score.tables import needed_in_words, trials_needed_table
 
 COUNT = 400
 QUICK = MatchOptions(draws=30, splits=4, threads=1)
@@ -86,6 +87,8 @@ def test_any_two_moments_are_matched_globally_and_in_every_class():
 def test_one_model_has_no_pairs_and_the_columns_are_there():
     results = match(make_models(("a",)))
     assert results.pairs.empty
+    assert results.sensitivity.empty
+    assert not {name for name in matching_figures(results, "epoch") if name.startswith("sensitivity")}
     assert list(results.pairs) == list(match_table([])) == list(results.moments)
     assert verdicts(results.pairs) == []
     assert metric_curves(results) == []
@@ -129,3 +132,33 @@ def test_pairs_without_trial_noise_make_no_disagreement():
     table, beyond = disagreement_tables([one, four], make_table())
     assert table.empty
     assert beyond.empty
+
+
+def test_every_pair_stands_at_every_cut_and_at_the_run_s_own_as_in_the_pairs():
+    results = match(make_models(("a", "b", "c")))
+    table = results.sensitivity
+    assert len(table) == 2 * 2 * 3 * 2 * 4  # moments, scopes, pairs, sets, measures
+    own = table[(table["measure"] == "matching rate") & (table["fraction"] == QUICK.fraction)]
+    key = ["a", "b", "epoch", "set", "scope"]
+    both = own.merge(results.pairs, on=key, suffixes=("", "_pairs"), validate="1:1")
+    assert len(both) == len(results.pairs)
+    for name in ("rate", "chance_given_classes", "corrected", "ceiling", "updates_a"):
+        np.testing.assert_array_equal(both[name], both[f"{name}_pairs"])
+    ranked = table[table["measure"] == "rank-biased overlap"]
+    assert ranked["ceiling"].isna().all()
+    assert ranked["rate"].between(0, 1).all()
+    assert {"sensitivity_global", "sensitivity_per_class"} <= matching_figures(results, "epoch").keys()
+
+
+def test_trials_needed_stand_for_every_moment_and_set_or_it_is_said_that_they_cannot_be_told():
+    for trials in (4, 3):
+        results = match(make_models(("a", "b"), trials=trials))
+        needed = trials_needed_table(results.repeats)
+        assert len(needed) == 2 * 2 * 2 * 2  # models, moments, scopes, sets
+        assert (needed["measured"] == trials).all()
+        drawn = {name for name in matching_figures(results, "epoch") if name.startswith("trials")}
+        assert drawn == ({"trials_a", "trials_b"} if trials == 4 else set())
+        words = needed_in_words(needed)
+        if trials == 3:
+            assert (words[["trials for 0.8", "trials for 0.9"]] == "cannot be told").all(axis=None)
+        assert needed["overlap"].notna().all() == (trials == 4)

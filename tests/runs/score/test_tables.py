@@ -1,8 +1,16 @@
 import numpy as np
 import pytest
 
+from easiness.analysis.matching.trials_needed import COUNTS, Repeat
 from easiness.datasets import open_dataset
-from easiness.runs.score.tables import class_counts, score_table
+from easiness.runs.score.tables import (
+    class_counts,
+    needed_in_words,
+    repeat_table,
+    score_metrics,
+    score_table,
+    trials_needed_table,
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +73,34 @@ def test_the_favourite_label_is_that_of_most_trials(dataset, losses):
         assert table["predicted"][row] == votes.index(max(votes))
         assert table["predicted_share"][row] == max(votes) / 7
     assert "predicted" not in score_table(dataset, losses)
+
+
+def repeat(name, overlap_G, reach=0.0):
+    return Repeat("net", 8, 2, name, "global", 4, overlap_G, overlap_G - reach, overlap_G + reach)
+
+
+def test_trials_needed_are_told_in_words_and_as_metrics(dataset, losses):
+    counts_G = np.array(COUNTS)
+    repeats = repeat_table(
+        [repeat("easy", np.sqrt(counts_G / 100), 0.05), repeat("hard", np.linspace(0.5, 0.85, len(counts_G)))]
+    )
+    assert len(repeats) == 2 * len(COUNTS)
+    needed = trials_needed_table(repeats)
+    easy, hard = needed.to_dict("records")
+    assert (easy["needed_0.8"], easy["overlap"]) == (64, 0.2)
+    assert easy["needed_0.8_low"] < 64 < easy["needed_0.8_high"]
+    assert (hard["needed_0.9"], hard["needed_0.9_low"]) == (np.inf, np.inf)
+    words = needed_in_words(needed)
+    assert words["trials for 0.8"][0] == f"64 ({easy['needed_0.8_low']:.0f} to {easy['needed_0.8_high']:.0f})"
+    assert words["trials for 0.9"][1] == "more than 100"
+    metrics = score_metrics(score_table(dataset, losses), losses, needed)
+    assert metrics["trials_needed_easy_0.8"] == 64
+    assert metrics["overlap_with_fresh_trials_easy"] == 0.2
+    assert "trials_needed_hard_0.9" not in metrics
+
+
+def test_what_cannot_be_told_is_not_a_metric(dataset, losses):
+    needed = trials_needed_table(repeat_table([repeat("easy", np.full(len(COUNTS), np.nan))]))
+    assert needed_in_words(needed)["trials for 0.8"].tolist() == ["cannot be told"]
+    metrics = score_metrics(score_table(dataset, losses), losses, needed)
+    assert not [name for name in metrics if "trials_" in name]
