@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "tracking": "",
     "runs": "recipes datasets architectures loaders trials analysis figures tracking",
     "reporting": "analysis figures tracking runs",
-    "benchmarks": "recipes datasets architectures loaders trials analysis figures tracking runs",
+    "benchmarks": "recipes datasets architectures loaders trials analysis figures tracking runs reporting",
 }
 
 # Where torch may be imported; elsewhere nobody waits for it, and arrays are numpy's.

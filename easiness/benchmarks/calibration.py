@@ -1,7 +1,8 @@
 """Calibration of the matching's numbers: coverage and width of intervals, false verdicts, bias of ceilings.
 
 Losses are drawn from known truths, so that the right answers are known, and matched as real ones are. Run as
-``python -m easiness.benchmarks.calibration``; it prints a page in markdown.
+``python -m easiness.benchmarks.calibration``; it prints a page in markdown, with the error rates of the report's
+verdicts from `easiness.benchmarks.verdict_rates` as its last section.
 """
 
 import argparse
@@ -15,12 +16,13 @@ from itertools import pairwise, product
 import numpy as np
 from numpy.typing import NDArray
 
+from easiness.analysis.intervals import LEVEL
 from easiness.analysis.matching.comparing import Match, compare
 from easiness.analysis.matching.pairs import match_pairs
 from easiness.analysis.matching.resampling import KINDS
 from easiness.analysis.matching.sides import Frame, MatchOptions, ScoredModel, Side, make_frame, observed
 from easiness.analysis.sets import overlap
-from easiness.runs.match.verdict import CHANCE_LEVEL
+from easiness.benchmarks.verdict_rates import measure, section, settings
 
 FRACTIONS = (0.05, 0.1, 0.2)
 TRIALS = (2, 3, 4, 10)
@@ -32,7 +34,7 @@ SWING = 0.4  # standard deviations by which a trial moves a whole class
 TRUTHS = 5  # draws of the truth, and of unrelated rankings, for each interval
 CEILINGS = 5  # intervals for each ceiling, which takes longer
 
-COVERAGE, WIDTH, FALSE = (0.92, 0.98), 1.3, CHANCE_LEVEL
+COVERAGE, WIDTH, FALSE = (0.92, 0.98), 1.3, LEVEL
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def calibrate(world: World, draws: int, *, fractions: Sequence[float] = FRACTION
                 kind,
                 coverage=float(np.mean([row.low <= rates.mean() <= row.high for row in intervals])),
                 width=float(width / (2 * 1.96 * rates.std(ddof=1))),
-                false=float(np.mean([row[fraction, kind].chance_p <= CHANCE_LEVEL for row in unrelated])),
+                false=float(np.mean([row[fraction, kind].chance_p <= LEVEL for row in unrelated])),
                 bias=float(np.mean([row[kind].ceiling for row in stepped]) - math.sqrt(own[0] * own[1])),
                 draws=draws,
             )
@@ -235,18 +237,27 @@ def _rows(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the page."""
+    """Print the page, its section on verdicts, or both."""
     parser = argparse.ArgumentParser(prog="python -m easiness.benchmarks.calibration", description=__doc__)
+    parser.add_argument("part", nargs="?", choices=("matching", "verdicts"), help="both if not given")
     parser.add_argument("--draws", type=int, default=1000, help="intervals in each setting")
     parser.add_argument("--fast", action="store_true", help="1,000 examples and own seeds only")
     options = parser.parse_args(arguments)
     lines: list[Line] = []
-    chosen = worlds(fast=options.fast)
+    chosen = worlds(fast=options.fast) if options.part != "verdicts" else []
     for number, world in enumerate(chosen, 1):
         lines += calibrate(world, options.draws)
         print(f"{number} of {len(chosen)}: {world}", file=sys.stderr, flush=True)
-    command = f"python -m easiness.benchmarks.calibration --draws {options.draws}{' --fast' if options.fast else ''}"
-    print(page(lines, command), end="")
+    command = "python -m easiness.benchmarks.calibration"
+    drawn = f"--draws {options.draws}{' --fast' if options.fast else ''}"
+    if lines:
+        print(page(lines, f"{command} matching {drawn}"))
+    if options.part != "matching":
+        rates = []
+        for setting in settings():
+            rates.append(measure(setting, options.draws))
+            print(f"{setting.rule}: {setting.drawn}", file=sys.stderr, flush=True)
+        print(section(rates, f"{command} verdicts --draws {options.draws}", datetime.date.today().isoformat()), end="")
 
 
 if __name__ == "__main__":

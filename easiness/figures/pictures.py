@@ -71,8 +71,8 @@ def average_images(sets: Mapping[str, tuple[np.ndarray, float, float, float]], *
     """Draw the average image of each set, and below them how diverse the sets are.
 
     `sets` holds, by name, the average, (H, W, 3) float64 in 0 … 255, whose contrast is kept, and the diversity with the
-    low and high end of its interval: mean per-pixel variance in squared grey levels; higher = more diverse, NaN =
-    no interval.
+    low and high end of its interval: one less the mean correlation of two images; higher = more diverse, NaN = no
+    interval.
     """
     if not sets:
         raise ValueError("no average to draw; give at least one set")
@@ -112,13 +112,13 @@ def average_images(sets: Mapping[str, tuple[np.ndarray, float, float, float]], *
     panel.grid(visible=False, axis="y")
     panel.locator_params(axis="x", nbins=5)
     paper.figure.draw_without_rendering()  # makes the panel's ticks, in this style
-    panel.set_xlabel("diversity (mean per-pixel variance, grey levels²)\nhigher = more diverse", loc="left")
+    panel.set_xlabel("diversity (1 − mean correlation of two images)\nhigher = more diverse", loc="left")
     return paper.figure
 
 
 def _diversity_text(value: float, low: float, high: float) -> str:
-    interval = f"{low:.4g} to {high:.4g}" if np.isfinite([low, high]).all() else "no interval"
-    return f"diversity {value:.4g}\n{interval}"
+    interval = f"{low:.3f} to {high:.3f}" if np.isfinite([low, high]).all() else "no interval"
+    return f"diversity {value:.3f}\n{interval}"
 
 
 class _Sheet:

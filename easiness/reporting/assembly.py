@@ -131,10 +131,11 @@ def _data(result: Result) -> tuple[str, str]:
 
 def _verdicts(chapter: _Chapter) -> list[Verdict]:
     matching = chapter.matching
+    lengths = matching.manifest.lengths if matching else {}
     return [
         *(shared_sets(matching and matching.pairs, kind) for kind in KINDS),
-        diverse_sets(matching.order_tests if matching else {}),
-        *(changing_sets(matching and matching.moments, kind) for kind in KINDS),
+        diverse_sets(matching and matching.diversity),
+        *(changing_sets(matching and matching.moments, kind, lengths) for kind in KINDS),
         *_ablation_verdicts(chapter.ablations),
     ]
 

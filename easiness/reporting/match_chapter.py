@@ -54,12 +54,13 @@ def match_chapter(key: str, matching: Matching) -> list[Block]:
     epochs = f"{x} {needed['epoch'].min()}" + (f" to {needed['epoch'].max()}" if needed["epoch"].nunique() > 1 else "")
     trials = f"Share of each set found again by fresh trials, and the trials needed for more, from {epochs}."
     diversity = (
-        "Diversity of the images of a class: mean per-pixel variance in squared grey levels; higher = more diverse."
+        "Diversity of the images of every class: one less the mean correlation of two images of a set, which contrast "
+        "and brightness do not move; higher = more diverse. Intervals are over images."
     )
     outside = None if matching.external is None else at_last_moment(matching.external)
     noise = (
-        "Examples (of n) on which two models differ by more than noise_limit standard errors over trials, which about "
-        "one reaches by luck alone."
+        "Examples (of n) on which two models differ by noise_limit standard errors over trials or more; by_luck is how "
+        "many do when trials are permuted between the two."
     )
     apart = "Examples on which two models differ most: z in standard errors over trials, positive = harder for a."
     return [
@@ -79,7 +80,7 @@ def match_chapter(key: str, matching: Matching) -> list[Block]:
         *section(
             "Average images and diversity (Fig. 2)",
             *pictures["fig2"],
-            *table("diversity", diversity, matching.diversity),
+            *table("diversity", diversity, matching.diversity, folded=True),
         ),
         *section(
             "Against scores made elsewhere",

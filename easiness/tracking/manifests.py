@@ -109,8 +109,9 @@ class MatchManifest(Manifest):
     """Runs that were matched, and the results that programs read.
 
     `numbered_by` is the unit of the moments in the tables; each of `runs` has `run_id`, `model` (its name in the
-    tables), `updates` and `trials`; overlaps are (T, T) by model and set; `verdict` is from `verdicts`, `beyond_noise`
-    from `disagreement_tables`.
+    tables), `updates` and `trials`; overlaps are (T, T) by model and set; `lengths` has by model the `epochs` up to the
+    last moment and the `schedule_epochs` of a whole training; `verdict` is from `verdicts`, `beyond_noise` from
+    `disagreement_tables`.
     """
 
     FILE: ClassVar[str] = "matching.json"
@@ -126,6 +127,7 @@ class MatchManifest(Manifest):
     runs: tuple[dict, ...]
     moment_overlaps: dict
     moment_overlaps_per_class: dict
+    lengths: dict
     verdict: tuple[dict, ...]
     beyond_noise: tuple[dict, ...]
 

@@ -59,5 +59,5 @@ def test_page_names_the_lines_outside_their_limits():
 
 def test_page_is_printed(monkeypatch, capsys):
     monkeypatch.setattr("easiness.benchmarks.calibration.worlds", lambda fast: [World("Gaussian", False, 1000, 2)])
-    main(["--draws", "5", "--fast"])
-    assert "`python -m easiness.benchmarks.calibration --draws 5 --fast`" in capsys.readouterr().out
+    main(["matching", "--draws", "5", "--fast"])
+    assert "`python -m easiness.benchmarks.calibration matching --draws 5 --fast`" in capsys.readouterr().out

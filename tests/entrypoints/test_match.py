@@ -192,11 +192,13 @@ def test_scores_of_the_entry_point_score_are_matched(store, monkeypatch):
     assert set(pairs["a"]) == {"tests.tiny_model:build"}
     assert (folder / "figures" / "fig1_moon_tests.tiny_model_build.png").exists()
     diversity = pd.read_csv(folder / "diversity.csv")
-    assert list(diversity) == ["class_name", "model", "set", "images", "variance", "low", "high"]
-    assert list(diversity["set"]) == ["easy", "random", "hard"] * 2
+    assert list(diversity) == ["class_name", "model", "set", "images", "diversity", "error", "low", "high"]
+    assert list(diversity["set"]) == ["easy", "random", "hard"] * 20  # ten classes, two models
     assert set(diversity["images"]) == {3}
-    tests = json.loads((folder / "diversity.json").read_text())
-    assert 0 < tests["tests.tiny_model:build"]["p"] <= 1
+    random = diversity[diversity["set"] == "random"].groupby("class_name")["diversity"]
+    assert (random.nunique() == 2).all()  # each model has its own
+    lengths = json.loads((folder / "matching.json").read_text())["lengths"]
+    assert lengths["tests.tiny_model:build"] == {"epochs": 2, "schedule_epochs": 300}
     assert (folder / "figures" / "fig2_moon_tests.tiny_model_build_wide.png").exists()
 
 

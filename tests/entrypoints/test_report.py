@@ -150,10 +150,13 @@ def test_verdicts_carry_their_numbers(made):
     means = ablation[ablation["ratio"] == 0.3].groupby("strategy")["accuracy"].mean()
     stepwise = claims.loc["Stepwise beats random"]
     assert stepwise["verdict"] == "holds"
-    assert f"{100 * (means['stepwise'] - means['random']):+.2f} points" in stepwise["number"]
+    assert f"30 %: {100 * (means['stepwise'] - means['random']):+.2f} [" in stepwise["number"]
     assert claims.loc["Hard examples contribute more to generalization than easy ones", "verdict"] == "holds"
     page = html.unescape((made.folder / "index.html").read_text(encoding="utf-8"))
     assert all(number in page for number in claims["number"])
+    assert all(f"{rule} {rates}" in page for rule, rates in zip(claims["rule"], claims["rates"], strict=True))
+    assert len(claims) == 9
+    assert "Easy examples change during the first 2 of 300 epochs" in claims.index
 
 
 def test_suspicious_labels_are_hard_for_every_model(made):

@@ -473,15 +473,15 @@ def test_a_lone_picture_does_not_fill_the_page():
 
 def test_averages_are_drawn_unstretched_with_their_numbers():
     averages = [np.full((4, 4, 3), value) for value in (0.0, 100.4, 255.0)]
-    diversities = [(10, 8, 12), (20, 18, 22), (30, NAN, NAN)]
+    diversities = [(0.1, 0.08, 0.12), (0.2, 0.18, 0.22), (0.3, NAN, NAN)]
     sets = zip(("easy", "random", "hard"), averages, diversities, strict=True)
     figure = figures.average_images({name: (average, *diversity) for name, average, diversity in sets})
     paper, panel = figure.axes
     assert [int(image.get_array().max()) for image in paper.images] == [0, 100, 255]
-    assert [line.get_xdata()[0] for line in panel.lines] == [10, 20, 30]
+    assert [line.get_xdata()[0] for line in panel.lines] == [0.1, 0.2, 0.3]
     assert len(panel.collections) == 2  # the unknown interval is not drawn
     assert "higher = more diverse" in words(figure)
-    assert "diversity 20 18 to 22" in words(figure)
+    assert "diversity 0.200 0.180 to 0.220" in words(figure)
     assert "no interval" in words(figure)
 
 

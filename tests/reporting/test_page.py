@@ -21,7 +21,7 @@ def item(example_id, picture):
 def test_everything_is_escaped():
     evil = "<script>alert(1)</script>"
     table = Table(evil, evil, pd.DataFrame({evil: [evil] * 2_000, "run_id": "r"}), links={"r": 'x"y'})
-    verdict = Verdict(evil, evil, HOLDS, evil, evil)
+    verdict = Verdict(evil, evil, HOLDS, evil, evil, evil)
     section = Section(evil, evil, [Row(evil, [GalleryExample(1, evil, (evil,), b"\x89PNG", [course(evil)])])])
     figures = [Chart("small", evil, evil, None), Picture(evil, evil, evil, b"")]
     blocks = [Heading(evil, 2), Text(evil), table, Verdicts([verdict]), Gallery([section]), *figures]
@@ -34,7 +34,7 @@ def test_everything_is_escaped():
 
 
 def test_a_verdict_is_told_by_words_and_marks_not_by_colour_alone():
-    verdicts = [Verdict("c", "p", each, "n", "r") for each in (HOLDS, FAILS, UNKNOWN)]
+    verdicts = [Verdict("c", "p", each, "n", "r", "e") for each in (HOLDS, FAILS, UNKNOWN)]
     page = make_page("t", [Verdicts(verdicts)], {})
     for text in ("✓ holds", "✗ does not hold", "? cannot tell"):
         assert text in page

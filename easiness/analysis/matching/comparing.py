@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
+from easiness.analysis.matching.ceilings import joint_ceiling
 from easiness.analysis.matching.resampling import KINDS, count_shared
 from easiness.analysis.matching.sides import Frame, Scope, Side
 from easiness.analysis.sets import chance, chance_given_classes, corrected
@@ -55,8 +56,8 @@ class Match:
     low: float  # 95 % interval of the rate, see the module; NaN where a side has one trial only
     high: float
     # What noise would leave of perfect agreement: the expected overlap of one model's M trials with M fresh ones, see
-    # `ceilings`; geometric mean of the two sides, as the noise of each lowers the rate by a factor. An estimate, so
-    # that a rate may lie above it by luck. NaN as `low`; an outside score has no noise.
+    # `ceilings`; of two sides with noise of their own, see `joint_ceiling`. An estimate, so that a rate may lie above
+    # it by luck. NaN as `low`; an outside score has no noise.
     ceiling: float
     rank_correlation: float  # Spearman's, of the two sides' easiness; NaN where one is constant
     trials_a: int  # 0 for an outside score
@@ -103,7 +104,7 @@ def compare(a: Side, b: Side, epoch: int, scope: Scope, degrees: int, frame: Fra
                 corrected=corrected(rate, random_given_classes.mean),
                 low=low,
                 high=high,
-                ceiling=math.sqrt(a.ceiling[kind] * b.ceiling[kind]),
+                ceiling=joint_ceiling(a.ceiling[kind], b.ceiling[kind], frame.options.fraction),
                 rank_correlation=correlation,
                 trials_a=a.trials,
                 trials_b=b.trials,

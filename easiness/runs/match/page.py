@@ -48,7 +48,7 @@ def write_page(path: Path, matching: Matching, figures: Mapping[str, Path]) -> N
     external = None if matching.external is None else at_last_moment(matching.external)
     limits = [
         f"{row.a} and {row.b}: {row.beyond_noise} of {row.n} examples differ by {row.noise_limit:.1f} standard errors "
-        "over trials or more, which luck alone lets about one do"
+        f"over trials or more, and {row.by_luck:.1f} when trials are permuted between the two: so many by luck alone"
         for row in matching.beyond_noise.itertuples()
     ]
     needed = needed_in_words(trials_needed_table(matching.repeats))
@@ -66,8 +66,16 @@ def write_page(path: Path, matching: Matching, figures: Mapping[str, Path]) -> N
         *section("Any two moments", "heatmap_"),
         *section("How many trials are needed", "trials_", table=needed, text=NEEDED),
         *section("Easiest and hardest of a class (Fig. 1)", "fig1_"),
-        *section("Average images and diversity (Fig. 2)", "fig2_", table=matching.diversity, number=".0f"),
+        *section("Average images and diversity (Fig. 2)", "fig2_", table=_mean_diversity(matching)),
         *section("Where architectures disagree", "disagreement_", table=disagreements, number=".2f"),
         *([pages.listing(limits)] if limits else []),
     ]
     pages.write_page(path, matching.title, parts)
+
+
+def _mean_diversity(matching: Matching) -> pd.DataFrame | None:
+    """Mean over classes."""
+    if matching.diversity is None or matching.diversity.empty:
+        return None
+    by_set = matching.diversity.groupby(["model", "set"], sort=False)
+    return by_set.agg(classes=("class_name", "size"), diversity=("diversity", "mean")).reset_index()

@@ -1,16 +1,16 @@
 """Pictures of one class under a model: its easiest and hardest examples (Fig. 1), averages of its sets (Fig. 2)."""
 
 import logging
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from easiness import figures
-from easiness.analysis.diversity import Diversity, OrderTest, diversity, order_test
-from easiness.analysis.sets import easiest, hardest
+from easiness.analysis.diversity import Diversity, diversity
+from easiness.analysis.sets import easiest, hardest, set_size
 from easiness.datasets import Dataset, open_dataset
 from easiness.figures import Figure
 from easiness.figures.text_fit import file_name
@@ -25,22 +25,10 @@ _SHEET_OF, _AVERAGES_OF = {"cifar10": "dog"}, {"cifar10": "horse"}
 # Examples in each half of the contact sheet.
 _PICTURES = 18
 
+# Images of a set at least: the spread of their likeness needs three.
+_FEWEST = 3
 
-class TooFewImagesError(ValueError):
-    """Set of fewer than two images, which has no variance."""
-
-
-@dataclass(frozen=True)
-class ClassDiversity:
-    """Diversity of equally many easy, random and hard examples of a class, and the test of hard > random > easy."""
-
-    class_name: str
-    sets: dict[str, Diversity]
-    test: OrderTest
-
-    def order_test(self) -> dict[str, object]:
-        """Test with the class it is about."""
-        return {"class_name": self.class_name, **self.test._asdict()}
+_MEASURED = ("images", "diversity", "error", "low", "high")
 
 
 def shown_classes(dataset: str, class_names: tuple[str, ...], class_name: str | None) -> tuple[str, str]:
@@ -85,8 +73,8 @@ def look_at_classes(
     fraction: float,
     seed: int,
     resolution: int,
-) -> tuple[dict[str, Figure], dict[str, ClassDiversity]]:
-    """Draw Fig. 1 and Fig. 2 under every model; a class too small for averages gets none, and a warning.
+) -> tuple[dict[str, Figure], pd.DataFrame]:
+    """Draw Fig. 1 and Fig. 2 under every model, and measure the diversity of every class.
 
     Parameters
     ----------
@@ -97,27 +85,35 @@ def look_at_classes(
     classes : tuple of str
         From `shown_classes`.
     fraction, seed, resolution
-        As in `class_diversity`.
+        As in `class_sets`.
 
     Returns
     -------
-    dict of Figure, dict of ClassDiversity
-        By the name of their file, and by model.
+    dict of Figure, pandas.DataFrame
+        Figures by the name of their file; class_name, model, set, and the numbers of `Diversity`. A class too small for
+        three images in each set has no rows, and a warning names it.
     """
-    charts, measured = {}, {}
     sheet_of, averages_of = classes
+    charts, rows, small = {}, [], set()
     look = {"fraction": fraction, "seed": seed, "resolution": resolution}
     for model, table in tables.items():
         charts[f"fig1_{file_name(sheet_of)}_{file_name(model)}"] = class_sheet(dataset, table, sheet_of, model)
-        easiness_N = table["easiness"].to_numpy()
-        try:
-            measure = class_diversity(dataset, easiness_N, averages_of, **look)
-        except TooFewImagesError as error:
-            LOG.warning("no average images: %s", error)
-            continue
-        measured[model] = measure
-        charts[f"fig2_{file_name(averages_of)}_{file_name(model)}"] = class_averages(measure, model)
-    return charts, measured
+        for class_name in dataset.class_names:
+            sets = class_sets(dataset, table["easiness"].to_numpy(), class_name, model, **look)
+            if sets is None:
+                small.add(class_name)
+                continue
+            rows += [
+                {"class_name": class_name, "model": model, "set": name}
+                | {column: getattr(measured, column) for column in _MEASURED}
+                for name, measured in sets.items()
+            ]
+            if class_name == averages_of:
+                charts[f"fig2_{file_name(class_name)}_{file_name(model)}"] = class_averages(sets, class_name, model)
+    if small:
+        shown = ", ".join(sorted(small)[:12]) + (" …" if len(small) > 12 else "")
+        LOG.warning("no diversity where a share of %g leaves fewer than %d images: %s", fraction, _FEWEST, shown)
+    return charts, pd.DataFrame(rows, columns=["class_name", "model", "set", *_MEASURED])
 
 
 def class_sheet(dataset: Dataset, table: pd.DataFrame, class_name: str, model: str) -> Figure:
@@ -131,9 +127,23 @@ def class_sheet(dataset: Dataset, table: pd.DataFrame, class_name: str, model: s
     return figures.easiest_and_hardest(*zip(images, captions, strict=True), title)
 
 
-def class_diversity(
-    dataset: Dataset, easiness_N: np.ndarray, class_name: str, *, fraction: float, seed: int, resolution: int
-) -> ClassDiversity:
+def class_averages(sets: Mapping[str, Diversity], class_name: str, model: str) -> Figure:
+    """Draw the average images with their diversity (Fig. 2)."""
+    title = f"{class_name}, {model}: averages of {sets['easy'].images} images"
+    averages = {name: (each.average_HWC, each.diversity, each.low, each.high) for name, each in sets.items()}
+    return figures.average_images(averages, title=title)
+
+
+def class_sets(
+    dataset: Dataset,
+    easiness_N: np.ndarray,
+    class_name: str,
+    model: str,
+    *,
+    fraction: float,
+    seed: int,
+    resolution: int,
+) -> dict[str, Diversity] | None:
     """Average the easy, random and hard examples of a class, and measure how diverse they are.
 
     Parameters
@@ -141,52 +151,25 @@ def class_diversity(
     dataset : Dataset
     easiness_N : numpy.ndarray
         (N,) lower = easier.
-    class_name : str
+    class_name, model : str
+        Each model and class has a random set of its own: a shared one would be shared luck.
     fraction : float
-        Share of the class in each set; of fewer than two images TooFewImagesError is raised.
+        Share of the class in each set; None is returned where it leaves fewer than three images.
     seed : int
-        Seed of the random set, the interval and the permutations.
+        Seed of ties and of the random sets.
     resolution : int
         Side in pixels of the squares that images of different sizes are cut to; images of one size stay as they are.
     """
-    members = np.flatnonzero(dataset.labels == dataset.class_names.index(class_name))
+    number = dataset.class_names.index(class_name)
+    members = np.flatnonzero(dataset.labels == number)
+    size = set_size(fraction, len(members)) if len(members) else 0
+    if size < _FEWEST:
+        return None
     easiness_C = easiness_N[members]
     easy, hard = (cut(easiness_C, fraction, seed=seed) for cut in (easiest, hardest))
-    if len(easy) < 2:
-        raise TooFewImagesError(
-            f"a share of {fraction:g} of the {len(members)} images of {class_name} leaves {len(easy)}, and diversity "
-            "needs two"
-        )
-    random = np.random.default_rng(seed).choice(len(members), len(easy), replace=False)
-    rows = {"easy": easy, "random": np.sort(random), "hard": hard}
-    images = {name: _same_size(dataset, members[chosen], resolution) for name, chosen in rows.items()}
-    sets = {name: diversity(images_BHWC, seed=seed) for name, images_BHWC in images.items()}
-    return ClassDiversity(class_name, sets, order_test(images["easy"], images["random"], images["hard"], seed=seed))
-
-
-def class_averages(measured: ClassDiversity, model: str) -> Figure:
-    """Draw the average images with their diversity (Fig. 2)."""
-    sets = measured.sets
-    return figures.average_images(
-        {name: (measure.average_HWC, measure.variance, measure.low, measure.high) for name, measure in sets.items()},
-        title=(
-            f"{measured.class_name}, {model}: averages of {sets['easy'].images} images\n"
-            f"hard > random > easy: p = {measured.test.p:.2g}"
-        ),
-    )
-
-
-def diversity_table(measured: Mapping[str, ClassDiversity]) -> pd.DataFrame:
-    """Diversity of every set under every model: class_name, model, set, images, variance, low, high."""
-    columns = ("images", "variance", "low", "high")
-    return pd.DataFrame(
-        [
-            {"class_name": measure.class_name, "model": model, "set": name}
-            | {column: getattr(images, column) for column in columns}
-            for model, measure in measured.items()
-            for name, images in measure.sets.items()
-        ]
-    )
+    rng = np.random.default_rng([seed, zlib.crc32(model.encode()), number])
+    rows = {"easy": easy, "random": np.sort(rng.choice(len(members), size, replace=False)), "hard": hard}
+    return {name: diversity(_same_size(dataset, members[chosen], resolution)) for name, chosen in rows.items()}
 
 
 def _same_size(dataset: Dataset, rows: np.ndarray, resolution: int) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Results of a finished match run, read back from a tracking server."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,9 +27,7 @@ class Matching(MatchingResults):
     run_id, manifest
         Match run, and its data, matched runs, options and verdicts.
     diversity : pandas.DataFrame or None
-        From `diversity_table`; None without images.
-    order_tests : dict of dict
-        By model: the class, and the fields of `OrderTest`.
+        From `look_at_classes`; None without images.
     tracking_uri, hashes
         As in `Scores`.
     """
@@ -38,7 +35,6 @@ class Matching(MatchingResults):
     run_id: str
     manifest: MatchManifest
     diversity: pd.DataFrame | None
-    order_tests: dict[str, dict]
     tracking_uri: str | None = None
     hashes: dict[str, str] = field(default_factory=dict)
 
@@ -120,14 +116,9 @@ def read_matching(run_id: str, tracking_uri: str | None = None) -> Matching:
         repeats=table("repeats"),
         overlaps={scope: _matrices(by_model) for scope, by_model in overlaps.items()},
         diversity=artifacts.optional("diversity.csv", tracking.read_table),
-        order_tests=artifacts.optional("diversity.json", _read_json) or {},
         tracking_uri=tracking_uri,
         hashes=artifacts.hashes,
     )
-
-
-def _read_json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _matrices(by_model: Mapping[str, Mapping[str, list]]) -> dict[str, dict[str, np.ndarray]]:

@@ -13,11 +13,12 @@ from easiness.analysis.matching.sides import MatchOptions
 from easiness.analysis.sets import set_size
 from easiness.datasets import Dataset
 from easiness.figures import Figure, save
+from easiness.recipes.schedule import updates_per_epoch
 from easiness.runs.match.comparable import open_common_runs, open_matched_runs, scored_models
 from easiness.runs.match.external import read_external_scores
 from easiness.runs.match.figures import disagreement_figures, matching_figures
 from easiness.runs.match.page import write_page
-from easiness.runs.match.pictures import diversity_table, look_at_classes, reopen_dataset, shown_classes
+from easiness.runs.match.pictures import look_at_classes, reopen_dataset, shown_classes
 from easiness.runs.match.reading import Matching, match_title
 from easiness.runs.match.tables import MatchingResults, match_models, metric_curves
 from easiness.runs.match.verdict import verdicts
@@ -25,7 +26,7 @@ from easiness.runs.public import public
 from easiness.runs.score.reading import Scores
 from easiness.runs.score.tables import trials_needed_table
 from easiness.runs.score.thumbnails import write_thumbnails
-from easiness.tracking import DataDescription, MatchManifest, to_json
+from easiness.tracking import DataDescription, MatchManifest, ScoreManifest
 
 LOG = logging.getLogger("easiness")
 
@@ -97,18 +98,17 @@ def match(
         results = match_models(models, table, options, paper_models=papers, external=external, common=luck)
         counted = {run.manifest.numbered_by for run in scores.values()}
         numbered_by = "epoch" if counted == {"epoch"} else "scored moment"
-        figures, measured = matching_figures(results, numbered_by), {}
+        figures, diversity = matching_figures(results, numbered_by), None
         if dataset is not None:
             tables = {name: run.table for name, run in scores.items()}
             look = {"fraction": fraction, "seed": seed, "resolution": manifest.recipe["resolution"]}
-            class_figures, measured = look_at_classes(dataset, tables, classes, **look)
+            class_figures, diversity = look_at_classes(dataset, tables, classes, **look)
             figures |= class_figures | disagreement_figures(results.disagreements, dataset)
         matching = Matching(
             **vars(results),
             run_id=run_id,
             manifest=_manifest(scores, results, options, numbered_by),
-            diversity=diversity_table(measured) if measured else None,
-            order_tests={model: measure.order_test() for model, measure in measured.items()},
+            diversity=diversity,
         )
         folder = Path(temporary, "artifacts")
         _write_artifacts(folder, matching, figures, dataset)
@@ -165,10 +165,18 @@ def _manifest(
         ),
         moment_overlaps=results.overlaps["global"],
         moment_overlaps_per_class=results.overlaps["per_class"],
+        lengths={name: _length(run.manifest) for name, run in scores.items()},
         verdict=tuple(verdicts(results.pairs)),
         beyond_noise=tuple(results.beyond_noise.to_dict("records")),
     )
     return MatchManifest.from_json(manifest.to_json(), "")  # arrays as lists, as a reader gets them
+
+
+def _length(manifest: ScoreManifest) -> dict[str, float]:
+    """Epochs up to the last scored moment, and those of the whole training."""
+    per_epoch = updates_per_epoch(manifest.examples, manifest.recipe["batch_size"])
+    epochs = round(manifest.updates[-1] / per_epoch, 2)
+    return {"epochs": epochs, "schedule_epochs": manifest.recipe["schedule_epochs"]}
 
 
 def _write_artifacts(folder: Path, matching: Matching, figures: Mapping[str, Figure], dataset: Dataset | None) -> None:
@@ -189,8 +197,6 @@ def _write_artifacts(folder: Path, matching: Matching, figures: Mapping[str, Fig
     for name, table in tables.items():
         if table is not None:
             table.to_csv(folder / f"{name}.csv", index=False)
-    if matching.order_tests:
-        (folder / "diversity.json").write_text(to_json(matching.order_tests), encoding="utf-8")
     (folder / MatchManifest.FILE).write_text(matching.manifest.to_json(), encoding="utf-8")
     paths = {name: save(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()}
     write_page(folder / "preview" / "index.html", matching, paths)

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from easiness.analysis.matching.comparing import Match
-from easiness.analysis.matching.disagreement import disagreement, noise_limit
+from easiness.analysis.matching.disagreement import disagreement
 from easiness.analysis.matching.pairs import match_external, match_moments, match_pairs, moment_overlaps
 from easiness.analysis.matching.resampling import KINDS
 from easiness.analysis.matching.sensitivity import Sensitivity, match_at_fractions
@@ -27,6 +27,7 @@ from easiness.runs.score.tables import repeat_table
 DISAGREEING = 100
 
 _DISAGREEMENT = ["a", "b", "example_id", "label", "class_name", "source", "z", "difference", "rank_a", "rank_b"]
+_BEYOND_NOISE = ["a", "b", "epoch", "noise_limit", "beyond_noise", "by_luck", "n"]
 _JUDGED = ["a", "b", "set", "scope", "rate", "low", "high", "chance_given_classes", "corrected", "ceiling"]
 
 
@@ -54,8 +55,8 @@ class MatchingResults:
         (standard errors over trials; positive = harder for a), difference of mean relative ranks, rank_a, rank_b
         (1 = easiest). Pairs with a single trial on a side are left out.
     beyond_noise : pandas.DataFrame
-        One row per pair: a, b, epoch, noise_limit (|z| that about one example reaches by luck alone), beyond_noise (how
-        many reach it), n.
+        One row per pair: a, b, epoch, noise_limit (of |z|), beyond_noise (how many reach it), by_luck (how many do, on
+        average, when trials are permuted between the two), n.
     repeats : pandas.DataFrame
         What so many trials of one model share with as many fresh ones, at every moment, from `repeat_table`.
     overlaps : dict
@@ -163,20 +164,17 @@ def disagreement_tables(models: Sequence[ScoredModel], table: pd.DataFrame) -> t
     """`disagreements` and `beyond_noise` of `MatchingResults`, at the last moment that both of a pair have."""
     tables, limits = [], []
     for a, b in combinations(models, 2):
-        trials = min(a.trials, b.trials)
-        if trials < 2:
+        if min(a.trials, b.trials) < 2:
             continue
         moment = min(len(a.updates), len(b.updates)) - 1
         apart = disagreement(a.losses[moment], b.losses[moment])
-        limit = noise_limit(trials, a.examples)
-        beyond = int((np.abs(apart.z_N) >= limit).sum())
-        limits.append((a.name, b.name, moment + 1, limit, beyond, a.examples))
+        limits.append((a.name, b.name, moment + 1, apart.limit, apart.beyond, apart.by_luck, a.examples))
         rows = apart.order_N[:DISAGREEING]
         rank_a, rank_b = (rankdata(easiness(model.losses[moment]), method="ordinal")[rows] for model in (a, b))
         columns = {"z": apart.z_N[rows], "difference": apart.difference_N[rows], "rank_a": rank_a, "rank_b": rank_b}
         tables.append(table.iloc[rows].assign(a=a.name, b=b.name, **columns)[_DISAGREEMENT])
     disagreements = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_DISAGREEMENT)
-    return disagreements, pd.DataFrame(limits, columns=["a", "b", "epoch", "noise_limit", "beyond_noise", "n"])
+    return disagreements, pd.DataFrame(limits, columns=_BEYOND_NOISE)
 
 
 def at_last_moment(table: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from easiness.analysis.matching.disagreement import PRIOR_FREEDOM, disagreement, noise_limit
+from easiness.analysis.matching.disagreement import PRIOR_FREEDOM, disagreement
 
 
 def test_matches_a_plain_version():
@@ -62,14 +62,35 @@ def test_bad_input_is_refused():
         disagreement(losses_MN, losses_MN + np.nan)
 
 
-@pytest.mark.parametrize(("trials", "noise"), [(2, 1.0), (4, 0.3), (10, 1.0)])
-def test_noise_alone_hardly_reaches_the_limit(trials, noise):
+@pytest.mark.parametrize("tails", ["normal", "heavy"])
+@pytest.mark.parametrize("trials", [(4, 4), (6, 3)])
+@pytest.mark.parametrize("differing", [0, 1200])
+def test_permuted_trials_tell_how_many_luck_gives(trials, tails, differing, monkeypatch):
+    """Also where the models differ on many other examples."""
+    monkeypatch.setattr("easiness.analysis.matching.disagreement.noise_limit", lambda trials, count: 3.0)
     rng = np.random.default_rng(4)
-    reached = 0
-    for _ in range(5):
-        mean_N = rng.normal(size=4000)
-        z_N = disagreement(*(mean_N + noise * rng.normal(size=(2, trials, 4000)))).z_N
-        reached += int((np.abs(z_N) >= noise_limit(trials, 4000)).sum())
-    # About one of 4,000 may reach it in each of five draws; more than 12 where 5 are expected is one case in 500.
-    assert reached <= 12
-    assert np.abs(z_N).max() > noise_limit(trials, 4000) / 2
+    found = lucky = 0
+    for _ in range(6):
+        mean_N, apart_N = rng.normal(size=4000), np.zeros(4000)
+        apart_N[:differing] = rng.normal(size=differing)
+        noise = [rng.normal(size=(m, 4000)) if tails == "normal" else rng.standard_t(3, size=(m, 4000)) for m in trials]
+        result = disagreement(mean_N + apart_N + noise[0], mean_N - apart_N + noise[1])
+        assert result.limit == 3.0
+        assert result.beyond == (np.abs(result.z_N) >= 3.0).sum()
+        found += int((np.abs(result.z_N[differing:]) >= 3.0).sum())
+        lucky += result.by_luck
+    # Two counts of about a hundred, each with an error of its root; one example in 4,000 would be six.
+    assert found > 60
+    assert abs(lucky * (1 - differing / 4000) - found) < 3.3 * np.sqrt(2 * found)
+
+
+def test_equal_models_have_as_many_beyond_as_luck_gives():
+    rng = np.random.default_rng(5)
+    mean_N = rng.normal(size=20_000)
+    result = disagreement(*(mean_N + rng.normal(size=(2, 10, 20_000))))
+    assert result.beyond <= 6
+    assert result.by_luck <= 6
+    planted = np.where(np.arange(20_000) < 100, 8.0, 0.0)
+    result = disagreement(mean_N + planted + rng.normal(size=(10, 20_000)), mean_N + rng.normal(size=(10, 20_000)))
+    assert result.beyond > 50
+    assert result.by_luck <= 6

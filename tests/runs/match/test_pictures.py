@@ -9,14 +9,7 @@ from PIL import Image
 
 from easiness import figures
 from easiness.datasets import open_dataset
-from easiness.runs.match.pictures import (
-    TooFewImagesError,
-    class_diversity,
-    diversity_table,
-    look_at_classes,
-    reopen_dataset,
-    shown_classes,
-)
+from easiness.runs.match.pictures import class_sets, look_at_classes, reopen_dataset, shown_classes
 from easiness.tracking import ScoreManifest
 from tests.tiny_data import tiny_dataset
 from tests.tiny_scores import score_manifest
@@ -43,28 +36,31 @@ def test_classes_of_the_paper_and_a_sensible_one_elsewhere():
 def test_averages_are_those_of_the_sets_in_float64():
     dataset = tiny_dataset(120)
     easiness_N = np.random.default_rng(0).normal(size=120)
-    found = class_diversity(dataset, easiness_N, "class 1", **LOOK)
+    found = class_sets(dataset, easiness_N, "class 1", "net", **LOOK)
     members = np.flatnonzero(dataset.labels == 1)
     ordered = members[np.argsort(easiness_N[members])]
     for name, rows in (("easy", ordered[:8]), ("hard", ordered[-8:])):
-        average_HWC = found.sets[name].average_HWC
+        average_HWC = found[name].average_HWC
         assert average_HWC.dtype == np.float64
         np.testing.assert_allclose(average_HWC, dataset.images[rows].astype(np.float64).mean(axis=0), rtol=1e-12)
-        plain = dataset.images[rows].astype(np.float64).var(axis=0, ddof=1).mean()
-        assert found.sets[name].variance == pytest.approx(plain)
-    assert {each.images for each in found.sets.values()} == {8}
-    again = class_diversity(dataset, easiness_N, "class 1", **LOOK)
-    assert again.test == found.test
-    other = class_diversity(dataset, easiness_N, "class 1", **LOOK | {"seed": 1})
-    assert other.sets["random"].variance != found.sets["random"].variance
+        plain = np.corrcoef(dataset.images[rows].reshape(8, -1).astype(np.float64))
+        assert found[name].diversity == pytest.approx(1 - (plain.sum() - 8) / 56)
+    assert {each.images for each in found.values()} == {8}
+    random = [
+        class_sets(dataset, easiness_N, "class 1", model, **LOOK | {"seed": seed})["random"].diversity
+        for model, seed in (("net", 0), ("net", 1), ("other", 0))
+    ]
+    assert random[0] == found["random"].diversity
+    assert len(set(random)) == 3  # each seed and each model has its own
 
 
 def test_a_planted_order_of_diversity_is_found():
     dataset = tiny_dataset(300)
-    spread_N = np.linspace(0.05, 1, 300)
-    dataset.images[:] = 128 + (dataset.images.astype(float) - 128) * spread_N[:, None, None, None]
-    assert class_diversity(dataset, spread_N, "class 0", **LOOK).test.p < 0.01
-    assert class_diversity(dataset, -spread_N, "class 0", **LOOK).test.p > 0.9
+    likeness_N = np.linspace(1, 0, 300)[:, None, None, None]
+    dataset.images[:] = likeness_N * dataset.images[0] + (1 - likeness_N) * dataset.images
+    sets = class_sets(dataset, -likeness_N.ravel(), "class 0", "net", **LOOK)
+    assert sets["easy"].high < sets["random"].low
+    assert sets["random"].diversity < sets["hard"].diversity
 
 
 def test_both_figures_under_every_model_and_the_table(caplog):
@@ -79,23 +75,18 @@ def test_both_figures_under_every_model_and_the_table(caplog):
         )
         for seed, model in enumerate(("one", "two:x"))
     }
-    drawn, measured = look_at_classes(dataset, tables, ("class 0", "class 2"), **LOOK)
+    drawn, table = look_at_classes(dataset, tables, ("class 0", "class 2"), **LOOK)
     assert set(drawn) == {f"{fig}_{model}" for fig in ("fig1_class_0", "fig2_class_2") for model in ("one", "two_x")}
-    table = diversity_table(measured)
-    assert list(table["model"]) == ["one"] * 3 + ["two:x"] * 3
-    assert (table["low"] <= table["variance"]).all()
+    assert list(table["model"]) == ["one"] * 9 + ["two:x"] * 9
+    assert list(table["class_name"].unique()) == ["class 0", "class 1", "class 2"]
+    assert (table["low"] <= table["diversity"]).all()
     captions = [text.get_text() for text in drawn["fig1_class_0_one"].axes[0].texts]
     easiest = tables["one"].query("class_name == 'class 0'").sort_values("easiness").iloc[0]
     assert f"#{easiest.example_id}\n{easiest.easiness:.2f} nats" in captions
-    drawn, measured = look_at_classes(dataset, tables, ("class 0", "class 2"), **LOOK | {"fraction": 0.05})
-    assert measured == {}
+    drawn, table = look_at_classes(dataset, tables, ("class 0", "class 2"), **LOOK | {"fraction": 0.1})
+    assert table.empty
     assert set(drawn) == {"fig1_class_0_one", "fig1_class_0_two_x"}
-    assert "no average images: a share of 0.05 of the 20 images of class 2 leaves 1" in caplog.text
-
-
-def test_a_class_of_one_image_has_no_diversity():
-    with pytest.raises(TooFewImagesError):
-        class_diversity(tiny_dataset(3), np.zeros(3), "class 0", **LOOK)
+    assert "a share of 0.1 leaves fewer than 3 images: class 0, class 1, class 2" in caplog.text
 
 
 def write_images(root, sizes):
@@ -112,12 +103,12 @@ def write_images(root, sizes):
 
 def test_images_of_one_size_stay_exact_and_others_are_cut(tmp_path):
     dataset = write_images(tmp_path / "even", [(9, 14)] * 6)
-    found = class_diversity(dataset, np.arange(12.0), "dog", **LOOK | {"fraction": 0.5})
+    found = class_sets(dataset, np.arange(12.0), "dog", "net", **LOOK | {"fraction": 0.5})
     exact = np.stack([dataset.images[row] for row in (6, 7, 8)]).astype(np.float64).mean(axis=0)
-    np.testing.assert_allclose(found.sets["easy"].average_HWC, exact, rtol=1e-12)
+    np.testing.assert_allclose(found["easy"].average_HWC, exact, rtol=1e-12)
     dataset = write_images(tmp_path / "odd", [(9, 14), (20, 8), (30, 30), (14, 9), (9, 9), (50, 12)])
-    found = class_diversity(dataset, np.arange(12.0), "dog", **LOOK | {"fraction": 0.5})
-    assert found.sets["easy"].average_HWC.shape == (12, 12, 3)
+    found = class_sets(dataset, np.arange(12.0), "dog", "net", **LOOK | {"fraction": 0.5})
+    assert found["easy"].average_HWC.shape == (12, 12, 3)
 
 
 def test_data_are_opened_again_only_if_they_are_the_same(tmp_path):
