@@ -16,9 +16,10 @@ import torch
 from easiness.architectures.torchvision_import import import_torchvision
 from easiness.benchmarks.timing import take_turns
 from easiness.datasets import Dataset
-from easiness.datasets.image_folder import files_by_class, open_listed
-from easiness.datasets.imagenet import open_beton
-from easiness.datasets.packing import PackOptions, pack
+from easiness.datasets.class_folders import files_by_class
+from easiness.datasets.image_folder import open_listed
+from easiness.datasets.packed import open_part
+from easiness.datasets.packing import PackOptions, pack_part
 from easiness.loaders import stage
 from easiness.loaders.ffcv import why_no_ffcv
 from easiness.recipes.randomness import trial_seeds
@@ -108,9 +109,9 @@ def _passes(folder: Path, packed_folder: Path, images: int, recipe: Recipe) -> d
     passes = {}
     if not why_no_ffcv():
         for mode in ("jpg", "raw"):
-            target = packed_folder / f"{mode}.beton"
-            pack(tree, "train", files_of, target, PackOptions(max_side=MAX_SIDE, mode=mode), workers=recipe.threads)
-            packed = open_beton(target, "train", "quick")
+            options = PackOptions(max_side=MAX_SIDE, mode=mode)
+            part = pack_part(tree, "train", files_of, packed_folder, options, workers=recipe.threads).part
+            packed = open_part(packed_folder, "train", part, "quick")
             passes[f"FFCV {mode}"] = _ours(packed, images, replace(recipe, loader="ffcv"))
     passes["torchvision loader"] = _ours(plain, images, replace(recipe, loader="torchvision"))
     passes[BASELINE] = _image_folder(tree, images, recipe)

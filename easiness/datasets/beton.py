@@ -7,11 +7,14 @@ The file: a header; two field descriptors (an RGB image, an integer label); one 
 bytes, where no image crosses a page; a table of the position and size of every image's bytes.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import io
 import json
 import operator
 import os
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +23,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from easiness.datasets.image_files import DIGEST_SIZE, decode_image
+from easiness.datasets.image_files import DIGEST_SIZE, decode_image, pixel_limit
 
+MANIFEST = "packed.json"  # beside the files
 VERSION = 2
 JPEG, RAW = 0, 1
 PAGE_SIZE = 8 * 2**20
@@ -166,6 +170,34 @@ def _open_nameless(folder: Path) -> io.BufferedRandom | None:
         return None
 
 
+class BetonFile:
+    """Open .beton: one descriptor for all reads, whatever becomes of the path.
+
+    Its shared lock makes `prepare` leave the file in place. Another process opens it again by its path, and refuses it
+    if its size or one of the `marks`, digests of a few of its blocks, is another.
+    """
+
+    def __init__(self, path: Path, size: int | None = None, marks: tuple[tuple[int, int, str], ...] = ()) -> None:
+        self.path, self.marks = path, marks  # start in bytes, length and digest of each block
+        try:
+            self.descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # not to wait for a pipe
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{path} is missing; run prepare again") from error
+        weakref.finalize(self, os.close, self.descriptor)
+        with contextlib.suppress(OSError):  # some network drives have no locks
+            fcntl.flock(self.descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        self.size = os.fstat(self.descriptor).st_size
+        if size is not None and (size != self.size or any(self.digest(*mark[:2]) != mark[2] for mark in marks)):
+            raise ValueError(f"{path} is not the file that was opened first; it was packed again, so start again")
+
+    def __reduce__(self) -> tuple:
+        return BetonFile, (self.path, self.size, self.marks)
+
+    def digest(self, start: int, length: int) -> str:
+        """BLAKE2b-128 (hex) of a range of bytes."""
+        return block_digest(os.pread(self.descriptor, length, start))
+
+
 class BetonIndex(NamedTuple):
     """Index of a .beton."""
 
@@ -173,51 +205,52 @@ class BetonIndex(NamedTuple):
     labels: np.ndarray  # (N,) int64
 
 
-def read_index(path: Path) -> BetonIndex:
+def read_index(beton: BetonFile) -> BetonIndex:
     """Read everything but the images; a ValueError if the file is not such a .beton, or is damaged."""
-    whole = path.stat().st_size
-    with path.open("rb") as file:
-        header = np.frombuffer(file.read(_HEADER.itemsize).ljust(_HEADER.itemsize, b"\0"), _HEADER)[0]
-        if (header["version"], header["num_fields"]) != (VERSION, 2):
-            raise ValueError(f"{path} is not a .beton (version {VERSION}) with an image and a label; pack it again")
-        fields = np.frombuffer(file.read(2 * _FIELD.itemsize), _FIELD)
-        if [int(kind) for kind in fields["type_id"]] != [_IMAGE_FIELD, _INT_FIELD]:
-            raise ValueError(f"{path} has other fields than an image and a label; pack it again")
-        count, table_start = int(header["num_samples"]), int(header["alloc_table_ptr"])
-        if table_start + count * _ALLOCATION.itemsize > whole:
-            raise ValueError(f"{path} is truncated at byte {whole:,}, before the end of its tables; pack it again")
-        examples = np.fromfile(file, _EXAMPLE, count)
-        file.seek(table_start)
-        allocations = np.fromfile(file, _ALLOCATION, count)
+    path, whole = beton.path, beton.size
+    head = os.pread(beton.descriptor, _HEADER.itemsize + 2 * _FIELD.itemsize, 0)
+    header = np.frombuffer(head[: _HEADER.itemsize].ljust(_HEADER.itemsize, b"\0"), _HEADER)[0]
+    if (header["version"], header["num_fields"]) != (VERSION, 2):
+        raise ValueError(f"{path} is not a .beton (version {VERSION}) with an image and a label; pack it again")
+    fields = np.frombuffer(head[_HEADER.itemsize :].ljust(2 * _FIELD.itemsize, b"\0"), _FIELD)
+    if [int(kind) for kind in fields["type_id"]] != [_IMAGE_FIELD, _INT_FIELD]:
+        raise ValueError(f"{path} has other fields than an image and a label; pack it again")
+    count, table_start = int(header["num_samples"]), int(header["alloc_table_ptr"])
+    if max(table_start + count * _ALLOCATION.itemsize, len(head) + count * _EXAMPLE.itemsize) > whole:
+        raise ValueError(f"{path} is truncated at byte {whole:,}, before the end of its tables; pack it again")
+    examples, allocations = (
+        np.frombuffer(os.pread(beton.descriptor, count * kind.itemsize, start), kind)
+        for kind, start in ((_EXAMPLE, len(head)), (_ALLOCATION, table_start))
+    )
     records = np.empty(count, RECORD)
     records["ptr"] = examples["f0"]["data_ptr"]
     for name in ("mode", "height", "width"):
         records[name] = examples["f0"][name]
     # FFCV's own writer lists the images in the order in which its processes finished.
     size_at = dict(zip(allocations["ptr"].tolist(), allocations["size"].tolist(), strict=True))
-    records["size"] = [size_at.get(ptr, -1) for ptr in records["ptr"].tolist()]
+    records["size"] = [min(size_at.get(ptr, -1), whole + 1) for ptr in examples["f0"]["data_ptr"].tolist()]
     pixels = records["height"].astype(np.int64) * records["width"] * 3
-    beyond = (records["size"] < 0) | (records["ptr"] + records["size"] > whole)
-    if beyond.any():
-        raise ValueError(f"{path} is damaged: {beyond.sum():,} of {count:,} images lie outside it; pack it again")
-    unlike = (records["mode"] == RAW) & (records["size"] != pixels)
+    outside = (records["size"] < 0) | (records["ptr"] < 0) | (records["ptr"] > whole - records["size"])
+    if outside.any():
+        raise ValueError(f"{path} is damaged: {outside.sum():,} of {count:,} images lie outside it; pack it again")
+    unlike = (records["mode"] == RAW) & (records["size"] != pixels) | ~np.isin(records["mode"], (RAW, JPEG))
+    unlike |= (pixels == 0) | (pixels > 3 * pixel_limit())
     if unlike.any():
-        raise ValueError(f"{path} is damaged: {unlike.sum():,} raw images have a wrong size; pack it again")
+        raise ValueError(
+            f"{path} is damaged, or made for another machine: {unlike.sum():,} images have an impossible size, or more "
+            f"than {pixel_limit():,} pixels; pack it again"
+        )
     return BetonIndex(records, examples["f1"].astype(np.int64))
-
-
-def manifest_path(beton: Path) -> Path:
-    """Path of a .beton's manifest."""
-    return beton.with_suffix(".json")
 
 
 @dataclass(frozen=True, eq=False)
 class BetonImages(Sequence):
     """Lazy sequence of images in a .beton, decoded on access to (H_i, W_i, 3) uint8 RGB."""
 
-    path: Path
+    file: BetonFile
     rows: np.ndarray  # (N,) int64, their numbers in the file
     records: np.ndarray  # (N,) of RECORD
+    digests: np.ndarray  # (N, 16) uint8, BLAKE2b-128 of their stored bytes
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -243,23 +276,25 @@ class BetonImages(Sequence):
         return np.stack([self.records["height"], self.records["width"]], axis=1).astype(np.int64)
 
     def read_bytes(self, index: int) -> bytes:
-        """Stored bytes of one image; a ValueError if the file was truncated after it was opened."""
+        """Stored bytes of one image; a ValueError if they are missing, or are not those that were packed."""
         size, start = int(self.records["size"][index]), int(self.records["ptr"][index])
-        with self.path.open("rb", buffering=0) as file:
-            data = os.pread(file.fileno(), size, start)
+        data = os.pread(self.file.descriptor, size, start)
         if len(data) < size:
             raise ValueError(f"{self.name(index)} is missing: the file was truncated; pack it again")
+        if block_digest(data) != self.digests[index].tobytes().hex():
+            raise ValueError(f"{self.name(index)} is damaged: its bytes differ from what was packed; pack it again")
         return data
 
     def name(self, index: int) -> str:
         """Number of the image and its source in the manifest, for messages."""
-        row = int(self.rows[index])
+        row, path = int(self.rows[index]), self.file.path
         try:
-            source = json.loads(manifest_path(self.path).read_text())["sources"][row]
-        except (OSError, ValueError, LookupError):
-            return f"image {row} of {self.path}"
-        return f"image {row} of {self.path} ({source})"
+            parts = json.loads(path.with_name(MANIFEST).read_text())["parts"].values()
+            (source,) = (part["sources"][row] for part in parts if part["file"] == path.name)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return f"image {row} of {path}"
+        return f"image {row} of {path} ({source})"
 
     def take(self, rows: np.ndarray) -> "BetonImages":
         """Images of some rows, in the order of `rows`."""
-        return BetonImages(self.path, self.rows[rows], self.records[rows])
+        return BetonImages(self.file, self.rows[rows], self.records[rows], self.digests[rows])

@@ -18,13 +18,13 @@ import posixpath
 import tarfile
 import urllib.error
 import urllib.request
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from easiness.datasets.image_files import printable
 from easiness.datasets.progress import progress_bar
 
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
@@ -39,6 +39,7 @@ BATCHES = {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "val": ("test
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORD_BYTES = 1 + 3 * 32 * 32  # a label, then the red, the green and the blue plane
 LARGEST_MEMBER = 2**26  # twice the size of the largest genuine file
+LARGEST_ARCHIVE = 2**30  # five times the genuine one, unpacked
 
 BINARY_SHA1 = {
     "data_batch_1.bin": "aadd24acce27caa71bf4b10992e9e7b2d74c2540",
@@ -172,17 +173,21 @@ def _read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 def _read_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
     """Known files, straight from the compressed stream; nothing is unpacked to the disk."""
-    name = "its beginning"
+    name, unpacked = "its beginning", 0
     try:
         with tarfile.open(archive, "r|*") as tar:
             for entry in tar:
-                name = posixpath.basename(entry.name)
+                name, unpacked = posixpath.basename(entry.name), unpacked + entry.size
+                if unpacked > LARGEST_ARCHIVE:
+                    raise ValueError(f"more than {LARGEST_ARCHIVE:,} bytes when unpacked")
                 if entry.isfile() and (name in BINARY_SHA1 or name in PYTHON_MD5):
                     yield name, tar.extractfile(entry).read(LARGEST_MEMBER)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (FileNotFoundError, PermissionError, MemoryError):
+        raise
+    except Exception as error:  # tarfile and the decompressors raise almost anything on damaged bytes
         raise ValueError(
             f"{archive} ({archive.stat().st_size:,} bytes) is truncated, damaged or not a tar.gz archive "
-            f"at {name} ({error}); download it again from {PAGE}"
+            f"at {printable(name)} ({error}); download it again from {PAGE}"
         ) from error
 
 

@@ -8,11 +8,13 @@ import functools
 import hashlib
 import operator
 import os
+import re
+import stat
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -27,6 +29,18 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP
 FILES_PER_TASK = 64
 DIGEST_SIZE = 16
 
+# Part of what `prepare` remembers: raise it when an image starts to be decoded to other pixels.
+DECODING = 2
+
+# Memory for one pixel while an image is decoded, turned upright and laid on white.
+BYTES_PER_PIXEL = 20
+
+# Names of the pictures that web sites send instead of one that is gone.
+PLACEHOLDER = re.compile(r"(?i)placeholder|not[-_ ]?found|not[-_ ]?available|unavailable|no[-_ ]?(image|photo|picture)")
+
+# Numbers of TIFF tags.
+_BITS, _PHOTOMETRIC = 258, 262
+
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles(Sequence):
@@ -34,23 +48,21 @@ class ImageFiles(Sequence):
 
     paths: tuple[str, ...]
     sizes: np.ndarray  # (N, 2) int64, height and width in pixels
+    digests: np.ndarray  # (N, 16) uint8, from `check_files`
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> np.ndarray:
         index = range(len(self))[operator.index(index)]
-        path, size = self.paths[index], tuple(self.sizes[index].tolist())
+        path = self.paths[index]
         try:
-            image = decode_image(path)
+            image, digest = _read(path)
         except (OSError, ValueError) as error:
             raise ValueError(f"{path} was readable when it was checked and is not now ({reason(error)})") from error
-        if image.shape[:2] != size:
-            raise ValueError(
-                f"{path} was {size} pixels (height, width) when it was checked and is {image.shape[:2]} now; "
-                "open the data set again"
-            )
-        return image
+        if digest != self.digests[index].tobytes():
+            raise ValueError(f"{path} is another file than when it was checked; open the data set again")
+        return image.pixels
 
     def name(self, index: int) -> str:
         """Path, for messages."""
@@ -58,31 +70,75 @@ class ImageFiles(Sequence):
 
     def take(self, rows: np.ndarray) -> "ImageFiles":
         """Images of some rows, in the order of `rows`."""
-        return ImageFiles(tuple(self.paths[row] for row in rows), self.sizes[rows])
+        return ImageFiles(tuple(self.paths[row] for row in rows), self.sizes[rows], self.digests[rows])
+
+
+class Decoded(NamedTuple):
+    """Image with what is odd about it."""
+
+    pixels: np.ndarray  # (H, W, 3) uint8 RGB
+    format: str  # Pillow's name of it
+    levels: str  # how its levels became 8 bits, where Pillow would get it wrong; else empty
+    remark: str  # why it may not be the picture that is meant; empty for most
 
 
 def decode_image(file: str | Path | IO[bytes]) -> np.ndarray:
-    """Decode an image to (H, W, 3) uint8 RGB: upright, first frame, upper 8 of 16 bits, white where transparent.
+    """Decode an image to (H, W, 3) uint8 RGB: upright, first frame, upper 8 of its bits, white where transparent.
 
-    An OSError if the file cannot be read or ends early; a ValueError if it is not an image, is damaged, far too large,
-    or has pixels without an agreed range.
+    An OSError if the file cannot be read or ends early; a ValueError if it is not an image, is damaged, too large for
+    this machine, or has pixels without an agreed range.
     """
+    return decode(file).pixels
+
+
+def decode(file: str | Path | IO[bytes]) -> Decoded:
+    """Decode an image as `decode_image`, and say what is odd about it."""
     try:
         with _pillow_warnings_off(), Image.open(file, formats=_formats()) as image:
+            pixels = image.width * image.height
+            if pixels > pixel_limit():
+                raise ValueError(
+                    f"{image.width:,}×{image.height:,} pixels, and the memory of this machine allows "
+                    f"{pixel_limit():,} for each core"
+                )
+            animated = False
+            with suppress(Exception):  # damage behind the first frame does not matter
+                animated = getattr(image, "is_animated", False)
+            kind = image.format or ""
             image.load()
-            return _upright_rgb(image)
+            levels, rgb = _upright_rgb(image)
     except (OSError, ValueError, MemoryError):
         raise
     except Exception as error:
         # On damaged bytes Pillow raises almost anything: SyntaxError, struct.error, ZeroDivisionError.
         raise ValueError(f"{type(error).__name__}: {error}") from error
+    one_colour = pixels > 1 and (rgb == rgb[0, 0]).all()
+    remark = "animated, or of several pages: the first is used" if animated else "of one colour" if one_colour else ""
+    return Decoded(rgb, kind, levels, remark)
+
+
+@functools.cache
+def pixel_limit() -> int:
+    """Greatest number of pixels of an image: what every core can decode at a time in half of the memory."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):  # of a container
+        with suppress(OSError, ValueError):
+            memory = min(memory, int(Path(limit).read_text()))
+    return min(memory // 2 // usable_cores() // BYTES_PER_PIXEL, 2 * (Image.MAX_IMAGE_PIXELS or 2**27))
+
+
+def usable_cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 class Checked(NamedTuple):
     """A readable image."""
 
     size: tuple[int, int]  # height, width
-    digest: bytes  # BLAKE2b-128 of its file
+    digest: bytes  # BLAKE2b-128 of its file, and of its levels where Pillow would get them wrong
+    format: str = ""
+    remark: str = ""
 
 
 def check_files(paths: list[str]) -> list[Checked | str]:
@@ -91,7 +147,7 @@ def check_files(paths: list[str]) -> list[Checked | str]:
     checks = []
     with (
         _pillow_warnings_off(),
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(usable_cores()) as pool,
         progress_bar("checking images", len(paths), "file") as bar,
     ):
         for done in pool.map(lambda task: [_check_file(path) for path in task], tasks):
@@ -102,6 +158,8 @@ def check_files(paths: list[str]) -> list[Checked | str]:
 
 def refusal(path: str) -> str:
     """Reason not to open a file; empty for most."""
+    if os.path.isdir(path):
+        return "a link to a folder, which is not followed" if os.path.islink(path) else "a folder that cannot be read"
     if not os.path.isfile(path):
         return "not a regular file"  # a pipe would block, a link may lead nowhere
     return "" if printable(path) == path else "its name is not UTF-8"
@@ -112,21 +170,32 @@ def _check_file(path: str) -> Checked | str:
     if refused:
         return refused
     try:
-        with open(path, "rb") as file:
-            height, width, _ = decode_image(file).shape
-            file.seek(0)
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_SIZE)).digest()
+        image, digest = _read(path)
     except (OSError, ValueError) as error:
         return reason(error)
-    return Checked((height, width), digest)
+    return Checked(image.pixels.shape[:2], digest, image.format, image.remark)
+
+
+def _read(path: str) -> tuple[Decoded, bytes]:
+    """Image in a file, and the digest of what it is."""
+    # Not to wait for a pipe that took the place of a file.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("not a regular file")
+        image = decode(file)
+        file.seek(0)
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_SIZE))
+    digest.update(image.levels.encode())
+    return image, digest.digest()
 
 
 def reason(error: Exception) -> str:
-    """Reason why an image is bad, in one line."""
+    """Reason why a file is bad, in one line that can be printed."""
     if isinstance(error, UnidentifiedImageError):
         return "not a known image format"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split()) or type(error).__name__
+    text = "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))
+    return text or type(error).__name__
 
 
 def printable(name: str) -> str:
@@ -134,7 +203,9 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _upright_rgb(image: Image.Image) -> np.ndarray:
+def _upright_rgb(image: Image.Image) -> tuple[str, np.ndarray]:
+    """Levels of the image (see `Decoded`) and its pixels."""
+    tags = image.tag_v2 if image.format == "TIFF" else {}
     try:
         ImageOps.exif_transpose(image, in_place=True)
     except MemoryError:
@@ -146,14 +217,28 @@ def _upright_rgb(image: Image.Image) -> np.ndarray:
     if image.mode == "F":
         raise ValueError("floating-point pixels have no agreed range")
     if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError(f"pixels from {values.min()} to {values.max()}, outside 0 to 65535")
-        return np.repeat((values >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
+        return _eight_bits(image, tags)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    return "", np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _eight_bits(image: Image.Image, tags: Mapping[int, object]) -> tuple[str, np.ndarray]:
+    """Upper 8 bits of gray levels that have more of them."""
+    if image.mode == "I" and image.format == "TIFF":
+        raise ValueError("signed and 32-bit pixels have no agreed range; save it with 8 or 16 bits")
+    # Pillow scales all but TIFF to 16 bits.
+    bits, white_is_zero = max(tags.get(_BITS, (16,))), tags.get(_PHOTOMETRIC) == 0
+    values = np.asarray(image).astype(np.int32)
+    if values.min() < 0 or values.max() >> bits:
+        raise ValueError(f"pixels from {values.min()} to {values.max()}, outside {bits} bits")
+    levels = "" if bits == 16 else f"{bits} bits"
+    if white_is_zero:
+        values, levels = (1 << bits) - 1 - values, f"{levels} white is zero"
+    if isinstance(image.info.get("transparency"), int):
+        values, levels = np.where(values == image.info["transparency"], (1 << bits) - 1, values), f"{levels} on white"
+    return levels, np.repeat((values >> (bits - 8)).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 @functools.cache

@@ -10,7 +10,8 @@ from easiness.datasets import cifar10
 from easiness.datasets.dataset import Dataset, stratified_rows
 from easiness.datasets.image_files import DIGEST_SIZE
 from easiness.datasets.image_folder import open_image_folder
-from easiness.datasets.imagenet import open_imagenet
+from easiness.datasets.imagenet import open_imagenet, refuse_full_verify
+from easiness.datasets.packed import VERIFY
 from easiness.datasets.planted import draw_planted
 
 DATASETS = ("cifar10", "imagenet", "folder", "planted")
@@ -48,14 +49,15 @@ def open_dataset(
     skip_bad : bool
         Leave out unreadable files; `Dataset.skipped` names them.
     verify : str
-        Check of .beton files: ``quick`` or ``full``, see `easiness.datasets.imagenet.verify_beton`.
+        Check of .beton files: ``quick`` or ``full``, see `easiness.datasets.packed.verify_beton`.
 
     Raises
     ------
     FileNotFoundError, NotADirectoryError
         The data do not exist.
     ValueError
-        An unknown name or split, a limit below one per class, altered or unusable data.
+        An unknown name or split, a limit below one per class, altered or unusable data, an option that does nothing
+        for these data.
 
     Examples
     --------
@@ -69,6 +71,12 @@ def open_dataset(
         raise ValueError(f"unknown dataset {name!r}; {hint}there are {', '.join(DATASETS)}")
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; there are {', '.join(SPLITS)}")
+    if verify not in VERIFY:
+        raise ValueError(f"verify is {verify!r}, and must be one of {', '.join(VERIFY)}")
+    if name != "imagenet":
+        refuse_full_verify(verify, f"dataset={name} is not")
+    if skip_bad and name in ("cifar10", "planted"):
+        raise ValueError(f"skip_bad leaves out unreadable files, and dataset={name} has no such; leave skip_bad out")
     if name in ("folder", "imagenet") and root is None:
         raise ValueError(f"dataset={name} needs the folder of images; give it with -P data=PATH")
     options = {"seed": seed, "val_fraction": val_fraction, "skip_bad": skip_bad}

@@ -1,4 +1,4 @@
-"""Packing of image files into one .beton: decoded, checked, converted to RGB and made smaller, once."""
+"""Packing of image files into .beton files: decoded, checked, converted to RGB and made smaller, once."""
 
 import errno
 import hashlib
@@ -6,29 +6,39 @@ import io
 import json
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from PIL import Image
 
 from easiness.datasets.beton import (
     JPEG,
+    MANIFEST,
     PAGE_SIZE,
     RAW,
+    BetonFile,
     BetonImages,
     BetonWriter,
     EncodedImage,
     WrittenBeton,
-    manifest_path,
     read_index,
 )
 from easiness.datasets.dataset import Dataset
-from easiness.datasets.image_files import DIGEST_SIZE, decode_image, printable, reason, refusal
-from easiness.datasets.image_folder import flat_listing, refuse_empty_classes
-from easiness.datasets.imagenet import Manifest, read_manifest, verify_beton
+from easiness.datasets.image_files import DECODING, DIGEST_SIZE, decode, printable, reason, refusal, usable_cores
+from easiness.datasets.image_folder import flat_listing, name_odd_images, refuse_empty_classes
+from easiness.datasets.packed import (
+    Part,
+    compare_parts,
+    open_part,
+    read_manifest,
+    remove_others,
+    verify_beton,
+    write_manifest,
+)
 from easiness.datasets.prefetch import map_ahead
 from easiness.datasets.progress import progress_bar
 from easiness.recipes.randomness import uniforms
@@ -37,6 +47,9 @@ MODES = ("jpg", "raw", "proportion")
 GREATEST_MAX_SIDE = 16384
 # Page for raw images of unlimited size: an image must fit in one page.
 UNLIMITED_PAGE = 2**27
+
+# Parts that are packed while others are not.
+UNFINISHED = "packed.part.json"
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -55,12 +68,15 @@ class PackOptions:
         `jpg`; `raw`: pixels, larger and faster to read; `proportion`: some as jpg, the rest raw.
     proportion : float
         Share of jpg in mode `proportion`.
+    skip_bad : bool
+        Leave out files that cannot be read as images, instead of stopping.
     """
 
     max_side: int = 400
     quality: int = 90
     mode: str = "jpg"
     proportion: float = 0.5
+    skip_bad: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -72,6 +88,9 @@ class PackOptions:
         ):
             if not least <= value <= most:
                 raise ValueError(f"{name} is {value}, and must be from {least} to {most}")
+        for name, mode in (("quality", "raw"), ("proportion", "jpg"), ("proportion", "raw")):
+            if self.mode == mode and getattr(self, name) != getattr(PackOptions, name):
+                raise ValueError(f"{name} is {getattr(self, name)}, and does nothing with mode={mode}; leave it out")
 
     def page_size(self) -> int:
         """Bytes of a page: a power of two in which the largest image fits."""
@@ -84,53 +103,79 @@ class PackOptions:
 
 @dataclass(frozen=True)
 class Packed:
-    """Path and manifest of a packed split, and the seconds that packing took (0 if it was up to date)."""
+    """Path and description of a packed split, and the seconds that packing took (0 if it was up to date)."""
 
     path: Path
-    manifest: Manifest
+    part: Part
     seconds: float
 
     def describe(self) -> str:
         """Summary in one line."""
-        manifest = self.manifest
-        skipped = f", {len(manifest.skipped):,} bad files skipped" if manifest.skipped else ""
-        speed = f"{manifest.examples / self.seconds:,.0f} images/s" if self.seconds else "up to date"
+        part = self.part
+        skipped = f", {len(part.skipped):,} bad files skipped" if part.skipped else ""
+        speed = f"{part.examples / self.seconds:,.0f} images/s" if self.seconds else "up to date"
         return (
-            f"{self.path}: {manifest.examples:,} images of {len(manifest.class_names):,} classes, "
-            f"{manifest.size / 2**20:,.1f} MiB, fingerprint {manifest.fingerprint[:12]}{skipped}; {speed}"
+            f"{self.path}: {part.examples:,} images of {len(part.class_names):,} classes, "
+            f"{part.size / 2**20:,.1f} MiB, fingerprint {part.fingerprint[:12]}{skipped}; {speed}"
         )
 
 
 def pack(
     root: Path,
-    split: str,
-    files_of: dict[str, list[str]],
-    target: Path,
+    files: dict[str, dict[str, list[str]]],
+    folder: Path,
     options: PackOptions,
     *,
     workers: int | None = None,
-    skip_bad: bool = False,
+    keep: np.ndarray | None = None,
+) -> dict[str, Packed]:
+    """Pack the images of train and val into a claimed folder, but for a split that is there already.
+
+    The manifest of both is written last; until then, the folder's earlier pair is what readers get. Earlier files are
+    removed once nobody reads them. `files` are, by split, class names in the order of their labels to paths below
+    `root`; `workers` threads decode (one per core by default); `keep` are the example ids of the training images to
+    pack, as they are without `keep`, and the packed images are numbered anew.
+    """
+    unfinished = folder / UNFINISHED
+    known = {part.file: part for path in (folder / MANIFEST, unfinished) for part in _parts(path).values()}
+    packed, parts = {}, {}
+    for split, files_of in files.items():
+        kept = keep if split == "train" else None
+        packed[split] = pack_part(root, split, files_of, folder, options, known=known, workers=workers, keep=kept)
+        parts[split] = packed[split].part
+        write_manifest(unfinished, parts)
+    compare_parts(parts["train"], parts["val"], folder)
+    write_manifest(folder / MANIFEST, parts)
+    unfinished.unlink()
+    remove_others(folder, {part.file for part in parts.values()})
+    return packed
+
+
+def pack_part(
+    root: Path,
+    split: str,
+    files_of: dict[str, list[str]],
+    folder: Path,
+    options: PackOptions,
+    *,
+    known: Mapping[str, Part] = MappingProxyType({}),
+    workers: int | None = None,
     keep: np.ndarray | None = None,
 ) -> Packed:
-    """Pack the images of one split into `target`, or do nothing if that was done before.
-
-    The .beton appears when it is whole, and its manifest, the .json of that name, after it; it names the sources below
-    `root`. `files_of` maps class names, in the order of their labels, to paths; `workers` threads decode (one per core
-    by default); `skip_bad` leaves out unreadable files instead of stopping at the first; `keep` are the example ids of
-    the images to pack, as they are without `keep`, and the packed images are numbered anew.
-    """
-    settings = asdict(options) | {"skip_bad": skip_bad}
+    """Pack one split into a file named by what is packed, unless a `known` part has that name and is whole."""
+    settings = asdict(options)
     if keep is not None:
         settings["keep"] = hashlib.sha256(np.sort(keep).tobytes()).hexdigest()
     origin = _origin(root, files_of, settings)
-    manifest = _up_to_date(target, origin)
-    if manifest is not None:
-        return Packed(target, manifest, 0.0)
+    target = folder / f"{split}-{origin[:12]}.beton"
+    part = known.get(target.name)
+    if part is not None and part.origin == origin and _whole(folder, split, part):
+        return Packed(target, part, 0.0)
     started = time.perf_counter()
-    workers = workers or len(os.sched_getaffinity(0))
-    packed, written = _write_images(root, split, files_of, target, options, workers, skip_bad=skip_bad, keep=keep)
-    manifest = Manifest(
-        split=split,
+    workers = workers or usable_cores()
+    packed, written = _write_images(root, split, files_of, target, options, workers, keep=keep)
+    part = Part(
+        file=target.name,
         examples=len(packed.labels),
         fingerprint=packed.fingerprint,
         class_names=list(packed.class_names),
@@ -141,9 +186,8 @@ def pack(
         skipped=list(packed.skipped),
         **written._asdict(),
     )
-    verify_beton(target, manifest, "full")
-    _write_whole(manifest_path(target), manifest.dump())
-    return Packed(target, manifest, time.perf_counter() - started)
+    verify_beton(BetonFile(target), part, "full")
+    return Packed(target, part, time.perf_counter() - started)
 
 
 def _write_images(
@@ -154,11 +198,10 @@ def _write_images(
     options: PackOptions,
     workers: int,
     *,
-    skip_bad: bool,
     keep: np.ndarray | None,
 ) -> tuple[Dataset, WrittenBeton]:
     paths, sources, labels = flat_listing(root, files_of)
-    digests, kept, skipped = [], [], []
+    digests, kept, skipped, seen = [], [], [], {}
     wanted, readable = None if keep is None else set(keep.tolist()), 0
     try:
         with (
@@ -166,10 +209,10 @@ def _write_images(
             closing(_encoded(paths, options, workers)) as images,
             progress_bar(f"packing {target.name}", len(paths), "img") as bar,
         ):
-            for row, image in enumerate(images):
+            for row, (image, *remarks) in enumerate(images):
                 if isinstance(image, str):
                     skipped.append(f"{printable(sources[row])} ({image})")
-                    if not skip_bad:
+                    if not options.skip_bad:
                         raise ValueError(
                             f"{skipped[0]} in {root} is not a readable image; repair or remove it, or skip bad files "
                             "with skip_bad=true"
@@ -179,6 +222,7 @@ def _write_images(
                         writer.add(image, int(labels[row]))
                         digests.append(hashlib.blake2b(image.data, digest_size=DIGEST_SIZE).digest())
                         kept.append(row)
+                        seen[sources[row]] = tuple(remarks)
                     readable += 1
                 bar.set_postfix_str(f"{writer.bytes_written / 2**20:,.0f} MiB", refresh=False)
                 bar.update()
@@ -188,8 +232,7 @@ def _write_images(
                     f"0 to {readable - 1}; the first is {absent[0]}. Give the folder that was packed for scoring"
                 )
             refuse_empty_classes(labels[kept], tuple(files_of), str(root))
-            # If the process is killed after the next step, the new file must not stand beside the old manifest.
-            manifest_path(target).unlink(missing_ok=True)
+            name_odd_images(seen, f"{root} ({split})")
             written = writer.finish()
     except OSError as error:
         if error.errno not in _NO_ROOM:
@@ -199,16 +242,18 @@ def _write_images(
             f"no space for {target.name} in {target.parent} ({error.strerror}) after {len(kept):,} of {len(paths):,} "
             "images; free some, lower max_side, or choose another output",
         ) from error
-    rows, (records, packed_labels) = np.arange(len(kept)), read_index(target)
+    rows, beton = np.arange(len(kept)), BetonFile(target)
+    records, packed_labels = read_index(beton)
+    digests_N = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_SIZE)
     packed = Dataset(
         "imagenet",
         split,
-        images=BetonImages(target, rows, records),
+        images=BetonImages(beton, rows, records, digests_N),
         labels=packed_labels,
         class_names=tuple(files_of),
         sources=np.array([sources[row] for row in kept]),
         example_ids=rows,
-        digests=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_SIZE),
+        digests=digests_N,
         skipped=tuple(skipped),
     )
     return packed, written
@@ -229,19 +274,22 @@ def encode_image(image: np.ndarray, options: PackOptions, *, as_jpeg: bool) -> E
     return EncodedImage(JPEG, picture.height, picture.width, stream.getvalue())
 
 
-def _encoded(paths: list[str], options: PackOptions, workers: int) -> Generator[EncodedImage | str, None, None]:
-    """Encode files in order, ahead of the reader; a bad file gives the reason why it is bad."""
+def _encoded(
+    paths: list[str], options: PackOptions, workers: int
+) -> Generator[tuple[EncodedImage, str, str] | tuple[str], None, None]:
+    """Encode files in order, ahead of the reader, with format and remark; a bad file gives the reason why it is bad."""
     share = {"jpg": 1.0, "raw": 0.0, "proportion": options.proportion}[options.mode]
     as_jpeg_N = uniforms(0, 0, np.arange(len(paths)), 0) < share
 
-    def encode(row: int) -> EncodedImage | str:
+    def encode(row: int) -> tuple[EncodedImage, str, str] | tuple[str]:
         refused = refusal(paths[row])
         if refused:
-            return refused
+            return (refused,)
         try:
-            return encode_image(decode_image(paths[row]), options, as_jpeg=bool(as_jpeg_N[row]))
+            image = decode(paths[row])
+            return encode_image(image.pixels, options, as_jpeg=bool(as_jpeg_N[row])), image.format, image.remark
         except (OSError, ValueError) as error:
-            return reason(error)
+            return (reason(error),)
 
     return map_ahead(
         range(len(paths)),
@@ -252,32 +300,28 @@ def _encoded(paths: list[str], options: PackOptions, workers: int) -> Generator[
     )
 
 
-def _up_to_date(target: Path, origin: str) -> Manifest | None:
-    if not (target.exists() and manifest_path(target).exists()):
-        return None
+def _parts(path: Path) -> dict[str, Part]:
+    """Parts of a manifest; none if it is not there, or is damaged and so to be written again."""
     try:
-        manifest = read_manifest(target)
-        verify_beton(target, manifest, "quick")
-    except ValueError:
-        return None  # damaged: to be packed again
-    return manifest if manifest.origin == origin else None
+        return read_manifest(path)
+    except (OSError, ValueError):
+        return {}
+
+
+def _whole(folder: Path, split: str, part: Part) -> bool:
+    try:
+        open_part(folder, split, part, "quick")
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _origin(root: Path, files_of: dict[str, list[str]], settings: dict[str, object]) -> str:
-    """SHA-256 (hex) over the settings, and over class, path, size and time of every file."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    """SHA-256 (hex) over the settings, the way of decoding, and class, path, size and time of every file."""
+    digest = hashlib.sha256(json.dumps(settings | {"decoding": DECODING}, sort_keys=True).encode())
     for name, files in files_of.items():
         for path in files:
             status = os.lstat(path)
             line = f"{name}\0{os.path.relpath(path, root)}\0{status.st_size}\0{status.st_mtime_ns}\n"
             digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
-
-
-def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.write_text(text)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,10 +1,14 @@
 """Flat validation folder of ImageNet, and the lists in circulation that give the class of each of its images."""
 
 import csv
+import json
 import re
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
-from easiness.datasets.image_folder import require_folder, visible
+from easiness.datasets.class_folders import require_folder, visible
 
 # Lists beside the images or their folder, in the order of search.
 LISTS = (
@@ -14,6 +18,19 @@ LISTS = (
     "ILSVRC2012_validation_ground_truth.txt",
     "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt",
 )
+
+# Bytes; the longest in circulation has 10 million.
+LARGEST_LIST = 2**26
+
+PATIENCE_S = 120
+
+_READ_DEVKIT = """
+import json, sys
+from scipy.io import loadmat
+synsets = loadmat(sys.argv[1], squeeze_me=True)["synsets"]
+leaves = [synset for synset in synsets if int(synset["num_children"]) == 0]
+print(json.dumps([(int(synset["ILSVRC2012_ID"]), str(synset["WNID"])) for synset in leaves]))
+"""
 
 
 def is_flat(folder: Path) -> bool:
@@ -61,19 +78,22 @@ def _find_list(folder: Path) -> Path:
 
 def _read_list(labels: Path, images: list[str], class_names: tuple[str, ...]) -> dict[str, str]:
     """Class name by file name."""
-    lines = [line for line in labels.read_text().splitlines() if line.strip()]
+    lines = [line for line in _text(labels).splitlines() if line.strip()]
     if lines and lines[0].startswith("ImageId,"):
-        rows = list(csv.DictReader(lines))
+        rows = [(row.get("ImageId"), (row.get("PredictionString") or "").split()) for row in csv.DictReader(lines)]
+        if not all(name and words for name, words in rows):
+            raise ValueError(f"{labels} has a line without an ImageId or a class")
         by_stem = {Path(image).stem: image for image in images}
-        return {by_stem.get(row["ImageId"], row["ImageId"]): row["PredictionString"].split()[0] for row in rows}
+        return _once(labels, [(by_stem.get(name, name), words[0]) for name, words in rows])
     words = [line.split() for line in lines]
     if all(len(line) == 2 for line in words):
-        return {Path(name).name: _named(word, class_names, labels) for name, word in words}
+        named = _named({word for _, word in words}, class_names, labels)
+        return _once(labels, [(Path(name).name, named[word]) for name, word in words])
     if not all(len(line) == 1 for line in words):
         raise ValueError(f"{labels} has lines of different kinds; all must be 'FILE CLASS', or all 'CLASS'")
     if len(words) != len(images):
         raise ValueError(f"{labels} has {len(words):,} lines for {len(images):,} images in the folder")
-    if all(re.fullmatch(r"\d+", word) for (word,) in words):
+    if all(re.fullmatch(r"[0-9]{1,9}", word) for (word,) in words):
         wnids = _devkit_wnids(labels.parent / "meta.mat")
         unknown = [word for (word,) in words if int(word) not in wnids]
         if unknown:
@@ -82,12 +102,39 @@ def _read_list(labels: Path, images: list[str], class_names: tuple[str, ...]) ->
     return {image: word for image, (word,) in zip(images, words, strict=True)}
 
 
-def _named(word: str, class_names: tuple[str, ...], labels: Path) -> str:
-    if word in class_names or not word.isdigit():
-        return word
-    if int(word) >= len(class_names):
-        raise ValueError(f"{labels} names class {word}, and the {len(class_names)} classes have numbers from 0")
-    return class_names[int(word)]
+def _text(path: Path) -> str:
+    """Text of a small file; a ValueError if it is not one."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; give the list of classes of val with -P val_labels=FILE")
+    if not path.is_file() or path.stat().st_size > LARGEST_LIST:  # a pipe would be waited for
+        raise ValueError(f"{path} is not a list of classes: not a file, or larger than {LARGEST_LIST:,} bytes")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text file ({error.reason})") from None
+
+
+def _once(labels: Path, pairs: list[tuple[str, str]]) -> dict[str, str]:
+    counts = Counter(name for name, _ in pairs)
+    name, count = counts.most_common(1)[0] if counts else ("", 0)
+    if count > 1:
+        raise ValueError(f"{labels} lists {name} {count} times; give each image once")
+    return dict(pairs)
+
+
+def _named(words: set[str], class_names: tuple[str, ...], labels: Path) -> dict[str, str]:
+    """Class name by word of a list: a class name, or its number from 0."""
+    numbers = {word: int(word) for word in words if word not in class_names and re.fullmatch(r"[0-9]{1,9}", word)}
+    if numbers and max(numbers.values()) >= len(class_names):
+        raise ValueError(
+            f"{labels} names class {max(numbers.values())}, and the {len(class_names)} classes have numbers from 0"
+        )
+    if numbers and min(numbers.values()) > 0:
+        raise ValueError(
+            f"{labels} names no class 0, and the first of the {len(class_names)} classes has that number; count from "
+            "0, or give the names of the classes"
+        )
+    return {word: class_names[numbers[word]] if word in numbers else word for word in words}
 
 
 def _devkit_wnids(path: Path) -> dict[int, str]:
@@ -96,7 +143,13 @@ def _devkit_wnids(path: Path) -> dict[int, str]:
         raise FileNotFoundError(
             f"the numbers in the devkit's list need {path}, which maps them to classes; copy it there"
         )
-    from scipy.io import loadmat
-
-    synsets = loadmat(path, squeeze_me=True)["synsets"]
-    return {int(synset["ILSVRC2012_ID"]): str(synset["WNID"]) for synset in synsets if int(synset["num_children"]) == 0}
+    if path.stat().st_size > LARGEST_LIST:
+        raise ValueError(f"{path} is not the devkit's meta.mat: it is larger than {LARGEST_LIST:,} bytes")
+    # In a process of its own: on damaged bytes scipy does not only raise almost anything, it also ends its process.
+    words = [sys.executable, "-I", "-c", _READ_DEVKIT, str(path)]
+    try:
+        reader = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+    except subprocess.SubprocessError as error:
+        said = (getattr(error, "stderr", None) or "").strip().splitlines() or ["scipy cannot read it"]
+        raise ValueError(f"{path} is not the devkit's meta.mat ({said[-1]})") from None
+    return {int(number): wnid for number, wnid in json.loads(reader.stdout)}

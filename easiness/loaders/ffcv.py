@@ -10,8 +10,6 @@ every process, and keeps three Python objects per image.
 import ctypes
 import functools
 import importlib.util
-import os
-import weakref
 from collections.abc import Callable
 from ctypes import c_bool, c_int64, c_ssize_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
@@ -40,9 +38,6 @@ class FFCVDecoder:
 
     def __init__(self, images: BetonImages) -> None:
         self._images = images
-        # pread reports a file that became shorter; a mapped one would kill the process.
-        self._file = os.open(images.path, os.O_RDONLY)
-        weakref.finalize(self, os.close, self._file)
         records = images.records
         self._most_bytes = int(records["size"].max())
         self._most_pixels = int((records["height"].astype(np.int64) * records["width"]).max()) * 3
@@ -52,7 +47,8 @@ class FFCVDecoder:
         """Decode, crop, scale and flip the images of a chunk into its views; a ValueError names a damaged image."""
         status = np.zeros(len(chunk.rows), np.int64)
         buffers = np.empty(self._most_bytes, np.uint8), np.empty(self._most_pixels, np.uint8)
-        self._decode(self._file, self._images.records[chunk.rows], chunk, buffers, status)
+        # pread reports a file that became shorter; a mapped one would kill the process.
+        self._decode(self._images.file.descriptor, self._images.records[chunk.rows], chunk, buffers, status)
         for row, state in zip(chunk.rows.tolist(), status.tolist(), strict=True):
             if state == _TRUNCATED:
                 raise ValueError(f"{self._images.name(row)} is missing: the file was truncated; pack it again")

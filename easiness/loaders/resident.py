@@ -12,7 +12,7 @@ from PIL import Image
 
 from easiness.datasets import Dataset
 from easiness.datasets.beton import BetonImages
-from easiness.datasets.image_files import ImageFiles
+from easiness.datasets.image_files import ImageFiles, usable_cores
 from easiness.loaders.normalization import channel_statistics, normalizer
 from easiness.loaders.protocol import Batch
 from easiness.recipes.randomness import TrialSeeds, epoch_order, shifts_and_flips
@@ -150,7 +150,7 @@ def fit_images(images: np.ndarray | ImageFiles | BetonImages, resolution: int) -
     def fit(row: int) -> None:
         fitted[row] = fit_image(images[row], resolution)
 
-    with ThreadPoolExecutor() as pool:  # Pillow decodes and scales without the interpreter's lock
+    with ThreadPoolExecutor(usable_cores()) as pool:  # Pillow decodes and scales without the interpreter's lock
         deque(pool.map(fit, range(count)), maxlen=0)  # raises the first error
     return fitted
 

@@ -1,6 +1,7 @@
 """Options of a training, checked and opened before a run begins: data, recipe and device."""
 
 import functools
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -10,6 +11,8 @@ import torch
 from easiness import tracking
 from easiness.architectures import build_model
 from easiness.datasets import Dataset, open_dataset
+from easiness.datasets.duplicates import mark_duplicates
+from easiness.datasets.image_files import usable_cores
 from easiness.datasets.kept import kept_rows, read_kept
 from easiness.loaders import choose_loader
 from easiness.recipes.recipe import LOADERS, Recipe, make_recipe
@@ -20,6 +23,9 @@ from easiness.trials.distributed import joined
 from easiness.trials.engines import choose_engine, prepare_workers
 from easiness.trials.engines.torchrun import join_training
 from easiness.trials.precision import settle_precision
+
+# Blocks of the files that any trial leaves.
+LEAST_BYTES_OF_A_TRIAL = 2**16
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -161,6 +167,8 @@ def prepare_training(training: TrainingOptions, run: RunOptions, **chosen: objec
     `chosen` are more fields of `Recipe`, where None takes the recipe's value.
     """
     recipe = training.recipe(**chosen)
+    if run.engine != "ray":
+        _refuse_beyond_machine(recipe)
     # The machine that starts the trials of a cluster needs no GPU itself.
     device = choose_device(run.device, elsewhere=run.engine == "ray")
     if choose_engine(run.engine, device, recipe.trials) == "processes":
@@ -172,6 +180,7 @@ def prepare_training(training: TrainingOptions, run: RunOptions, **chosen: objec
     if training.keep is not None:
         path = absolute(training.keep)
         train = train.subset(kept_rows(train, read_kept(path), path))
+    train = mark_duplicates(train, val)
     if training.loader not in ("auto", *LOADERS):
         raise ValueError(f"loader is {training.loader!r}, and must be one of auto, {', '.join(LOADERS)}")
     loader, why_loader = choose_loader(training.loader, recipe, train, val)
@@ -180,6 +189,15 @@ def prepare_training(training: TrainingOptions, run: RunOptions, **chosen: objec
     scored_updates(recipe, len(train))
     build_model(recipe.model, train.num_classes, image_size=recipe.resolution, seed=0)
     return TrainingSetup(recipe, train, val, device, replace(training, data=root), run, why_loader)
+
+
+def _refuse_beyond_machine(recipe: Recipe) -> None:
+    """Raise a ValueError for more threads than this machine has cores, or more trials than its disk has room for."""
+    if recipe.threads > usable_cores():
+        raise ValueError(f"threads is {recipe.threads}, and this machine has {usable_cores()} cores; use at most these")
+    room = shutil.disk_usage(Path.cwd()).free // LEAST_BYTES_OF_A_TRIAL
+    if recipe.trials > room:
+        raise ValueError(f"trials is {recipe.trials:,}, and the disk has room for the files of {room:,}; use fewer")
 
 
 def log_training_setup(run_id: str, setup: TrainingSetup) -> None:

@@ -1,12 +1,16 @@
-"""A prepare run: a folder of images packed into train.beton and val.beton, which `dataset=imagenet` reads."""
+"""A prepare run: a folder of images packed into two .beton files, which `dataset=imagenet` reads."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from easiness import tracking
+from easiness.datasets.class_folders import split_folders
+from easiness.datasets.image_files import usable_cores
 from easiness.datasets.imagenet import list_imagenet
 from easiness.datasets.kept import read_kept
+from easiness.datasets.packed import claimed
 from easiness.datasets.packing import Packed, PackOptions, pack
 from easiness.runs.public import absolute, public
 
@@ -15,7 +19,7 @@ LOG = logging.getLogger("easiness")
 
 @dataclass(frozen=True, eq=False)
 class PreparedData:
-    """Packed training and validation set: `folder` holds train.beton, val.beton and their manifests."""
+    """Packed training and validation set: `folder` holds their .beton files and packed.json, which describes both."""
 
     run_id: str
     folder: Path
@@ -55,7 +59,6 @@ def prepare(
     images: SourceOptions,
     output: str | Path | None = None,
     workers: int | None = None,
-    skip_bad: bool = False,
     keep: str | Path | None = None,
 ) -> PreparedData:
     """Pack images for `dataset=imagenet`: every one decoded, checked, turned to RGB, once.
@@ -67,11 +70,9 @@ def prepare(
     images : SourceOptions
         Images to pack.
     output : path
-        Folder that receives train.beton and val.beton, each with a manifest (.json).
+        Folder that receives a .beton for each split, and packed.json, which is written last and describes both.
     workers : int, optional
-        Threads that decode; one for each core if not given.
-    skip_bad : bool
-        Leave out files that cannot be read as images, instead of stopping.
+        Threads that decode, at most one for each core, which is the default.
     keep : path, optional
         List of the training examples to pack, .csv or .npy, as `ablate` writes it; the others are left out.
 
@@ -83,37 +84,39 @@ def prepare(
     for name, value in (("source", images.source), ("output", output)):
         if value is None:
             raise ValueError(f"{name} is not given; name a folder with {name}=DIR")
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers is {workers}, and must be at least 1")
+    if workers is not None and not 1 <= workers <= usable_cores():
+        raise ValueError(f"workers is {workers}, and must be from 1 to {usable_cores()}, the cores of this machine")
     root, folder, labels, kept = map(absolute, (images.source, output, images.val_labels, keep))
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"output is {folder}, which is a file; name a folder")
     rules = {"seed": images.seed, "val_fraction": images.val_fraction, "val_labels": labels}
     files = {split: list_imagenet(root, split, **rules) for split in ("train", "val")}
+    _refuse_idle_options(images, split_folders(root))
     keep_ids = None if kept is None else read_kept(kept)
-    packed = {}
-    with tracking.tracked_run("prepare", f"prepare {root.name}") as run_id:
+    with claimed(folder), tracking.tracked_run("prepare", f"prepare {root.name}") as run_id:
         tracking.log_settings(run_id, vars(options) | {"source": str(root), "output": str(folder)})
-        for split, files_of in files.items():
-            packed[split] = pack(
-                root,
-                split,
-                files_of,
-                folder / f"{split}.beton",
-                options,
-                workers=workers,
-                skip_bad=skip_bad,
-                keep=keep_ids if split == "train" else None,
-            )
-            _log_packed(run_id, split, packed[split])
+        packed = pack(root, files, folder, options, workers=workers, keep=keep_ids)
+        for split, part in packed.items():
+            _log_packed(run_id, split, part)
     return PreparedData(run_id, folder, packed["train"], packed["val"])
 
 
+def _refuse_idle_options(images: SourceOptions, pair: Mapping[str, Path]) -> None:
+    """Raise a ValueError if one tree's options are given for folders that are split already."""
+    for name in ("val_fraction", "seed"):
+        value = getattr(images, name)
+        if pair and value != getattr(SourceOptions, name):
+            train, val = (tree.name for tree in pair.values())
+            raise ValueError(f"{name} is {value}, and {images.source} has {train} and {val}; leave {name} out")
+
+
 def _log_packed(run_id: str, split: str, packed: Packed) -> None:
-    manifest = packed.manifest
-    for skipped in manifest.skipped:
+    part = packed.part
+    for skipped in part.skipped:
         LOG.info("skipped    %s", skipped)
     LOG.info(packed.describe())
-    numbers = {"images": manifest.examples, "bytes": manifest.size}
+    numbers = {"images": part.examples, "bytes": part.size}
     if packed.seconds:
-        numbers["images_per_second"] = manifest.examples / packed.seconds
+        numbers["images_per_second"] = part.examples / packed.seconds
     tracking.log_metrics(run_id, {f"{split}_{name}": value for name, value in numbers.items()})
-    tracking.set_tags(run_id, {f"easiness.fingerprint_{split}": manifest.fingerprint})
+    tracking.set_tags(run_id, {f"easiness.fingerprint_{split}": part.fingerprint})

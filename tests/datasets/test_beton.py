@@ -1,3 +1,4 @@
+import hashlib
 import io
 import os
 import pickle
@@ -9,7 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from easiness.datasets.beton import JPEG, RAW, BetonImages, BetonWriter, EncodedImage, block_digest, read_index
+from easiness.datasets.beton import (
+    JPEG,
+    RAW,
+    BetonFile,
+    BetonImages,
+    BetonWriter,
+    EncodedImage,
+    block_digest,
+    read_index,
+)
 
 PAGE = 2**21
 
@@ -38,8 +48,12 @@ def write(path, count=23, capacity=None, page_size=PAGE):
 
 
 def opened(path):
-    records, labels = read_index(path)
-    return BetonImages(path, np.arange(len(labels)), records), labels
+    file = BetonFile(path)
+    records, labels = read_index(file)
+    content = path.read_bytes()
+    images = [content[record["ptr"] : record["ptr"] + record["size"]] for record in records]
+    digests = np.array([list(hashlib.blake2b(image, digest_size=16).digest()) for image in images], np.uint8)
+    return BetonImages(file, np.arange(len(labels)), records, digests), labels
 
 
 @pytest.mark.parametrize("capacity", [23, 40, 100_000])
@@ -64,7 +78,7 @@ def test_what_was_written_is_read(tmp_path, capacity):
 
 def test_no_image_crosses_a_page(tmp_path):
     write(tmp_path / "a.beton")
-    records, _ = read_index(tmp_path / "a.beton")
+    records, _ = read_index(BetonFile(tmp_path / "a.beton"))
     np.testing.assert_array_equal(records["ptr"] // PAGE, (records["ptr"] + records["size"] - 1) // PAGE)
 
 
@@ -154,7 +168,7 @@ def test_file_systems_without_nameless_files_get_a_temporary_name(tmp_path, monk
         assert os.listdir(tmp_path) == ["a.beton.part"]
         writer.finish()
     assert os.listdir(tmp_path) == ["a.beton"]
-    assert read_index(tmp_path / "a.beton").labels.tolist() == [3]
+    assert read_index(BetonFile(tmp_path / "a.beton")).labels.tolist() == [3]
 
 
 def test_images_that_do_not_fit_are_refused(tmp_path):
@@ -180,7 +194,7 @@ def test_a_damaged_beton_is_refused(tmp_path, damage, message):
     write(path)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ValueError, match=message):
-        read_index(path)
+        read_index(BetonFile(path))
 
 
 def test_a_place_outside_of_the_file_is_refused(tmp_path):
@@ -190,7 +204,7 @@ def test_a_place_outside_of_the_file_is_refused(tmp_path):
     content[-8:] = (written.size).to_bytes(8, "little")
     path.write_bytes(content)
     with pytest.raises(ValueError, match="1 of 23 images lie outside it"):
-        read_index(path)
+        read_index(BetonFile(path))
 
 
 def test_a_file_cut_off_while_it_is_read_is_an_error_that_names_the_image(tmp_path):
@@ -201,3 +215,22 @@ def test_a_file_cut_off_while_it_is_read_is_an_error_that_names_the_image(tmp_pa
     assert found[0].shape[2] == 3
     with pytest.raises(ValueError, match=r"image 22 of .*a\.beton is missing: the file was truncated"):
         found[22]
+
+
+def test_damage_while_it_is_read_is_an_error_that_names_the_image(tmp_path):
+    path = tmp_path / "a.beton"
+    write(path)
+    found, _ = opened(path)
+    with path.open("r+b") as file:
+        file.seek(int(found.records["ptr"][3]) + 999)
+        file.write(b"xyz")
+    assert found[2].shape[2] == 3
+    with pytest.raises(ValueError, match=r"image 3 of .*a\.beton is damaged: its bytes differ from what was packed"):
+        found[3]
+
+
+def test_impossible_sizes_are_refused(tmp_path, monkeypatch):
+    write(tmp_path / "a.beton")
+    monkeypatch.setattr("easiness.datasets.beton.pixel_limit", lambda: 250 * 253)
+    with pytest.raises(ValueError, match="2 images have an impossible size, or more than 63,250 pixels"):
+        read_index(BetonFile(tmp_path / "a.beton"))

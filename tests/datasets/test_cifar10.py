@@ -437,3 +437,11 @@ def test_refused_absent_and_silent_servers(tmp_path, monkeypatch, serve, nobody)
         download(serve(b"", silent=done), tmp_path / "x", "")
     done.set()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tiny, tmp_path, monkeypatch):
+    archive = write_tar(tmp_path / "x.tar.gz", "cifar-10-batches-bin", tiny.binary | {"more": bytes(2**20)})
+    read_cifar10(archive, "train")
+    monkeypatch.setattr(cifar10, "LARGEST_ARCHIVE", 2**20)
+    with pytest.raises(ValueError, match=r"x\.tar\.gz .* at more .more than 1,048,576 bytes when unpacked"):
+        read_cifar10(archive, "train")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from easiness.datasets import open_dataset
-from easiness.datasets.image_folder import open_image_folder
+from easiness.datasets.image_folder import name_odd_images, open_image_folder
 
 
 def save(path, seed=0, size=(5, 4)):
@@ -88,9 +88,58 @@ def test_linked_class_folders_are_followed(tmp_path):
     (tmp_path / "linked" / "val").symlink_to(tmp_path / "real" / "val")
     for name in ("cat", "dog"):
         (tmp_path / "linked" / "train" / name).symlink_to(tmp_path / "real" / "train" / name)
-    (tmp_path / "real" / "train" / "cat" / "loop").symlink_to(tmp_path / "real" / "train")
     linked, real = (open_image_folder(tmp_path / name, "train") for name in ("linked", "real"))
     assert linked.sources.tolist() == real.sources.tolist()
+
+
+def test_links_to_folders_inside_of_a_class_are_named(tmp_path):
+    make_pair(tmp_path)
+    (tmp_path / "train" / "cat" / "loop").symlink_to(tmp_path / "train")
+    assert "1 of 7 files" in refused(tmp_path)
+    assert "train/cat/loop (a link to a folder, which is not followed); " in refused(tmp_path)
+    found = open_image_folder(tmp_path, "train", skip_bad=True)
+    assert len(found) == 6
+    assert found.skipped == ("train/cat/loop (a link to a folder, which is not followed)",)
+
+
+def test_folders_that_cannot_be_read_are_named(tmp_path, monkeypatch):
+    make_pair(tmp_path)
+    save(tmp_path / "train" / "cat" / "locked" / "x.png")
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert "train/cat/locked (a folder that cannot be read)" in refused(tmp_path)
+
+
+def test_a_class_that_is_a_link_to_nothing_is_named(tmp_path):
+    make_pair(tmp_path)
+    (tmp_path / "train" / "eel").symlink_to(tmp_path / "gone")
+    assert "train/eel is a link to nothing" in refused(tmp_path)
+
+
+def test_odd_pictures_are_named(tmp_path, caplog):
+    make_pair(tmp_path)
+    for name in ("imageNotFound.png", "photo_unavailable.png"):
+        save(tmp_path / "train" / "cat" / name, 5)
+    Image.new("RGB", (5, 4), "red").save(tmp_path / "train" / "dog" / "red.png")
+    assert len(open_image_folder(tmp_path, "train")) == 9
+    assert "3 odd images are used like all others; look at them" in caplog.text
+    assert "train/cat/imageNotFound.png (a placeholder by its name)" in caplog.text
+    assert "train/dog/red.png (of one colour)" in caplog.text
+
+
+def test_a_format_that_hardly_any_image_has_is_named(caplog):
+    images = {f"{i}.jpg": ("JPEG", "") for i in range(199)}
+    name_odd_images(images | {"x.jpg": ("GIF", "")}, "here")
+    assert "1 odd images are used like all others; look at them: x.jpg (one of 1 GIF among 200 images)" in caplog.text
+    caplog.clear()
+    name_odd_images(images, "here")
+    assert not caplog.text
 
 
 def test_real_folder(shared_data):
@@ -154,6 +203,74 @@ def test_classes_may_be_called_train_and_val(tmp_path):
     for i, name in enumerate(("bus", "train", "bus", "train")):
         save(tmp_path / name / f"{i}.png", i)
     assert open_image_folder(tmp_path, "train").class_names == ("bus", "train")
+
+
+# --- which folders are what ---
+
+
+@pytest.mark.parametrize(
+    ("train", "val"), [("training", "validation"), ("Train", "Val"), ("TRAIN", "valid"), ("train", "Validation")]
+)
+def test_a_pair_by_other_names(tmp_path, train, val, caplog):
+    caplog.set_level("INFO", "easiness")
+    make_pair(tmp_path)
+    (tmp_path / "train").rename(tmp_path / train)
+    (tmp_path / "val").rename(tmp_path / val)
+    (tmp_path / "extra").mkdir()
+    counts = [len(open_image_folder(tmp_path, split)) for split in ("train", "val")]
+    assert counts == [6, 4]
+    assert f"train is {train}/, val is {val}/; 2 classes: cat, dog; not used: extra" in caplog.text
+
+
+def test_one_tree_is_said_to_be_one(tmp_path, caplog):
+    caplog.set_level("INFO", "easiness")
+    open_image_folder(make_tree(tmp_path, {"a": 5, "b": 5}), "train")
+    assert "one tree of 2 classes: a, b; 20% of each is val, by seed 0" in caplog.text
+
+
+def test_two_folders_for_one_part(tmp_path):
+    make_pair(tmp_path)
+    shutil.copytree(tmp_path / "val", tmp_path / "Validation")
+    assert "has Validation and val, and one of them must be val; rename the other" in refused(tmp_path)
+
+
+def test_test_is_not_taken_for_val(tmp_path):
+    (make_pair(tmp_path) / "val").rename(tmp_path / "test")
+    assert "has no folder val; add it or rename test" in refused(tmp_path, FileNotFoundError)
+
+
+@pytest.mark.parametrize("names", [("training_set", "test_set"), ("my-train", "my-val"), ("test", "dev")])
+def test_parts_are_not_classes(tmp_path, names):
+    for name in names:
+        make_tree(tmp_path / name, {"cat": 2, "dog": 2})
+    assert "look like parts, not classes" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("between", ["", "images/"])
+def test_classes_one_level_deeper_are_refused(tmp_path, between):
+    for name in ("first", "second"):
+        make_tree(tmp_path / "tree" / name / between, {"cat": 2, "dog": 2})
+        make_pair(tmp_path / "pairs" / name)
+    message = refused(tmp_path / "tree")
+    assert "holds folders alone (first: cat, dog), as if the classes were one level deeper" in message
+    assert "such as" in message
+    assert "holds folders alone (first: train, val)" in refused(tmp_path / "pairs")
+
+
+def test_one_folder_in_a_class_is_no_level(tmp_path, caplog):
+    make_tree(tmp_path, {"cat/images": 3, "dog/images": 3})
+    assert open_image_folder(tmp_path, "train").class_names == ("cat", "dog")
+    make_tree(tmp_path, {"fox": 3, "owl/barn": 2, "owl/snow": 2})
+    assert open_image_folder(tmp_path, "train").class_names == ("cat", "dog", "fox", "owl")
+    assert "owl holds folders alone (barn, snow); all of it is one class" in caplog.text
+
+
+def test_a_level_above_the_data_says_so(tmp_path):
+    make_pair(tmp_path / "pets")
+    assert (
+        f"only the class folder pets; at least 2 classes are needed, one folder each, or give {tmp_path}/pets"
+        in refused(tmp_path)
+    )
 
 
 # --- bad files ----------------------------------------------------------------------------------------

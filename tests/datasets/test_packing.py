@@ -1,21 +1,25 @@
 import os
+import pickle
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from easiness.datasets import open_dataset
-from easiness.datasets.beton import JPEG, RAW, manifest_path
-from easiness.datasets.image_files import decode_image
-from easiness.datasets.imagenet import list_imagenet, read_manifest
+from easiness.datasets import open_dataset, packed
+from easiness.datasets.beton import JPEG, MANIFEST, RAW
+from easiness.datasets.image_files import decode, decode_image
+from easiness.datasets.imagenet import list_imagenet
+from easiness.datasets.packed import claimed, read_manifest
 from easiness.datasets.packing import PackOptions, encode_image, pack
 
 OPTIONS = PackOptions(max_side=40)
+SKIPPING = replace(OPTIONS, skip_bad=True)
 
 
 @pytest.fixture
@@ -33,13 +37,16 @@ def tree(tmp_path):
     return root
 
 
-def run(root, folder, split="train", options=OPTIONS, **more):
-    files = list_imagenet(root, split, seed=0, val_fraction=0.2)
-    return pack(root, split, files, folder / f"{split}.beton", options, **more)
+def listed(root):
+    return {split: list_imagenet(root, split, seed=0, val_fraction=0.2) for split in ("train", "val")}
 
 
 def both(root, folder, options=OPTIONS, **more):
-    return run(root, folder, "train", options, **more), run(root, folder, "val", options, **more)
+    return pack(root, listed(root), folder, options, **more)
+
+
+def run(root, folder, options=OPTIONS, **more):
+    return both(root, folder, options, **more)["train"]
 
 
 def names(folder):
@@ -48,7 +55,7 @@ def names(folder):
 
 @pytest.mark.parametrize("mode", ["jpg", "raw", "proportion"])
 def test_packed_images_are_the_images(tree, tmp_path, mode):
-    options = PackOptions(max_side=40, quality=95, mode=mode)
+    options = PackOptions(max_side=40, quality=90 if mode == "raw" else 95, mode=mode)
     both(tree, tmp_path / "out", options)
     plain = open_dataset("folder", tree)
     packed = open_dataset("imagenet", tmp_path / "out", verify="full")
@@ -79,44 +86,46 @@ def test_sizes_are_kept_without_a_limit(tree, tmp_path):
 
 def test_kept_examples_alone_are_packed(tree, tmp_path):
     (tree / "train" / "n01" / "1.JPEG").write_bytes(b"no image")
-    everything = run(tree, tmp_path / "all", skip_bad=True).manifest
+    everything = run(tree, tmp_path / "all", SKIPPING).part
     kept = np.array([7, 0, 1])  # ids of what can be read: the broken file has none
-    packed = run(tree, tmp_path / "kept", skip_bad=True, keep=kept)
-    assert packed.manifest.sources == [everything.sources[row] for row in (0, 1, 7)]
-    assert run(tree, tmp_path / "kept", skip_bad=True, keep=kept[::-1]).seconds == 0
-    assert run(tree, tmp_path / "kept", skip_bad=True, keep=kept[:2]).seconds > 0
+    packed = run(tree, tmp_path / "kept", SKIPPING, keep=kept)
+    assert packed.part.sources == [everything.sources[row] for row in (0, 1, 7)]
+    assert run(tree, tmp_path / "kept", SKIPPING, keep=kept[::-1]).seconds == 0
+    assert run(tree, tmp_path / "kept", SKIPPING, keep=kept[:2]).seconds > 0
     with pytest.raises(ValueError, match=r"1 of 2 ids to keep are not in .* have ids 0 to 8; the first is 9"):
-        run(tree, tmp_path / "wrong", skip_bad=True, keep=np.array([0, 9]))
+        run(tree, tmp_path / "wrong", SKIPPING, keep=np.array([0, 9]))
     with pytest.raises(ValueError, match="class n02 of .* has no readable image"):
-        run(tree, tmp_path / "wrong", skip_bad=True, keep=np.array([0]))
+        run(tree, tmp_path / "wrong", SKIPPING, keep=np.array([0]))
 
 
 def test_packing_again_gives_the_same_file_and_fingerprint(tree, tmp_path):
     options = PackOptions(mode="proportion")
     first, second = (run(tree, tmp_path / name, options=options, workers=n) for name, n in (("a", 1), ("b", 3)))
     assert first.path.read_bytes() == second.path.read_bytes()
-    assert first.manifest == second.manifest
-    assert first.manifest.fingerprint == run(tree, tmp_path / "c", options=options).manifest.fingerprint
-    assert first.manifest.fingerprint != run(tree, tmp_path / "d").manifest.fingerprint
+    assert first.part == second.part
+    assert first.part.fingerprint == run(tree, tmp_path / "c", options=options).part.fingerprint
+    assert first.part.fingerprint != run(tree, tmp_path / "d").part.fingerprint
 
 
 def test_up_to_date_is_left_alone_and_what_changed_is_packed_again(tree, tmp_path):
     out = tmp_path / "out"
-    run(tree, out)
-    before = (out / "train.beton").stat()
+    before = run(tree, out).path.stat()
     again = run(tree, out)
     assert again.seconds == 0
     assert "up to date" in again.describe()
-    assert (out / "train.beton").stat().st_ino == before.st_ino
+    assert again.path.stat().st_ino == before.st_ino
     assert run(tree, out, options=PackOptions(max_side=30)).seconds > 0
     assert run(tree, out, options=PackOptions(max_side=30)).seconds == 0
     shutil.copy(tree / "train" / "n01" / "0.JPEG", tree / "train" / "n02" / "9.JPEG")
-    assert run(tree, out, options=PackOptions(max_side=30)).manifest.examples == 11
-    manifest_path(out / "train.beton").unlink()
+    assert run(tree, out, options=PackOptions(max_side=30)).part.examples == 11
+    (out / MANIFEST).unlink()
+    packed = run(tree, out, options=PackOptions(max_side=30))
+    assert packed.seconds > 0
+    os.truncate(packed.path, 100)
     assert run(tree, out, options=PackOptions(max_side=30)).seconds > 0
-    os.truncate(out / "train.beton", 100)
-    assert run(tree, out, options=PackOptions(max_side=30)).seconds > 0
-    open_dataset("imagenet", both(tree, out)[0].path.parent, verify="full")
+    both(tree, out)
+    open_dataset("imagenet", out, verify="full")
+    assert len(names(out)) == 3, "earlier files are gone"
 
 
 def test_a_wide_picture_keeps_its_proportions_and_a_small_one_its_size():
@@ -135,6 +144,8 @@ def test_a_wide_picture_keeps_its_proportions_and_a_small_one_its_size():
         ({"quality": 0}, "quality is 0, and must be from 1 to 100"),
         ({"max_side": -1}, "max_side is -1, and must be from 0 to 16384"),
         ({"proportion": 1.5}, "proportion is 1.5, and must be from 0 to 1"),
+        ({"proportion": 0.6}, "proportion is 0.6, and does nothing with mode=jpg; leave it out"),
+        ({"quality": 95, "mode": "raw"}, "quality is 95, and does nothing with mode=raw; leave it out"),
     ],
 )
 def test_options_out_of_range(options, message):
@@ -170,13 +181,12 @@ def test_every_odd_image_is_packed_or_named(tree, tmp_path, odd):
         ):
             run(tree, tmp_path / "out")
         assert names(tmp_path / "out") == []
-        packed = run(tree, tmp_path / "out", skip_bad=True)
-        assert packed.manifest.examples == 10
-        assert packed.manifest.skipped[0].startswith(f"train/n02/{odd.name} (")
+        packed = run(tree, tmp_path / "out", SKIPPING)
+        assert packed.part.examples == 10
+        assert packed.part.skipped[0].startswith(f"train/n02/{odd.name} (")
         assert "1 bad files skipped" in packed.describe()
     else:
         run(tree, tmp_path / "out", options=PackOptions(max_side=1024, mode="raw"))
-        run(tree, tmp_path / "out", "val")
         dataset = open_dataset("imagenet", tmp_path / "out")
         (row,) = np.flatnonzero(dataset.sources == f"train/n02/{odd.name}")
         np.testing.assert_array_equal(dataset.images[row], expected)
@@ -208,7 +218,7 @@ def test_a_class_without_a_good_image_is_refused(tree, tmp_path):
     for path in (tree / "train" / "n01").iterdir():
         path.write_bytes(b"no picture")
     with pytest.raises(ValueError, match="class n01 of .* has no readable image"):
-        run(tree, tmp_path / "out", skip_bad=True)
+        run(tree, tmp_path / "out", SKIPPING)
     assert names(tmp_path / "out") == []
 
 
@@ -219,9 +229,9 @@ def test_an_error_in_the_middle_ends_the_job_at_once_and_leaves_nothing(tree, tm
         calls.append(path)
         if len(calls) == 4:
             raise MemoryError("no memory for this one")
-        return decode_image(path)
+        return decode(path)
 
-    monkeypatch.setattr("easiness.datasets.packing.decode_image", break_down)
+    monkeypatch.setattr("easiness.datasets.packing.decode", break_down)
     with pytest.raises(MemoryError, match="no memory for this one"):
         run(tree, tmp_path / "out", workers=1)
     assert names(tmp_path / "out") == []
@@ -231,7 +241,7 @@ SLOW = """
 import sys, time, pathlib
 import easiness.datasets.packing as packing
 from easiness.datasets.imagenet import list_imagenet
-real, count = packing.decode_image, 0
+real, count = packing.decode, 0
 def slow(path):
     global count
     count += 1
@@ -239,10 +249,10 @@ def slow(path):
         print("half", flush=True)
         time.sleep(60)
     return real(path)
-packing.decode_image = slow
+packing.decode = slow
 root, out = map(pathlib.Path, sys.argv[1:])
-files = list_imagenet(root, "train", seed=0, val_fraction=0.2)
-packing.pack(root, "train", files, out / "train.beton", packing.PackOptions(), workers=1)
+files = {split: list_imagenet(root, split, seed=0, val_fraction=0.2) for split in ("train", "val")}
+packing.pack(root, files, out, packing.PackOptions(), workers=1)
 """
 
 
@@ -257,22 +267,77 @@ def test_a_kill_during_packing_leaves_nothing_and_the_next_run_packs(tree, tmp_p
     assert names(tmp_path / "out") == []
     mine = {name for name in set(os.listdir("/dev/shm")) - shared_memory if str(process.pid) in name}
     assert not mine
-    assert run(tree, tmp_path / "out").manifest.examples == 10
+    assert run(tree, tmp_path / "out").part.examples == 10
 
 
-def test_killed_between_file_and_manifest_is_refused_and_packed_again(tree, tmp_path, monkeypatch):
-    both(tree, tmp_path / "out")
+@pytest.mark.parametrize("after", [1, 2])
+def test_cut_off_before_the_manifest_of_both_leaves_the_pair_from_before(tree, tmp_path, monkeypatch, after):
+    out, written = tmp_path / "out", []
+    both(tree, out)
+    before = {split: open_dataset("imagenet", out, split=split).fingerprint for split in ("train", "val")}
+    shutil.move(tree / "val" / "n01" / "0.JPEG", tree / "train" / "n01" / "was in val.JPEG")
 
-    def killed(*_):
-        raise KeyboardInterrupt
+    def killed(path, parts):
+        if len(written) == after:
+            raise KeyboardInterrupt
+        written.append(path.name)
+        packed.write_manifest(path, parts)
 
-    monkeypatch.setattr("easiness.datasets.packing._write_whole", killed)
+    monkeypatch.setattr("easiness.datasets.packing.write_manifest", killed)
     with pytest.raises(KeyboardInterrupt):
-        run(tree, tmp_path / "out", options=PackOptions(mode="raw"))
+        both(tree, out)
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"train\.beton has no train\.json beside it, so packing was interrupted"):
+    assert written == ["packed.part.json"] * after
+    assert {split: open_dataset("imagenet", out, split=split).fingerprint for split in ("train", "val")} == before
+    again = both(tree, out)
+    assert again["train"].seconds == 0, "what was finished is not done again"
+    assert again["train"].part.examples == 11
+    assert len(names(out)) == 3
+
+
+def test_cut_off_at_first_is_refused(tree, tmp_path, monkeypatch):
+    monkeypatch.setattr("easiness.datasets.packing.compare_parts", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        both(tree, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"beton and no packed\.json, so packing was interrupted; run prepare again"):
         open_dataset("imagenet", tmp_path / "out")
-    assert run(tree, tmp_path / "out").seconds > 0
+
+
+def test_packing_into_a_folder_that_is_read_changes_nothing_there(tree, tmp_path, caplog):
+    out = tmp_path / "out"
+    both(tree, out)
+    reader = open_dataset("imagenet", out)
+    expected, elsewhere = [image.copy() for image in reader.images], pickle.dumps(reader.images)
+    both(tree, out, PackOptions(max_side=20))
+    assert "is still being read and was left there; the next prepare removes it" in caplog.text
+    for images in (reader.images, pickle.loads(elsewhere)):
+        for image, was in zip(images, expected, strict=True):
+            np.testing.assert_array_equal(image, was)
+    assert open_dataset("imagenet", out).images[0].shape != expected[0].shape
+    path = reader.images.file.path
+    del reader, images
+    both(tree, out, PackOptions(max_side=20))
+    assert not path.exists()
+    with pytest.raises(FileNotFoundError, match=r"train-.* is missing; run prepare again"):
+        pickle.loads(elsewhere)
+
+
+def test_another_file_under_the_same_name_is_noticed_elsewhere(tree, tmp_path):
+    path = both(tree, tmp_path / "out")["train"].path
+    elsewhere = pickle.dumps(open_dataset("imagenet", tmp_path / "out").images)
+    content = bytearray(path.read_bytes())
+    content[8 * 2**20 + 500] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="is not the file that was opened first; it was packed again, so start again"):
+        pickle.loads(elsewhere)
+
+
+def test_one_at_a_time(tmp_path):
+    out = tmp_path / "out"
+    with claimed(out), pytest.raises(ValueError, match="another prepare is packing into .*out; wait for"), claimed(out):
+        pass
+    with claimed(out):
+        pass
 
 
 FULL = """
@@ -281,9 +346,9 @@ import easiness.datasets.packing as packing
 from easiness.datasets.imagenet import list_imagenet
 from easiness.commandline import command
 def main(root: str, out: str) -> None:
-    files = list_imagenet(pathlib.Path(root), "train", seed=0, val_fraction=0.2)
+    files = {split: list_imagenet(pathlib.Path(root), split, seed=0, val_fraction=0.2) for split in ("train", "val")}
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
-    packing.pack(pathlib.Path(root), "train", files, pathlib.Path(out, "train.beton"), packing.PackOptions())
+    packing.pack(pathlib.Path(root), files, pathlib.Path(out), packing.PackOptions())
 command(main)
 """
 
@@ -294,16 +359,17 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tree, tmp_path):
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("error: no space for train.beton in ")
+    assert line.startswith("error: no space for train-")
     assert "after 10 of 10 images; free some, lower max_side, or choose another output" in line
     assert names(tmp_path / "out") == []
 
 
 def test_manifest_says_where_each_example_is_from_and_how_it_was_made(tree, tmp_path):
-    packed = run(tree, tmp_path / "out")
-    manifest = read_manifest(packed.path)
-    assert manifest == packed.manifest
-    assert manifest.sources[0] == "train/n01/0.JPEG"
-    assert manifest.settings == {"max_side": 40, "quality": 90, "mode": "jpg", "proportion": 0.5, "skip_bad": False}
-    both(tree, tmp_path / "out")
-    assert open_dataset("imagenet", tmp_path / "out").fingerprint == manifest.fingerprint
+    made = both(tree, tmp_path / "out")
+    parts = read_manifest(tmp_path / "out" / MANIFEST)
+    assert parts == {split: each.part for split, each in made.items()}
+    assert parts["train"].sources[0] == "train/n01/0.JPEG"
+    settings = {"max_side": 40, "quality": 90, "mode": "jpg", "proportion": 0.5, "skip_bad": False}
+    assert parts["train"].settings == settings
+    for split, part in parts.items():
+        assert open_dataset("imagenet", tmp_path / "out", split=split).fingerprint == part.fingerprint

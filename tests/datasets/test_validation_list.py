@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import numpy as np
@@ -74,6 +75,9 @@ def test_lone_wnids_follow_the_order_of_the_names(root):
         ("x.JPEG n01\n", r"6 are only in the folder \(such as ILSVRC2012_val_00000001\.JPEG\), 1 only in the list"),
         ("".join(f"{file} n77\n" for file in FILES), "the class n77, which is not in the training set"),
         ("".join(f"{file} 3\n" for file in FILES), "names class 3, and the 3 classes have numbers from 0"),
+        ("".join(f"{file} {1 + i % 2}\n" for i, file in enumerate(FILES)), "names no class 0, and the first of the 3"),
+        ("".join(f"{file} n01\n" for file in (*FILES, FILES[2])), f"lists {FILES[2]} 2 times; give each image once"),
+        (f"ImageId,PredictionString\n{FILES[0][:-5]},\n", "has a line without an ImageId or a class"),
         ("1\n2\n3\n1\n2\n3\n", "the numbers in the devkit's list need .*meta.mat"),
     ],
 )
@@ -88,6 +92,29 @@ def test_an_id_that_the_devkit_lacks(root):
     devkit(root / "meta.mat")
     with pytest.raises(ValueError, match="names class 9, which meta.mat beside it does not have"):
         list_flat(root / "val", WNIDS)
+
+
+def test_a_list_that_is_no_text_or_no_file(root, tmp_path):
+    (root / "val.txt").write_bytes(b"\xff\xfe\x80")
+    with pytest.raises(ValueError, match=r"val\.txt is not a text file"):
+        list_flat(root / "val", WNIDS)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe is not a list of classes: not a file"):
+        list_flat(root / "val", WNIDS, tmp_path / "pipe")
+    with pytest.raises(FileNotFoundError, match="nowhere does not exist; give the list .* val_labels=FILE"):
+        list_flat(root / "val", WNIDS, tmp_path / "nowhere")
+    (root / "val.txt").write_text("1\n2\n3\n1\n2\n3\n")
+    (root / "meta.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
+    with pytest.raises(ValueError, match=r"meta\.mat is not the devkit's meta\.mat"):
+        list_flat(root / "val", WNIDS)
+
+
+def test_a_list_for_a_folder_that_is_not_flat_is_refused(root, tmp_path):
+    for name in WNIDS:
+        (root / "val" / name).mkdir()
+    (tmp_path / "list.txt").touch()
+    with pytest.raises(ValueError, match="val_labels is for a flat folder val, and .* has none; leave val_labels out"):
+        list_imagenet(root, "val", seed=0, val_fraction=0.2, val_labels=tmp_path / "list.txt")
 
 
 def test_no_list_says_what_to_do(root):

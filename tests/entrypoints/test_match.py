@@ -292,11 +292,13 @@ def test_runs_without_losses_are_refused(store, monkeypatch, capsys, tmp_path, d
         (["--fraction=0.6"], "got 0.6"),
         (["--draws=1"], "at least 2 draws"),
         (["--class_name=sum"], "there is no class 'sum'; class_name must be one of sun, moon"),
-        (["--against=missing.npz"], "there is no file"),
-        (["--against=README.md"], "outside scores are read from .npz, .csv, .parquet"),
+        (["--against=missing.npz"], "there is no such file"),
+        (["--against=README.md"], "must be a file .npz or .csv or .parquet"),
+        (["--against_column=x"], "against_column is x, and does nothing without against=FILE"),
         (["--data=nowhere"], "dataset=planted is drawn"),
         (["--runs=a,b,c"], "there is no run a"),
         (["--threads=0"], "1 thread, got"),
+        (["--threads=100000"], "threads is 100000, and this machine has"),
     ],
 )
 def test_wrong_words_are_answered_in_one_line(store, monkeypatch, capsys, tmp_path, dataset, words, message):

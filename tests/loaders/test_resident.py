@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-from easiness.datasets.image_files import ImageFiles
+from easiness.datasets.image_files import ImageFiles, check_files
 from easiness.loaders import resident, restage, stage_resident
 from easiness.loaders.normalization import STD_FLOOR, channel_statistics, normalize_channels, normalize_images
 from easiness.loaders.resident import fit_image, fit_images
@@ -289,7 +289,8 @@ def test_images_in_files_of_different_sizes_are_fitted_in_order(tmp_path):
     paths = [str(tmp_path / f"{number}.png") for number in range(len(pictures))]
     for path, picture in zip(paths, pictures, strict=True):
         Image.fromarray(picture).save(path)
-    files = ImageFiles(tuple(paths), np.array([picture.shape[:2] for picture in pictures]))
+    digests = np.array([list(check.digest) for check in check_files(paths)], np.uint8)
+    files = ImageFiles(tuple(paths), np.array([picture.shape[:2] for picture in pictures]), digests)
     fitted = fit_images(files, 12)
     np.testing.assert_array_equal(fitted, np.stack([fit_image(picture, 12) for picture in pictures]))
     np.testing.assert_array_equal(fitted[0], pictures[0])

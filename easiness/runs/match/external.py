@@ -1,17 +1,17 @@
 """Scores made elsewhere, one number for each example, from npz, csv or parquet."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from easiness.datasets.columns import ID, Columns, read_columns
+
 SUFFIXES = (".npz", ".csv", ".parquet")
 POLARITIES = ("higher_is_harder", "higher_is_easier")
 
-# Columns that say which example a row is, not how hard it is.
-_ID, _LABELS = "example_id", ("label", "labels")
+_LABELS = ("label", "labels")
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ def read_external_scores(
 ) -> ExternalScores:
     """Read one column of outside scores and bring it into the order of a score run.
 
-    Rows are found by a column `example_id`; without one, row i is example i of the whole dataset. Where the file has
-    labels, they must be those of the run.
+    Rows are found by a column `example_id`. Without one, row i is example i of the whole dataset, and the file needs
+    labels that prove the order, class by class. Where the file has labels, they must be those of the run.
 
     Parameters
     ----------
@@ -51,21 +51,21 @@ def read_external_scores(
     """
     if polarity not in POLARITIES:
         raise ValueError(f"against_polarity is {polarity!r}, and must be one of {', '.join(POLARITIES)}")
-    columns = _read_columns(path)
-    numbers = [
-        name
-        for name, values in columns.items()
-        if values.ndim == 1 and values.dtype.kind in "fiu" and name not in (_ID, *_LABELS)
-    ]
+    columns = read_columns(path, SUFFIXES, "against")
+    numbers = [name for name, values in columns.values.items() if values.dtype.kind in "fiu" and name not in _LABELS]
     if column is None and len(numbers) == 1:
         column = numbers[0]
     if column not in numbers:
         asked = "several columns" if column is None else f"no column {column!r} of numbers"
         raise ValueError(f"{path.name} has {asked}; choose with against_column= one of {', '.join(numbers) or 'none'}")
-    rows_N = _rows_of(path, columns, len(columns[column]), table["example_id"].to_numpy())
-    for labels in (columns[name][rows_N] for name in _LABELS if name in columns):
-        _check_labels(path, labels, table)
-    values_N = columns[column][rows_N].astype(np.float64)
+    scores = columns.values[column]
+    rows_N = _rows_of(columns, len(scores), table["example_id"].to_numpy())
+    for name in set(_LABELS) & columns.values.keys():
+        labels = columns.integers(name)
+        if len(labels) != len(scores):
+            raise ValueError(f"{path.name} has {len(labels)} of {name}, and {len(scores)} of {column}")
+        _check_labels(path, labels[rows_N], table)
+    values_N = scores[rows_N].astype(np.float64)
     bad = int((~np.isfinite(values_N)).sum())
     if bad:
         raise ValueError(
@@ -74,37 +74,24 @@ def read_external_scores(
     return ExternalScores(column, values_N, polarity == "higher_is_easier")
 
 
-def _read_columns(path: Path) -> dict[str, np.ndarray]:
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"outside scores are read from {', '.join(SUFFIXES)}, and this is {path.name}")
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; against= names the file of outside scores")
-    try:
-        if path.suffix == ".npz":
-            with np.load(path) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path.name} cannot be read as {path.suffix[1:]}: {error}") from error
-    return {str(name): frame[name].to_numpy() for name in frame.columns}
-
-
-def _rows_of(path: Path, columns: dict[str, np.ndarray], length: int, example_ids_N: np.ndarray) -> np.ndarray:
+def _rows_of(columns: Columns, length: int, example_ids_N: np.ndarray) -> np.ndarray:
     """Row of the file for each example of the run."""
-    if _ID not in columns:
+    name = columns.path.name
+    if columns.ids is None:
+        if not columns.values.keys() & set(_LABELS):
+            raise ValueError(f"{name} has no column {ID}, and no labels that would prove its order; add one of them")
         if example_ids_N.max() >= length:
             raise ValueError(
-                f"{path.name} has {length} rows, and the run has examples up to number {example_ids_N.max()}; give all "
-                f"of the dataset, or a column {_ID}"
+                f"{name} has {length} rows, and the run has examples up to number {example_ids_N.max()}; give all "
+                f"of the dataset, or a column {ID}"
             )
         return example_ids_N
-    index = pd.Index(columns[_ID])
-    if not index.is_unique:
-        raise ValueError(f"{path.name} has an {_ID} twice; give every example once")
-    rows_N = index.get_indexer(example_ids_N)
+    if len(columns.ids) != length:
+        raise ValueError(f"{name} has {len(columns.ids)} ids for {length} scores")
+    rows_N = pd.Index(columns.ids).get_indexer(example_ids_N)
     missing = example_ids_N[rows_N < 0]
     if len(missing):
-        raise ValueError(f"{path.name} lacks {len(missing)} examples of the run, the first is {_ID} {missing[0]}")
+        raise ValueError(f"{name} lacks {len(missing)} examples of the run, the first is {ID} {missing[0]}")
     return rows_N
 
 

@@ -1,7 +1,6 @@
 """A match run: how much score runs share, between models, between moments, and with scores made elsewhere."""
 
 import logging
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from easiness import tracking
 from easiness.analysis.matching.sides import MatchOptions
 from easiness.analysis.sets import set_size
 from easiness.datasets import Dataset
+from easiness.datasets.image_files import usable_cores
 from easiness.figures import Figure, save
 from easiness.recipes.schedule import updates_per_epoch
 from easiness.runs.match.comparable import open_common_runs, open_matched_runs, scored_models
@@ -77,7 +77,12 @@ def match(
     Matching
         Tables and verdicts, as `read_matching` reads them.
     """
-    threads = (os.cpu_count() or 1) if threads is None else threads
+    threads = usable_cores() if threads is None else threads
+    if threads > usable_cores():
+        raise ValueError(f"threads is {threads}, and this machine has {usable_cores()} cores; use at most these")
+    for name, value, idle in (("column", against_column, None), ("polarity", against_polarity, "higher_is_harder")):
+        if against is None and value != idle:
+            raise ValueError(f"against_{name} is {value}, and does nothing without against=FILE")
     options = MatchOptions(fraction=fraction, draws=draws, seed=seed, threads=threads)
     with tracking.tracked_run("match", "match") as run_id, tempfile.TemporaryDirectory() as temporary:
         scores = open_matched_runs(run_id, runs, one_is_enough=against is not None)

@@ -48,7 +48,8 @@ def score_table(
     pandas.DataFrame
         Columns example_id, source, label, class_name, easiness (nats), easiness_std (between trials; NaN for one
         trial), rank (1 = easiest), set (`easy`, `hard` or empty); with predictions predicted (the label that most
-        trials predict, the lowest of several) and predicted_share (of the trials); group where the truth is known.
+        trials predict, the lowest of several) and predicted_share (of the trials); duplicates (where the same content
+        is, too) where there are any; group where the truth is known.
     """
     scores = easiness(losses_MN)
     count = len(scores)
@@ -70,6 +71,8 @@ def score_table(
     }
     if predicted_MN is not None:
         columns["predicted"], columns["predicted_share"] = majority_vote(predicted_MN, dataset.num_classes)
+    if dataset.duplicates is not None and dataset.duplicates.any():
+        columns["duplicates"] = dataset.duplicates.astype(object)
     if dataset.groups is not None:
         columns["group"] = dataset.groups.astype(object)
     return pd.DataFrame(columns)

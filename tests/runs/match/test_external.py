@@ -50,12 +50,18 @@ def test_published_scores_are_read(shared_data):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"score": np.arange(7.0)}, "has 7 rows, and the run has examples up to number 7"),
+        ({"score": np.arange(7.0)}, "has no column example_id, and no labels that would prove its order"),
+        ({"score": np.arange(7.0), "label": np.arange(7)}, "has 7 rows, and the run has examples up to number 7"),
+        ({"example_id": [2, 5, 7], "score": [1.0, 2]}, "has 3 ids for 2 scores"),
+        ({"example_id": [2, 5, 7], "score": [1.0, 2, 3], "label": [1]}, "has 1 of label, and 3 of score"),
         ({"example_id": [2, 5, 9], "score": [1.0, 2, 3]}, "lacks 1 examples of the run, the first is example_id 7"),
         ({"example_id": [2, 5, 8], "score": [1.0, 2, 3]}, "lacks 1 examples of the run, the first is example_id 7"),
-        ({"example_id": [2, 5, 5, 7], "score": [1.0, 2, 3, 4]}, "has an example_id twice"),
+        ({"example_id": [2, 5, 5, 7], "score": [1.0, 2, 3, 4]}, "has example_id 5 twice"),
         ({**WHOLE, "labels": 1 - WHOLE["labels"]}, "3 labels differ from the run's, first 0 for example 7"),
-        ({"score": np.where(np.arange(10) == 5, np.nan, 1.0)}, "1 of 3 values of score in s.npz are not finite"),
+        (
+            WHOLE | {"score": np.where(np.arange(10) == 5, np.nan, 1.0)},
+            "1 of 3 values of score in s.npz are not",
+        ),
         ({"score": np.array(["a"] * 10)}, "has several columns; choose with against_column= one of none"),
         ({"score": np.zeros((10, 2))}, "one of none"),
     ],
@@ -77,10 +83,10 @@ def test_unknown_names_are_refused(tmp_path):
 @pytest.mark.parametrize("suffix", [".npz", ".csv", ".parquet"])
 def test_what_is_no_such_file_is_refused(tmp_path, suffix):
     path = tmp_path / f"s{suffix}"
-    with pytest.raises(FileNotFoundError, match=f"there is no file .*s{suffix}"):
+    with pytest.raises(FileNotFoundError, match=f"against is .*s{suffix}, and there is no such file"):
         read_external_scores(path, TABLE)
     path.write_bytes(b"\x80\x00no such format")
-    with pytest.raises(ValueError, match=f"s{suffix} cannot be read as {suffix[1:]}: "):
+    with pytest.raises(ValueError, match=rf"s{suffix}, which cannot be read as {suffix[1:]} \("):
         read_external_scores(path, TABLE)
-    with pytest.raises(ValueError, match="read from .npz, .csv, .parquet, and this is s.txt"):
+    with pytest.raises(ValueError, match="s.txt, and must be a file .npz or .csv or .parquet"):
         read_external_scores(tmp_path / "s.txt", TABLE)

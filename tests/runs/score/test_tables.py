@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from easiness.runs.score.tables import (
     score_table,
     trials_needed_table,
 )
+from tests.tiny_data import tiny_dataset
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +107,12 @@ def test_what_cannot_be_told_is_not_a_metric(dataset, losses):
     assert needed_in_words(needed)["trials for 0.8"].tolist() == ["cannot be told"]
     metrics = score_metrics(score_table(dataset, losses), losses, needed)
     assert not [name for name in metrics if "trials_" in name]
+
+
+def test_duplicates_are_in_the_table_where_there_are_any():
+    data, losses_MN = tiny_dataset(9), np.ones((2, 9))
+    assert "duplicates" not in score_table(data, losses_MN, fraction=0.2)
+    assert "duplicates" not in score_table(replace(data, duplicates=np.array([""] * 9)), losses_MN, fraction=0.2)
+    words = ["train", "", "", "train", *[""] * 5]
+    table = score_table(replace(data, duplicates=np.array(words)), losses_MN, fraction=0.2)
+    assert table["duplicates"].tolist() == words
