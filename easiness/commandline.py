@@ -9,10 +9,9 @@ import traceback
 import types
 import typing
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
-
-import fire
 
 # Exit status of a failed entry point; fire and argparse use the same for wrong arguments.
 FAILURE = 2
@@ -34,18 +33,16 @@ def command(function: Callable[..., object]) -> None:
     # Schedulers and containers send SIGTERM before they kill: close runs then, as for Ctrl-C.
     before = signal.signal(signal.SIGTERM, _stop)
     try:
-        words, options = _read_words(function.__doc__)
+        options = _read_words(function)
         debug = _parse("debug", options.pop("debug", "false"), bool)
         if not debug:
             warnings.simplefilter("ignore")
-        if words:
-            raise ValueError(f"unexpected argument {words[0]!r}; use --name=value")
         arguments = parse_options(function, options)
         if "verbose" in inspect.signature(function).parameters:
             arguments["verbose"] = True
         result = function(**arguments)
         if result is not None:
-            print(result.summary())
+            print(printable(result.summary()))
     except KeyboardInterrupt:
         sys.exit("stopped; finished epochs are kept, and the same command resumes there")
     except Exception as error:
@@ -61,17 +58,38 @@ def _stop(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _read_words(documentation: str | None) -> tuple[tuple[str, ...], dict[str, str]]:
-    read: list[tuple[tuple[str, ...], dict[str, str]]] = []
+def _read_words(function: Callable[..., object]) -> dict[str, str]:
+    import fire  # here, because the rooms that this one serves have no use for it
+
+    _check_words(sys.argv[1:], function)
+    read: list[dict[str, str]] = []
 
     # Fire calls a function before it rejects arguments that are left over, so it gets one that takes any argument. It
     # must not guess types either: it would read a folder `2019#1` as 2019, and `a,b` as a tuple.
-    def collect(*words: str, **options: str) -> None:
-        read.append((words, options))
+    def collect(**options: str) -> None:
+        read.append(options)
 
-    collect.__doc__ = documentation
+    collect.__doc__ = function.__doc__
     fire.Fire(fire.decorators.SetParseFn(str)(collect))
     return read[0]
+
+
+def _check_words(words: Sequence[str], function: Callable[..., object]) -> None:
+    """Refuse what Fire would take for something else: an option without a value, a word that is none."""
+    known, is_value = options_of(function), False
+    for word, following in pairwise([*words, "--"]):
+        name, equals, _ = word.removeprefix("--").replace("-", "_").partition("=")
+        if is_value or word in ("-h", "--help"):
+            is_value = False
+            continue
+        if not (word.startswith("--") and name.isidentifier()):
+            raise ValueError(f"unexpected argument {word!r}; use --name=value")
+        is_value = not equals and not following.startswith("-")
+        if not (equals or is_value or name == "debug"):
+            if name not in known:
+                raise ValueError(unknown("parameter", name, tuple(known)))
+            if known[name].annotation is not bool:
+                raise ValueError(f"{name} is given without a value; use --{name}=value")
 
 
 def parse_options(function: Callable[..., object], options: dict[str, str]) -> dict[str, object]:
@@ -102,6 +120,19 @@ def unknown(kind: str, name: object, known: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
     return f"unknown {kind} {name!r}; {hint}"
+
+
+def printable(text: str) -> str:
+    r"""Text without what a terminal would obey instead of showing: control characters appear as their code.
+
+    Examples
+    --------
+    >>> printable("a\x1b[31m b\n\u202e")
+    'a\\x1b[31m b\n\\u202e'
+    """
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def caller_path(text: str) -> Path:
@@ -150,7 +181,7 @@ def _one_line(error: BaseException) -> str:
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     else:
         text = str(error).strip()
-    line = " ".join(text.split()) or "no message"
+    line = printable(" ".join(text.split())) or "no message"
     expected = (ValueError, OSError, ArithmeticError, ImportError)
     if isinstance(error, expected) or type(error) is RuntimeError:
         return line

@@ -1,14 +1,13 @@
 """The whole in one command, on the embedded dataset: score two models, match, ablate a little, report."""
 
-import logging
-
 import easiness
 from easiness import tracking
 from easiness.commandline import command
-from easiness.reporting.run import Report
-from easiness.runs.public import public
-
-LOG = logging.getLogger("easiness")
+from easiness.reporting.run import Report, check_report
+from easiness.runs.ablate.arms import Plan
+from easiness.runs.checks import at_least
+from easiness.runs.options import RunOptions, TrainingOptions, check_training
+from easiness.runs.public import public, say
 
 
 @public
@@ -34,25 +33,25 @@ def main(
     name : str
         Name of the folder in reports/.
     """
-    if len(models) < 2:
-        raise ValueError(f"models is {','.join(models)!r}, and matching needs at least two")
+    if len(set(models)) < max(len(models), 2):
+        raise ValueError(f"models is {','.join(models)!r}, and matching needs at least two, all different")
+    at_least("trials", trials, 2, "stepwise scores what is left with as many")
+    at_least("limit", limit, 20, "half as many are for validation, of ten classes")
     common = {"epochs": epochs, "limit": limit, "limit_val": limit // 2, "resolution": resolution, "seed": seed}
+    for model in models:
+        check_training(TrainingOptions(model=model, **common), RunOptions(), trials=trials)
+    Plan(ratios=ratios, seeds=seeds).check(limit)
+    check_report(name)
     common |= {"dataset": "planted", "log_models": "none"}
     with tracking.tracked_run("main", f"main: {', '.join(models)} on planted") as run_id:
-        scores = [_said(easiness.score(model=model, trials=trials, **common)) for model in models]
-        matching = _said(easiness.match(runs=[each.run_id for each in scores]))
+        scores = [say(easiness.score(model=model, trials=trials, **common)).run_id for model in models]
+        matching = say(easiness.match(runs=scores)).run_id
         # Half of so few easy examples may be all of a class: a warning, and an accuracy that shows it.
         removing = {"ratios": ratios, "seeds": seeds, "allow_empty": True}
-        ablation = easiness.ablate(model=models[0], scores=scores[0].run_id, **removing, **common)
-        runs = [*(each.run_id for each in scores), matching.run_id, _said(ablation).run_id]
-        made = easiness.report(runs=runs, name=name)
+        ablation = say(easiness.ablate(model=models[0], scores=scores[0], **removing, **common)).run_id
+        made = easiness.report(runs=[*scores, matching, ablation], name=name)
         tracking.set_tags(run_id, {"mlflow.note.content": f"The page is in the child run `report {name}`."})
     return made
-
-
-def _said(result: object) -> object:
-    LOG.info("%s\n", result.summary())
-    return result
 
 
 if __name__ == "__main__":

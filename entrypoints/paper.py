@@ -1,6 +1,5 @@
-"""All runs behind the paper, at a chosen scale; finished trials are taken over."""
+"""All runs behind the paper, at a chosen scale."""
 
-import logging
 import os
 from pathlib import Path
 
@@ -8,10 +7,9 @@ import easiness
 from easiness import tracking
 from easiness.commandline import command
 from easiness.recipes.paper import PaperPlan, paper_runs
-from easiness.reporting.run import Report
-from easiness.runs.public import public
-
-LOG = logging.getLogger("easiness")
+from easiness.reporting.run import Report, check_report
+from easiness.runs.checks import at_least, existing
+from easiness.runs.public import LOG, public
 
 
 @public
@@ -40,7 +38,10 @@ def paper(
     name : str, optional
         Name of the folder in reports/; paper-SCALE if not given.
     """
-    everything = paper_runs(scale)
+    everything, name = paper_runs(scale), name or f"paper-{scale}"
+    places = {"cifar10": existing("data", data), "imagenet": existing("imagenet", imagenet)}
+    at_least("seed", seed, 0)
+    check_report(name)
     runs = [run for run in everything if imagenet is not None or "imagenet" not in run.name]
     with tracking.tracked_run("paper", f"paper, {scale}") as run_id:
         plan = PaperPlan(runs, len(everything) - len(runs), tracking.measured_rates(run_id), os.cpu_count() or 1)
@@ -50,9 +51,9 @@ def paper(
         made: dict[str, str] = {}
         for run in runs:
             LOG.info("\n=== %s", run.name)
-            place = {} if run.entry == "match" else {"data": imagenet if "imagenet" in run.name else data}
-            made[run.name] = getattr(easiness, run.entry)(**run.arguments(made), **place, seed=seed).run_id
-        return easiness.report(runs=list(made.values()), name=name or f"paper-{scale}")
+            options = run.arguments(made) | {"data": places[run.name.split("-")[1]], "seed": seed}
+            made[run.name] = getattr(easiness, run.entry)(**options).run_id
+        return easiness.report(runs=list(made.values()), name=name)
 
 
 if __name__ == "__main__":

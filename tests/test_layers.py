@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "analysis": "",
     "figures": "",
     "tracking": "",
-    "runs": "recipes datasets architectures loaders trials analysis figures tracking",
+    "runs": "commandline recipes datasets architectures loaders trials analysis figures tracking",
     "reporting": "analysis figures tracking runs",
     "benchmarks": "recipes datasets architectures loaders trials analysis figures tracking runs reporting",
 }

@@ -17,14 +17,14 @@ import re
 import torch
 from torch import nn
 
-from easiness.architectures.custom import custom_model
+from easiness.architectures.custom import custom_function, custom_model
 from easiness.architectures.densenet import DenseNetBC
 from easiness.architectures.resnext import ResNeXt
 from easiness.architectures.sizes import check_image_size
 from easiness.architectures.vision import vision_model, vision_names
 from easiness.architectures.wide_resnet import WideResNet
 
-__all__ = ["build_model", "model_names"]
+__all__ = ["build_model", "check_model", "model_names"]
 
 # No leading zeros, so that a model has one name. ResNeXt of depth 50 and 101 is torchvision's.
 _FAMILIES = {
@@ -76,6 +76,14 @@ def build_model(name: str, num_classes: int, *, image_size: int, seed: int) -> n
         model = _draw(name, num_classes, image_size)
         check_image_size(model, name, num_classes, image_size)
     return model
+
+
+def check_model(name: str, image_size: int) -> None:
+    """Refuse, before the number of classes is known, what cannot become a model; a user's function is not called."""
+    if ":" in name:
+        custom_function(name)
+    else:
+        build_model(name, 2, image_size=image_size, seed=0)
 
 
 def _draw(name: str, num_classes: int, image_size: int) -> nn.Module:

@@ -1,15 +1,13 @@
 """A user's network, by ``package.module:function``."""
 
 import importlib
+from collections.abc import Callable
 
 from torch import nn
 
 
-def custom_model(name: str, num_classes: int) -> nn.Module:
-    """Import the function that ``name`` points to and return ``function(num_classes=num_classes)``.
-
-    A ValueError if the import or the call fails, or the result is not a ``torch.nn.Module``.
-    """
+def custom_function(name: str) -> Callable[..., nn.Module]:
+    """Import the function that ``name`` points to; a ValueError if that fails."""
     module_name, _, attribute = name.partition(":")
     try:
         module = importlib.import_module(module_name)
@@ -20,6 +18,12 @@ def custom_model(name: str, num_classes: int) -> nn.Module:
     function = getattr(module, attribute, None)
     if function is None:
         raise ValueError(f"model {name!r}: module {module_name!r} has no {attribute!r}")
+    return function
+
+
+def custom_model(name: str, num_classes: int) -> nn.Module:
+    """Network of a user's function; a ValueError if the call fails, or the result is not a ``torch.nn.Module``."""
+    function = custom_function(name)
     try:
         model = function(num_classes=num_classes)
     except Exception as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from easiness import figures, tracking
+from easiness.architectures import check_model
 from easiness.benchmarks.loaders import bench_loaders
 from easiness.benchmarks.machine import bench_machine
 from easiness.benchmarks.matching import MatchingSize, bench_matching
@@ -18,6 +19,7 @@ from easiness.benchmarks.score import bench_score
 from easiness.benchmarks.step import bench_step
 from easiness.datasets import open_dataset
 from easiness.recipes.recipe import make_recipe
+from easiness.runs.checks import at_least, at_most, existing, one_of, processors, unused
 from easiness.runs.options import choose_device
 from easiness.runs.public import public
 
@@ -83,16 +85,23 @@ class BenchOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.what != "all" and self.what not in BENCHES:
-            raise ValueError(f"what is {self.what!r}; choose one of {', '.join(BENCHES)} or all")
-        for name, minimum in {"limit": 20, "trials": 1, "epochs": 1, "repeats": 1}.items():
-            if getattr(self, name) < minimum:
-                raise ValueError(f"{name} is {getattr(self, name)}, and must be at least {minimum}")
+        one_of("what", self.what, (*BENCHES, "all"))
+        for name, (least, most) in _RANGES.items():
+            at_least(name, getattr(self, name), least)
+            at_most(name, getattr(self, name), most)
+        processors("threads", self.threads)
+        for name, users in {"data": ("score", "all"), "images": ("loaders", "all")}.items():
+            existing(name, getattr(self, name))
+            if self.what not in users:
+                unused(name, getattr(self, name), f"what={self.what} reads no files")
         if not 0 < self.scale <= 1:
             raise ValueError(f"scale is {self.scale:g}, and must be above 0 and at most 1")
         if self.what == "loaders" and self.images is None:
             raise ValueError("what is 'loaders', and these are timed on image files: give a folder of them as images")
 
+
+# Least and most of some options.
+_RANGES = {"limit": (20, 50_000), "trials": (1, 1_000), "epochs": (1, 1_000), "repeats": (1, 1_000)}
 
 # Measurements, and figures by name.
 _Outcome = tuple[dict[str, object], dict[str, figures.Figure]]
@@ -109,6 +118,7 @@ def bench(options: BenchOptions) -> Benchmarks:
     """
     paths = {name: getattr(options, name) for name in ("data", "images")}
     paths = {name: None if path is None else Path(path).expanduser() for name, path in paths.items()}
+    check_model(options.model, make_recipe("cifar10", options.model).resolution)
     options = replace(options, **paths, device=str(choose_device(options.device)))
     chosen = dict(BENCHES) if options.what == "all" else {options.what: BENCHES[options.what]}
     if options.images is None and chosen.pop("loaders", None):

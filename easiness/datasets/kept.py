@@ -7,6 +7,8 @@ import numpy as np
 from easiness.datasets.columns import ID, read_columns
 from easiness.datasets.dataset import Dataset
 
+KEPT_SUFFIXES = (".csv", ".npy")
+
 
 def write_kept(folder: Path, name: str, example_ids: np.ndarray) -> None:
     """Write `name`.csv, one id per line below the heading example_id, and `name`.npy, (n,) int64."""
@@ -21,7 +23,7 @@ def read_kept(path: Path) -> np.ndarray:
 
     A ValueError if it is not such a list, is empty, or has an id twice.
     """
-    columns = read_columns(path, (".csv", ".npy"), "keep")
+    columns = read_columns(path, KEPT_SUFFIXES, "keep")
     if columns.ids is None:
         raise ValueError(f"{path} has no column {ID}; it has {', '.join(columns.values)}")
     if not len(columns.ids):

@@ -2,12 +2,16 @@
 
 import bisect
 import functools
+import hashlib
 import re
 
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.textpath import text_to_path
 
 FONT = "DejaVu Sans"  # comes with matplotlib, so every machine draws the same
+
+# Bytes: two such names and what stands between them fit in the 255 bytes of a file's name.
+_LONGEST_NAME = 100
 
 
 @functools.lru_cache(maxsize=1)
@@ -67,13 +71,21 @@ def fit(text: str, width: float, size: float, *, lines: int, weight: str = "norm
     return "\n".join(kept)
 
 
-def file_name(model: str) -> str:
-    """Name of a model or a class as part of a file name.
+def file_name(name: str) -> str:
+    """File name, or part of one, for any name: letters, digits, `_`, `.` and `-`, at most 100 bytes, never a folder.
+
+    Where more than spaces, commas, colons or brackets had to go, a digest keeps two names two files.
 
     >>> file_name("tests.tiny_model:build (0123abcd)")
     'tests.tiny_model_build_0123abcd'
+    >>> file_name("../../x"), file_name("a/b"), file_name("a b")
+    ('x_9cdf6a50', 'a_b_c14cddc0', 'a_b')
     """
-    return re.sub(r"[^\w.-]+", "_", model).strip("_")
+    safe = re.sub(r"[^\w.-]+", "_", name).strip("_.-")
+    if safe and safe == re.sub(r"[ ,:()]+", "_", name).strip("_") and len(safe.encode()) <= _LONGEST_NAME:
+        return safe
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{safe.encode()[: _LONGEST_NAME - 9].decode(errors='ignore')}_{digest}".lstrip("_")
 
 
 def _longest(text: str, width: float, size: float, weight: str) -> int:

@@ -227,6 +227,4 @@ def make_recipe(dataset: str, model: str, **chosen: object) -> Recipe:
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(RECIPES)}"
         raise ValueError(f"unknown dataset {dataset!r}; {hint}")
     fields = {name: value for name, value in chosen.items() if value is not None}
-    epochs = fields.pop("epochs", None)
-    base = RECIPES[dataset](model) if epochs is None else RECIPES[dataset](model, epochs=epochs)
-    return dataclasses.replace(base, **fields)
+    return dataclasses.replace(RECIPES[dataset](model), **fields)

@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from easiness.figures.text_fit import file_name
 from easiness.reporting.blocks import Block, Chart, Heading, Table, Text
 from easiness.runs.ablate.figures import ablation_figures
 from easiness.runs.ablate.reading import Ablation
@@ -50,7 +49,7 @@ _CAPTIONS = {
 def ablation_chapter(key: str, ablation: Ablation) -> list[Block]:
     """Section on what examples are worth; `key` names the dataset and begins the names of its files."""
     manifest, tables = ablation.manifest, ablation.tables
-    stem = f"{key}_{file_name(ablation.title)}"
+    stem = f"{key}_{ablation.title}"
     shown = [tables.get(name, pd.DataFrame()) for name in ("accuracy", "removed", "differences")]
     figures = ablation_figures(*shown, manifest.strategies, ablation.title)
     about = (

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from easiness.figures import Figure
+from easiness.figures.text_fit import file_name
 from easiness.reporting.claims import Verdict
 from easiness.reporting.gallery import Section
 
@@ -26,10 +27,19 @@ class Text:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
-    """Table with the name of its files; `links` are addresses of run ids in its cells. Long ones are folded."""
+class Filed:
+    """Block with files of its own; whatever `name` is made of, it becomes the name of a file."""
 
     name: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", file_name(self.name))
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Filed):
+    """Table; `links` are addresses of run ids in its cells. Long ones are folded."""
+
     caption: str
     content: pd.DataFrame
     folded: bool = False
@@ -37,30 +47,27 @@ class Table:
 
 
 @dataclass(frozen=True, eq=False)
-class Chart:
+class Chart(Filed):
     """Figure drawn from numbers, saved in three formats; `alt` describes it to readers who cannot see it."""
 
-    name: str
     caption: str
     alt: str
     draw: Callable[[], Figure]
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class Picture(Filed):
     """Png that a run left: pictures of images, which cannot be drawn again without the data."""
 
-    name: str
     caption: str
     alt: str
     content: bytes
 
 
 @dataclass(frozen=True, eq=False)
-class ScoreFile:
+class ScoreFile(Filed):
     """Numbers of every example, written to `scores/NAME.parquet` beside the page, which only links it."""
 
-    name: str
     caption: str
     content: pd.DataFrame
 

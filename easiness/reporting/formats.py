@@ -1,5 +1,8 @@
 """Tables for programs (csv), for readers of plain text (md) and for papers (tex)."""
 
+import html
+import re
+
 import pandas as pd
 
 from easiness.runs.pages import numeric_columns, shown
@@ -8,11 +11,6 @@ _TEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--",
 })  # fmt: skip
-
-
-def to_csv(table: pd.DataFrame) -> str:
-    """All digits; empty for what is unknown."""
-    return table.to_csv(index=False, lineterminator="\n")
 
 
 def to_markdown(table: pd.DataFrame, caption: str) -> str:
@@ -27,11 +25,18 @@ def to_markdown(table: pd.DataFrame, caption: str) -> str:
     |---|--:|
     | x\|y | 0.5 |
     """
-    lines = [
-        "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in row) + " |" for row in _text(table)
-    ]
+    lines = ["| " + " | ".join(map(_markdown, row)) + " |" for row in _text(table)]
     rules = "|".join("--:" if numeric else "---" for numeric in numeric_columns(table))
-    return "\n".join([caption, "", lines[0], f"|{rules}|", *lines[1:], ""])
+    return "\n".join([_markdown(caption), "", lines[0], f"|{rules}|", *lines[1:], ""])
+
+
+def _markdown(text: str) -> str:
+    r"""Text that Markdown shows as it is: no html, no link, no picture, no end of a cell.
+
+    >>> print(_markdown("<b>![a](b) c|d"))
+    &lt;b&gt;!\[a\](b) c\|d
+    """
+    return re.sub(r"([\\`|\[\]])", r"\\\1", html.escape(text, quote=False))
 
 
 def to_tex(table: pd.DataFrame, caption: str, label: str) -> str:
@@ -59,4 +64,5 @@ def to_tex(table: pd.DataFrame, caption: str, label: str) -> str:
 
 def _text(table: pd.DataFrame) -> list[list[str]]:
     """Cells as they are shown, the column names first."""
-    return [[str(name) for name in table], *([shown(value) for value in row] for row in table.itertuples(index=False))]
+    rows = [list(table), *table.itertuples(index=False)]
+    return [[shown(value).replace("\n", " ") for value in row] for row in rows]

@@ -1,13 +1,13 @@
 """A report run: a page with tables and figures of finished runs, written into a folder and logged."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from easiness import tracking
+from easiness.figures.text_fit import file_name
 from easiness.reporting.assembly import assemble
 from easiness.reporting.selection import KINDS, PassedOver, Result, SelectedRun, select_runs
-from easiness.reporting.writing import write_report
+from easiness.reporting.writing import check_folder, write_report
 from easiness.runs.ablate.reading import read_ablation
 from easiness.runs.match.reading import read_matching
 from easiness.runs.public import public
@@ -71,15 +71,15 @@ def report(
     """
     if experiment and runs:
         raise ValueError(f"experiment is {','.join(experiment)!r} and runs names {len(runs)} runs; give one of the two")
+    reports = check_report(name, folder)
+    records = tracking.runs_by_id(runs) or [run for each in experiment for run in tracking.runs_of_kind(each, KINDS)]
     with tracking.tracked_run("report", "report") as run_id:
-        experiments = experiment or (tracking.experiment_of(run_id),)
-        name = name or re.sub(r"[^\w.-]+", "-", experiments[0]).strip("-.") or "report"
-        if not re.fullmatch(r"[\w-][\w.-]*", name):
-            raise ValueError(f"name is {name!r}, and must be letters, digits, dots, dashes and underscores")
-        records = tracking.runs_by_id(runs)
-        records = records or [run for experiment in experiments for run in tracking.runs_of_kind(experiment, KINDS)]
+        own = tracking.experiment_of(run_id)
+        if not (experiment or runs):
+            records = tracking.runs_of_kind(own, KINDS)
+        name = name or file_name((*experiment, own)[0])
         selection = select_runs(sorted(records, key=lambda run: -run.started), _read, named=bool(runs))
-        place = Path(folder or "reports").expanduser() / name
+        place = reports / name
         write_report(place, assemble(selection, f"Easy and hard examples: {name}"))
         tracking.log_folder(run_id, place)
         lines = [f"- {entry.run.kind}: {entry.run.name} ({entry.run.run_id})" for entry in selection.selected]
@@ -88,6 +88,21 @@ def report(
         )
         tracking.set_tags(run_id, {"mlflow.runName": f"report {name}", "mlflow.note.content": note})
     return Report(run_id, place, selection.selected, selection.passed_over)
+
+
+def check_report(name: str | None, folder: str | Path | None = None) -> Path:
+    """Folder of all reports; refuse a name that is not that of a folder in it, or of one that holds something else."""
+    reports = Path(folder or "reports").expanduser()
+    if name is not None and name != file_name(name):
+        raise ValueError(
+            f"name is {name!r}, and must be letters, digits, dots, dashes and underscores, 100 at most; "
+            f"{file_name(name)} would do"
+        )
+    if reports.exists() and not reports.is_dir():
+        raise NotADirectoryError(f"folder is {reports}, and is not a folder")
+    if name is not None:
+        check_folder(reports / name)
+    return reports
 
 
 def _read(run: RunRecord) -> Result:

@@ -8,7 +8,6 @@ import pandas as pd
 from easiness import figures
 from easiness.analysis.matching.trials_needed import TARGETS
 from easiness.analysis.scores import deciles, rank_correlation
-from easiness.figures.text_fit import file_name
 from easiness.reporting.blocks import Block, Chart, Heading, ScoreFile, Table, Text
 from easiness.runs.score.reading import Scores
 from easiness.runs.score.tables import class_counts
@@ -43,9 +42,9 @@ def score_chapter(key: str, runs: Sequence[Scores]) -> list[Block]:
         Text(about),
         Table(f"{key}_models", MODELS, models_table(runs)),
         *([Table(f"{key}_rank_correlations", correlations, rank_correlations(runs))] if len(runs) > 1 else []),
-        *(chart for run in runs for chart in _charts(f"{key}_{file_name(run.model)}", run)),
+        *(chart for run in runs for chart in _charts(f"{key}_{run.model}", run)),
         Table(f"{key}_class_counts", counts, class_counts_table(runs), folded=True),
-        *(_score_file(f"{key}_{file_name(run.model)}", run) for run in runs),
+        *(_score_file(f"{key}_{run.model}", run) for run in runs),
     ]
 
 

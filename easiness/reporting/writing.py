@@ -10,7 +10,7 @@ from pathlib import Path
 from easiness import figures, tracking
 from easiness.reporting.assembly import ReportPage
 from easiness.reporting.blocks import Chart, Picture, ScoreFile, Table
-from easiness.reporting.formats import to_csv, to_markdown, to_tex
+from easiness.reporting.formats import to_markdown, to_tex
 from easiness.reporting.page import make_page
 from easiness.reporting.selection import SelectedRun
 from easiness.tracking import SCHEMA
@@ -35,8 +35,7 @@ def write_report(folder: Path, report: ReportPage) -> None:
     FileExistsError
         If the folder holds anything but a report.
     """
-    if folder.exists() and any(folder.iterdir()) and not _is_report(folder):
-        raise FileExistsError(f"{folder} has files, but is not a report; move it away, or choose another name")
+    check_folder(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as temporary:
         fresh = Path(temporary, "report")
@@ -58,7 +57,7 @@ def write_report(folder: Path, report: ReportPage) -> None:
                 case Table():
                     stem = fresh / "tables" / block.name
                     texts = {
-                        "csv": to_csv(block.content),
+                        "csv": tracking.to_csv(block.content),
                         "md": to_markdown(block.content, block.caption),
                         "tex": to_tex(block.content, block.caption, block.name),
                     }
@@ -109,6 +108,12 @@ def _run_entry(selected: SelectedRun) -> dict[str, object]:
         "git_commit": run.tags.get("mlflow.source.git.commit"),
         "inputs": dict(sorted(selected.result.hashes.items())),
     }
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that holds anything but a report."""
+    if folder.exists() and not (folder.is_dir() and (_is_report(folder) or not any(folder.iterdir()))):
+        raise FileExistsError(f"{folder} is not a report; move it away, or choose another name or folder")
 
 
 def _is_report(folder: Path) -> bool:

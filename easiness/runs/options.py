@@ -1,7 +1,7 @@
 """Options of a training, checked and opened before a run begins: data, recipe and device."""
 
 import functools
-import shutil
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -9,25 +9,27 @@ from pathlib import Path
 import torch
 
 from easiness import tracking
-from easiness.architectures import build_model
+from easiness.architectures import build_model, check_model
 from easiness.datasets import Dataset, open_dataset
 from easiness.datasets.duplicates import mark_duplicates
-from easiness.datasets.image_files import usable_cores
-from easiness.datasets.kept import kept_rows, read_kept
+from easiness.datasets.imagenet import VERIFY
+from easiness.datasets.kept import KEPT_SUFFIXES, kept_rows, read_kept
 from easiness.loaders import choose_loader
 from easiness.recipes.recipe import LOADERS, Recipe, make_recipe
 from easiness.recipes.schedule import scored_updates
+from easiness.runs.checks import at_least, at_most, existing, one_of, processors, unused
 from easiness.runs.public import absolute
 from easiness.tracking import DataDescription
 from easiness.trials.distributed import joined
-from easiness.trials.engines import choose_engine, prepare_workers
+from easiness.trials.engines import ENGINES, choose_engine, prepare_workers
 from easiness.trials.engines.torchrun import join_training
 from easiness.trials.precision import settle_precision
 
-# Blocks of the files that any trial leaves.
-LEAST_BYTES_OF_A_TRIAL = 2**16
-
 DEVICES = ("auto", "cpu", "cuda")
+LOG_MODELS = ("last", "all", "none")
+# More would fill the memory of any machine before the first update.
+_GREATEST = {"trials": 1_000, "epochs": 10_000, "resolution": 4_096}
+_RUN_CHOICES = {"device": DEVICES, "engine": ENGINES, "verify": VERIFY, "log_models": LOG_MODELS}
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,22 @@ class TrainingOptions:
     skip_bad: bool = False
     loader: str = "auto"
 
+    def __post_init__(self) -> None:
+        one_of("loader", self.loader, ("auto", *LOADERS))
+        for name in ("limit", "limit_val"):
+            at_least(name, getattr(self, name), 1)
+        existing("data", self.data)
+        existing("keep", self.keep, KEPT_SUFFIXES)
+        in_files = self.dataset in ("folder", "imagenet")
+        if in_files and self.data is None:
+            raise ValueError(f"data is not given, and dataset={self.dataset} is a folder of images; say data=FOLDER")
+        if self.dataset == "planted":
+            unused("data", self.data, "dataset=planted is drawn; use dataset=folder or cifar10")
+        if not in_files:
+            unused("skip_bad", self.skip_bad, f"dataset={self.dataset} has no files to skip")
+            reads_files = self.loader if self.loader in ("ffcv", "torchvision") else None
+            unused("loader", reads_files, f"dataset={self.dataset} is in memory; use loader=resident")
+
     def recipe(self, **chosen: object) -> Recipe:
         """Recipe of these options, with more of its fields chosen; loader and precision are not settled yet."""
         names = {field.name for field in fields(Recipe)} & {field.name for field in fields(self)}
@@ -131,6 +149,14 @@ class RunOptions:
     verify: str = "quick"
     log_models: str = "last"
 
+    def __post_init__(self) -> None:
+        for name, allowed in _RUN_CHOICES.items():
+            one_of(name, getattr(self, name), allowed)
+        if self.engine != "ray":
+            unused("address", None if self.address == "auto" else self.address, "only engine=ray has a cluster")
+        elif importlib.util.find_spec("ray") is None:
+            raise ImportError("engine is 'ray', and Ray is not installed; install it with: pip install 'easiness[ray]'")
+
 
 @dataclass(frozen=True)
 class TrainingSetup:
@@ -161,43 +187,45 @@ class TrainingSetup:
         )
 
 
-def prepare_training(training: TrainingOptions, run: RunOptions, **chosen: object) -> TrainingSetup:
-    """Check the options, open the data, and try the model on an image of that size.
+def check_training(training: TrainingOptions, run: RunOptions, **chosen: object) -> tuple[Recipe, torch.device]:
+    """Refuse what is wrong with the options alone, before anything is read; the recipe and the device.
 
     `chosen` are more fields of `Recipe`, where None takes the recipe's value.
     """
     recipe = training.recipe(**chosen)
+    for name, most in _GREATEST.items():
+        at_most(name, getattr(recipe, name), most)
     if run.engine != "ray":
-        _refuse_beyond_machine(recipe)
+        processors("threads", training.threads)
+    if recipe.augmentation != "shift_flip":
+        for name in ("shift", "padding"):
+            unused(name, getattr(training, name), f"augmentation={recipe.augmentation} does not translate images")
+    check_model(recipe.model, recipe.resolution)
     # The machine that starts the trials of a cluster needs no GPU itself.
-    device = choose_device(run.device, elsewhere=run.engine == "ray")
+    return recipe, choose_device(run.device, elsewhere=run.engine == "ray")
+
+
+def prepare_training(training: TrainingOptions, run: RunOptions, **chosen: object) -> TrainingSetup:
+    """Check the options, open the data, and try the model on them; `chosen` as in `check_training`."""
+    recipe, device = check_training(training, run, **chosen)
     if choose_engine(run.engine, device, recipe.trials) == "processes":
         prepare_workers()  # they start while the data are read
     root = absolute(training.data)
     common = {"seed": recipe.seed, "skip_bad": training.skip_bad, "verify": run.verify}
     train = open_dataset(training.dataset, root, split="train", limit=training.limit, **common)
+    at_least("limit_val", training.limit_val, train.num_classes, "one example of every class")
     val = open_dataset(training.dataset, root, split="val", limit=training.limit_val, **common)
     if training.keep is not None:
         path = absolute(training.keep)
         train = train.subset(kept_rows(train, read_kept(path), path))
     train = mark_duplicates(train, val)
-    if training.loader not in ("auto", *LOADERS):
-        raise ValueError(f"loader is {training.loader!r}, and must be one of auto, {', '.join(LOADERS)}")
     loader, why_loader = choose_loader(training.loader, recipe, train, val)
     # What `auto` comes to decides the numbers, so it belongs to the names by which trials are known.
     recipe = replace(recipe, loader=loader, precision=settle_precision(recipe.precision, device))
     scored_updates(recipe, len(train))
-    build_model(recipe.model, train.num_classes, image_size=recipe.resolution, seed=0)
+    if ":" in recipe.model or train.num_classes < 2:  # the others were built before
+        build_model(recipe.model, train.num_classes, image_size=recipe.resolution, seed=0)
     return TrainingSetup(recipe, train, val, device, replace(training, data=root), run, why_loader)
-
-
-def _refuse_beyond_machine(recipe: Recipe) -> None:
-    """Raise a ValueError for more threads than this machine has cores, or more trials than its disk has room for."""
-    if recipe.threads > usable_cores():
-        raise ValueError(f"threads is {recipe.threads}, and this machine has {usable_cores()} cores; use at most these")
-    room = shutil.disk_usage(Path.cwd()).free // LEAST_BYTES_OF_A_TRIAL
-    if recipe.trials > room:
-        raise ValueError(f"trials is {recipe.trials:,}, and the disk has room for the files of {room:,}; use fewer")
 
 
 def log_training_setup(run_id: str, setup: TrainingSetup) -> None:
@@ -224,8 +252,7 @@ def log_training_setup(run_id: str, setup: TrainingSetup) -> None:
 
 def choose_device(name: str, *, elsewhere: bool = False) -> torch.device:
     """Device by name; `auto` is the first GPU where there is one, `elsewhere` allows a GPU of other machines."""
-    if name not in DEVICES:
-        raise ValueError(f"device is {name!r}, and must be one of {', '.join(DEVICES)}")
+    one_of("device", name, DEVICES)
     if name == "cuda" and elsewhere:
         return torch.device("cuda")
     if name == "cuda" and not torch.cuda.is_available():

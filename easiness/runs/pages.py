@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from easiness.commandline import printable
+
 # Rows of the main table in a notebook.
 _NOTEBOOK_ROWS = 8
 
@@ -28,7 +30,7 @@ def shown(value: object, number: str = ".4g") -> str:
         return "yes" if value else "no"
     if isinstance(value, (float, np.floating)):
         return format(value, number)
-    return str(value)
+    return printable(str(value))
 
 
 def numeric_columns(table: pd.DataFrame) -> list[bool]:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from easiness import tracking
 from easiness.datasets.class_folders import split_folders
-from easiness.datasets.image_files import usable_cores
 from easiness.datasets.imagenet import list_imagenet
-from easiness.datasets.kept import read_kept
+from easiness.datasets.kept import KEPT_SUFFIXES, read_kept
 from easiness.datasets.packed import claimed
 from easiness.datasets.packing import Packed, PackOptions, pack
+from easiness.runs.checks import at_least, existing, processors
 from easiness.runs.public import absolute, public
 
 LOG = logging.getLogger("easiness")
@@ -52,6 +52,13 @@ class SourceOptions:
     val_fraction: float = 0.2
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        existing("source", self.source)
+        existing("val_labels", self.val_labels)
+        at_least("seed", self.seed, 0)
+        if not 0 < self.val_fraction < 1:
+            raise ValueError(f"val_fraction is {self.val_fraction}, and must be above 0 and below 1")
+
 
 @public
 def prepare(
@@ -84,12 +91,13 @@ def prepare(
     for name, value in (("source", images.source), ("output", output)):
         if value is None:
             raise ValueError(f"{name} is not given; name a folder with {name}=DIR")
-    if workers is not None and not 1 <= workers <= usable_cores():
-        raise ValueError(f"workers is {workers}, and must be from 1 to {usable_cores()}, the cores of this machine")
+    processors("workers", workers)
+    existing("keep", keep, KEPT_SUFFIXES)
     root, folder, labels, kept = map(absolute, (images.source, output, images.val_labels, keep))
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"output is {folder}, which is a file; name a folder")
     rules = {"seed": images.seed, "val_fraction": images.val_fraction, "val_labels": labels}
+    for name, path in (("source", root), ("output", folder)):
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(f"{name} is {path}, and is not a folder")
     files = {split: list_imagenet(root, split, **rules) for split in ("train", "val")}
     _refuse_idle_options(images, split_folders(root))
     keep_ids = None if kept is None else read_kept(kept)

@@ -15,6 +15,9 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from easiness.commandline import printable
+from easiness.runs.checks import typed
+
 LOG = logging.getLogger("easiness")
 
 Result = TypeVar("Result")
@@ -45,6 +48,8 @@ def public(function: Callable[..., Result]) -> Callable[..., Result]:
                 hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(keywords)}"
                 raise TypeError(f"{function.__name__}() has no keyword {name!r}; {hint}")
         values = {name: _as_tuple(value, keywords[name].annotation) for name, value in options.items()}
+        for name, value in values.items():
+            typed(name, value, keywords[name].annotation)
         for group, kind in groups.items():
             names = values.keys() & {field.name for field in dataclasses.fields(kind)}
             values[group] = kind(**{name: values.pop(name) for name in names})
@@ -56,6 +61,15 @@ def public(function: Callable[..., Result]) -> Callable[..., Result]:
     )
     call.__doc__ = _with_keywords(function.__doc__ or "", groups)
     return call
+
+
+def _clean(record: logging.LogRecord) -> bool:
+    record.msg, record.args = printable(record.getMessage()), ()
+    return True
+
+
+# Names of classes and files come from strangers, and messages go to terminals.
+LOG.addFilter(_clean)
 
 
 class _Console(logging.Handler):
@@ -85,6 +99,12 @@ def speaking(verbose: bool) -> Iterator[None]:
         LOG.removeHandler(_CONSOLE)
         LOG.setLevel(level)
         LOG.propagate = propagate
+
+
+def say(result: Result) -> Result:
+    """Show the summary of a result among the messages; returns the result."""
+    LOG.info("%s\n", result.summary())
+    return result
 
 
 def absolute(path: str | Path | None) -> Path | None:

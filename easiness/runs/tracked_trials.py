@@ -29,7 +29,6 @@ LOG = logging.getLogger("easiness")
 # How long to wait for a server that went away, before the results are left on disk for the next call.
 _PATIENCE_S = (5, 15, 40)
 
-LOG_MODELS = ("last", "all", "none")
 SCORE_PASSES = ("each", "joint")
 
 
@@ -80,8 +79,6 @@ def run_tracked_trials(
     once. New ones become children of the run. When the server goes away, finished trials stay on disk, and the same
     call uploads them.
     """
-    if options.score_pass not in SCORE_PASSES:
-        raise ValueError(f"score_pass is {options.score_pass!r}, and must be one of {', '.join(SCORE_PASSES)}")
     if options.score_pass == "joint" and device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError("score_pass is 'joint', which scores in this process, and torch finds no GPU here; use each")
     records = [data.record(trial) for trial in trials]
@@ -116,8 +113,6 @@ def run_tracked_trials(
 
 def names_with_model(trials: Sequence[Trial], log_models: str) -> set[str]:
     """Names of the trials whose final network is to be logged: of the `last` one, of `all` or of `none`."""
-    if log_models not in LOG_MODELS:
-        raise ValueError(f"log_models is {log_models!r}, and must be one of {', '.join(LOG_MODELS)}")
     names = [trial.name for trial in trials]
     return set({"last": names[-1:], "all": names, "none": []}[log_models])
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from easiness import tracking
 from easiness.runs.ablate.tables import mean_by_group
+from easiness.runs.checks import at_least
 from easiness.runs.options import RunOptions, TrainingOptions, log_training_setup, prepare_training, under_torchrun
 from easiness.runs.public import public
 from easiness.runs.tracked_trials import SharedData, TrialOptions, run_tracked_trials
@@ -80,8 +81,7 @@ def train(
     TrainedTrial
         Its run, epochs and validation accuracies.
     """
-    if trial < 0:
-        raise ValueError(f"trial is {trial}, and must be at least 0")
+    at_least("trial", trial, 0)
     chosen = {"trials": 1, "score_at": score_at, "common_random_numbers": common_random_numbers}
     setup = prepare_training(training, RunOptions(device=device, verify=verify), **chosen)
     LOG.info(setup.describe(f"one trial, number {trial}"))

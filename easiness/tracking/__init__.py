@@ -1,6 +1,6 @@
 """MLflow, known to this package alone: logging, lookup and reading back of runs."""
 
-from easiness.tracking.artifacts import RunArtifacts, artifact_names, artifact_place, fetch, read_table, whereabouts
+from easiness.tracking.artifacts import RunArtifacts, artifact_names, artifact_place, fetch, whereabouts
 from easiness.tracking.contract import SCHEMA
 from easiness.tracking.lookup import (
     RunRecord,
@@ -17,6 +17,7 @@ from easiness.tracking.lookup import (
 from easiness.tracking.manifests import AblationManifest, MatchManifest, ScoreManifest, to_json
 from easiness.tracking.reading import read_trials, read_validation
 from easiness.tracking.server import TrackingError, public_address
+from easiness.tracking.tables import read_table, to_csv
 from easiness.tracking.writing import (
     DataDescription,
     code_versions,

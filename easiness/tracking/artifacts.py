@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-import pandas as pd
 from mlflow.artifacts import download_artifacts, list_artifacts
 
 from easiness.tracking.manifests import Manifest
@@ -17,9 +16,6 @@ from easiness.tracking.server import TrackingError, get_run, how_to_open
 
 # Characters of a cause that are shown.
 _SHOWN = 200
-
-# Columns of words in the tables of all runs; a class may be called 3.
-_WORDS = ("a", "b", "model", "strategy", "grouping", "group", "class_name", "worst_class", "source", "run_id")
 
 AnyManifest = TypeVar("AnyManifest", bound=Manifest)
 Content = TypeVar("Content")
@@ -55,11 +51,6 @@ class RunArtifacts:
 
 def _read_text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a csv of ours: only an empty cell is unknown, since a class may be called null."""
-    return pd.read_csv(path, dtype=dict.fromkeys(_WORDS, str), keep_default_na=False, na_values=[""])
 
 
 def fetch(run_id: str, path: str = "", tracking_uri: str | None = None, *, folder: Path | None = None) -> Path:

@@ -206,7 +206,7 @@ def test_the_scoring_is_logged_beside_the_plain_loops(store):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"what": "speed"}, "what is 'speed'; choose one of step, loaders, score, scaling, matching or all"),
+        ({"what": "speed"}, "what is 'speed', and must be one of step, loaders, score, scaling, matching, all"),
         ({"what": "loaders"}, "give a folder of them as images"),
         ({"repeats": 0}, "repeats is 0, and must be at least 1"),
         ({"limit": 3}, "limit is 3, and must be at least 20"),

@@ -16,9 +16,11 @@ import easiness
 from easiness.commandline import command
 from easiness.datasets import open_dataset
 from easiness.datasets.kept import read_kept, write_kept
+from easiness.recipes.recipe import make_recipe
 from entrypoints.ablate import ablate
 from entrypoints.score import score
 from entrypoints.train import train
+from tests.tiny_scores import draw_losses, log_score_run
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = "tests.tiny_model:build"
@@ -131,7 +133,7 @@ def test_a_kept_list_is_a_dataset_of_its_own(store, monkeypatch, capsys, tmp_pat
     call(monkeypatch, train, *TRAIN, "--epochs=2", f"--keep={tmp_path / 'majority.npy'}")
     assert "accuracy by group" in capsys.readouterr().out
     # The trial that score ran is the one that train asks for: the same recipe and the same data.
-    line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, f"--scores={run.info.run_id}")
+    line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, f"--scores={run.info.run_id}", "--strategies=hard")
     assert f"score run {run.info.run_id} is of {len(kept)} examples of planted with fingerprint {expected[:12]}" in line
     write_kept(tmp_path, "other", np.array([5, 99_999]))
     line = call_wrongly(monkeypatch, capsys, train, *TRAIN, f"--keep={tmp_path / 'other.csv'}")
@@ -142,11 +144,11 @@ def test_a_kept_list_is_a_dataset_of_its_own(store, monkeypatch, capsys, tmp_pat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--ratios=0.1,1"], "ablation ratio 1.0 is not a share to remove; take 0 <= ratio < 1"),
-        (["--ratios=-0.1"], "ablation ratio -0.1 is not a share to remove"),
+        (["--ratios=0.1,1"], "ratios has 1.0, which is not a share to remove; take 0 <= ratio < 1"),
+        (["--ratios=-0.1"], "ratios has -0.1, which is not a share to remove"),
         (["--ratios=half"], "ratios is 'half', and must be a number"),
-        (["--ratios=0.99"], "ablation ratio 0.99 leaves 1 of 60 examples"),
-        (["--strategies=easy,steps"], "unknown strategy 'steps'; choose from easy, hard, random, stepwise"),
+        (["--ratios=0.99"], "ratios has 0.99, which leaves 1 of 60 examples"),
+        (["--strategies=easy,steps"], "strategies is 'steps', and must be one of easy, hard, random, stepwise"),
         (["--seeds=0"], "seeds is 0, and must be at least 1"),
         (["--trials=3"], "unknown parameter 'trials'"),
         (["--scores=0123456789abcdef"], "there is no run 0123456789abcdef"),
@@ -164,22 +166,47 @@ def test_scores_that_do_not_fit(store, monkeypatch, capsys):
     (run,) = runs("score")
     line = call_wrongly(monkeypatch, capsys, ablate, *SMALL)
     assert "the score run has 1 trial, and stepwise scores what is left with as many" in line
-    line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, f"--scores={run.info.run_id}", "--limit=50")
+    line = call_wrongly(
+        monkeypatch, capsys, ablate, *SMALL, f"--scores={run.info.run_id}", "--limit=50", "--strategies=hard"
+    )
     assert f"score run {run.info.run_id} is of 60 examples of planted" in line
     assert "take the same dataset, limit, keep and seed" in line
     line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, "--score_moment=3")
     assert f"score_moment is 3, and score run {run.info.run_id} scored after 2, 4 updates" in line
     line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, "--strategies=hard", "--weighting=square")
-    assert "unknown weighting 'square'; choose from inverse, rank, reflect" in line
+    assert "weighting is 'square', and must be one of inverse, rank, reflect" in line
     # Six of each class: a hard draw that takes 57 of 60 leaves most of them empty.
     line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, "--strategies=hard", "--ratios=0.95")
     assert "of 10 classes" in line
     assert "use balanced=True or allow empty classes" in line
-    assert len(runs("ablate", "FAILED")) == 5
+    assert len(runs("ablate", "FAILED")) == 3
     assert runs("arm") == []
     call(monkeypatch, ablate, *SMALL, "--engine=inline", "--strategies=hard", "--ratios=0.95", "--allow_empty=true")
     assert "has no example left" in capsys.readouterr().err
     assert not (artifacts(runs("ablate")[0]) / "figures" / "differences.png").exists(), "there is no random to compare"
+
+
+STRANGER = """
+from pathlib import Path
+Path("was_here").touch()
+from tests.tiny_model import build
+"""
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_manifest_names_no_code(store, monkeypatch, capsys, tmp_path, named):
+    """A downloaded score run, whose manifest says as its model's name what the command said, or owns up to another."""
+    (tmp_path / "stranger.py").write_text(STRANGER)
+    monkeypatch.syspath_prepend(tmp_path)
+    data = open_dataset("planted", limit=60)
+    recipe = make_recipe("planted", "stranger:build", trials=3, epochs=2).settings()
+    run_id = log_score_run(
+        tmp_path, data, draw_losses(data, 0), model=TINY if named else "stranger:build", updates=(2, 4), recipe=recipe
+    )
+    line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, "--strategies=stepwise", f"--scores={run_id}")
+    assert f"scores is {run_id}, a run of model 'stranger:build', and model is '{TINY}'" in line
+    assert not (tmp_path / "was_here").exists()
+    assert runs("ablate", "FAILED") == []
 
 
 @pytest.mark.slow

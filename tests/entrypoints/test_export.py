@@ -73,7 +73,10 @@ def test_fiftyone_gets_the_paths_of_files_that_are_there(store, tmp_path, monkey
     sources = [f"train/{label}/{row}.png" for row, label in enumerate(dataset.labels)]
     columns = {"source": sources, "easiness_std": np.ones(50), "rank": np.arange(1, 51), "set": [""] * 50}
     run_id = log_score_run(tmp_path / "made", dataset, draw_losses(dataset, 0), table=columns, source="gone")
-    assert "50 of 50 images are not there" in call_wrongly(monkeypatch, capsys, f"--run={run_id}", "--to=fiftyone")
+    words = (f"--run={run_id}", "--to=fiftyone")
+    assert "say data=FOLDER of the images, which were scored at gone" in call_wrongly(monkeypatch, capsys, *words)
+    (tmp_path / "empty").mkdir()
+    assert "50 of 50 images are not there" in call_wrongly(monkeypatch, capsys, *words, "--data=empty")
     for row, source in enumerate(sources):
         (tmp_path / "images" / source).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(dataset.images[row]).save(tmp_path / "images" / source)
@@ -82,6 +85,14 @@ def test_fiftyone_gets_the_paths_of_files_that_are_there(store, tmp_path, monkey
     fields = content["fields"]
     assert (content["updates"], content["in_sample"]) == (8, True)
     assert list(fields["easiness"]) == [str(tmp_path / "images" / source) for source in sources]
+
+
+@pytest.mark.parametrize("source", ["../../etc/passwd", "/etc/passwd", "train/../../x.png"])
+def test_a_table_names_no_file_outside_of_the_folder(store, tmp_path, monkeypatch, capsys, dataset, source):
+    columns = {"source": [source] * 50, "easiness_std": np.ones(50), "rank": np.arange(1, 51), "set": [""] * 50}
+    run_id = log_score_run(tmp_path, replace(dataset, name="folder"), draw_losses(dataset, 0), table=columns)
+    line = call_wrongly(monkeypatch, capsys, f"--run={run_id}", "--to=fiftyone", "--data=.")
+    assert f"has an image {source}, which is not in the folder" in line
 
 
 @pytest.mark.parametrize(

@@ -290,15 +290,16 @@ def test_runs_without_losses_are_refused(store, monkeypatch, capsys, tmp_path, d
     [
         (["--fraction=0"], "fraction must be above 0 and at most 0.5, got 0.0"),
         (["--fraction=0.6"], "got 0.6"),
-        (["--draws=1"], "at least 2 draws"),
+        (["--draws=1"], "draws is 1, and must be at least 2"),
         (["--class_name=sum"], "there is no class 'sum'; class_name must be one of sun, moon"),
-        (["--against=missing.npz"], "there is no such file"),
-        (["--against=README.md"], "must be a file .npz or .csv or .parquet"),
-        (["--against_column=x"], "against_column is x, and does nothing without against=FILE"),
-        (["--data=nowhere"], "dataset=planted is drawn"),
+        (["--against=missing.npz"], "missing.npz, and there is no such file"),
+        (["--against=README.md"], "README.md, and must be a file of .npz, .csv, .parquet"),
+        (["--against_column=x"], "against_column is 'x', and does nothing here: against names no file"),
+        (["--data=nowhere"], "nowhere, and there is no such file or folder"),
+        (["--data=."], "dataset=planted is drawn"),
         (["--runs=a,b,c"], "there is no run a"),
-        (["--threads=0"], "1 thread, got"),
-        (["--threads=100000"], "threads is 100000, and this machine has"),
+        (["--threads=0"], "threads is 0, and must be at least 1"),
+        (["--threads=100000"], "threads is 100000, and must be at most"),
     ],
 )
 def test_wrong_words_are_answered_in_one_line(store, monkeypatch, capsys, tmp_path, dataset, words, message):
@@ -309,7 +310,7 @@ def test_wrong_words_are_answered_in_one_line(store, monkeypatch, capsys, tmp_pa
 def test_pictures_that_are_not_here_are_done_without(store, monkeypatch, capsys, tmp_path, dataset):
     two_runs(tmp_path, dataset, source="moved")
     call(monkeypatch, *QUICK)
-    assert "no pictures, the images are not found here: " in capsys.readouterr().err
+    assert "no pictures; data=PLACE says where the images are, which were scored at moved" in capsys.readouterr().err
     _, folder = only_match()
     names = {path.stem for path in (folder / "figures").iterdir()}
     assert not [name for name in names if name.startswith(("fig1", "fig2", "disagreement"))]

@@ -52,6 +52,7 @@ def test_the_plan_is_printed_and_nothing_runs(played, monkeypatch, capsys):
     assert "6 runs on ImageNet are left out; imagenet=FOLDER includes them" in said
     assert "-e score -P model=wide_resnet_16_4 -P dataset=cifar10 -P trials=10 -P epochs=300" in said
     assert "no rate measured yet" in said
+    Path("somewhere").mkdir()
     call(monkeypatch, "--dry_run=true", "--scale=full", "--imagenet=somewhere")
     assert "11 runs; " in capsys.readouterr().out
 
@@ -71,6 +72,7 @@ def test_time_is_estimated_from_rates_that_trials_measured(played, monkeypatch, 
 
 
 def test_all_runs_in_order_each_with_those_it_needs(played, monkeypatch, capsys):
+    Path("cifar.tar.gz").touch()
     call(monkeypatch, "--seed=3", "--data=cifar.tar.gz")
     names = [name for name, _ in played]
     assert names == ["score wide_resnet_10_1", "score densenet_bc_10_12", "match", "ablate wide_resnet_10_1", "report"]
@@ -79,5 +81,5 @@ def test_all_runs_in_order_each_with_those_it_needs(played, monkeypatch, capsys)
     assert ablation["scores"] == "id of score wide_resnet_10_1"
     assert made == {"runs": [f"id of {name}" for name in names[:-1]], "name": "paper-tiny"}
     assert {options["seed"] for _, options in played[:-1]} == {3}
-    assert scores["data"] == ablation["data"] == Path("cifar.tar.gz").absolute()
+    assert scores["data"] == matching["data"] == ablation["data"] == Path("cifar.tar.gz").absolute()
     assert capsys.readouterr().out == "made by id of report\n"

@@ -330,5 +330,5 @@ def test_wrong_words_are_answered_in_one_line(store, capsys, words, message):
 def test_a_folder_that_is_no_report_is_left_alone(store, tmp_path, capsys):
     (tmp_path / "reports" / "x").mkdir(parents=True)
     (tmp_path / "reports" / "x" / "thesis.tex").write_text("mine")
-    assert "has files, but is not a report" in call_wrongly(capsys, "--name=x")
+    assert "is not a report; move it away" in call_wrongly(capsys, "--name=x")
     assert (tmp_path / "reports" / "x" / "thesis.tex").read_text() == "mine"

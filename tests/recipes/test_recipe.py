@@ -198,6 +198,9 @@ def test_shift_may_be_large_where_nothing_is_shifted():
 def test_none_leaves_the_recipes_own_value_and_length_leaves_the_schedule():
     assert make_recipe("cifar10", "resnet18", seed=None, epochs=None) == cifar10("resnet18")
     assert make_recipe("cifar10", "resnet18", epochs=9) == cifar10("resnet18", epochs=9)
+    assert (
+        make_recipe("cifar10", "resnet18", epochs=400, schedule_epochs=400).length() == "a whole training of 400 epochs"
+    )
     shorter = make_recipe("cifar10", "resnet18", epochs=9, schedule_epochs=30)
     assert (shorter.epochs, shorter.schedule_epochs) == (9, 30)
     assert make_recipe("folder", "resnet18", seed=0, shift=0).shift == 0

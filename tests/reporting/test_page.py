@@ -1,13 +1,13 @@
-import html
-
 import numpy as np
 import pandas as pd
 
+from easiness.figures.text_fit import file_name
 from easiness.reporting.blocks import Chart, Gallery, Heading, Picture, Table, Text, Verdicts
 from easiness.reporting.claims import FAILS, HOLDS, UNKNOWN, Verdict
-from easiness.reporting.formats import to_csv, to_markdown, to_tex
+from easiness.reporting.formats import to_markdown, to_tex
 from easiness.reporting.gallery import EasinessCurve, GalleryExample, Row, Section
 from easiness.reporting.page import LARGEST, make_page
+from easiness.tracking import to_csv
 
 
 def course(model="net", easiness=(2.0, 1.0), updates=(10, 20)):
@@ -25,11 +25,11 @@ def test_everything_is_escaped():
     section = Section(evil, evil, [Row(evil, [GalleryExample(1, evil, (evil,), b"\x89PNG", [course(evil)])])])
     figures = [Chart("small", evil, evil, None), Picture(evil, evil, evil, b"")]
     blocks = [Heading(evil, 2), Text(evil), table, Verdicts([verdict]), Gallery([section]), *figures]
-    page = make_page(evil, blocks, {"small": b"", evil: bytes(5_000_000)})  # too large to be embedded
+    page = make_page(evil, blocks, {"small": b"", file_name(evil): bytes(5_000_000)})  # too large to be embedded
     assert page.count("<script>") == 1  # the page's own
     assert evil not in page.lower()
-    for path in (f"tables/{evil}.csv", f"figures/{evil}.png"):
-        assert f'<a href="{html.escape(path)}">{html.escape(path)}</a>' in page
+    for path in (f"tables/{file_name(evil)}.csv", f"figures/{file_name(evil)}.png"):
+        assert f'<a href="{path}">{path}</a>' in page
     assert 'href="x&#34;y"' in page
 
 
@@ -122,7 +122,7 @@ def test_tex_is_escaped_and_aligned():
 def test_markdown_has_a_row_for_each():
     lines = to_markdown(TABLE, "Both.").splitlines()
     assert lines[2:] == [
-        "| name | value | count | so |", "|---|--:|--:|---|", r"| a_b & c\|d | 0.3333 | 1 | yes |", "| 50 % "
+        "| name | value | count | so |", "|---|--:|--:|---|", r"| a_b &amp; c\|d | 0.3333 | 1 | yes |", "| 50 % "
         "| – | 2 | no |"
     ]  # fmt: skip
 

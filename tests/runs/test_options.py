@@ -10,8 +10,8 @@ from tests.tiny_data import MODEL
 @pytest.mark.parametrize(
     ("chosen", "more", "message"),
     [
-        ({"threads": 100_000}, {}, "threads is 100000, and this machine has .* cores; use at most these"),
-        ({}, {"trials": 10**12}, "trials is 1,000,000,000,000, and the disk has room for the files of .*; use fewer"),
+        ({"threads": 100_000}, {}, "threads is 100000, and must be at most"),
+        ({}, {"trials": 10**12}, "trials is 1000000000000, and must be at most 1000"),
     ],
 )
 def test_more_than_the_machine_has_is_refused_before_data_are_read(monkeypatch, chosen, more, message):

@@ -16,11 +16,20 @@ from typing import get_args
 import numpy as np
 
 from easiness import tracking
-from easiness.analysis.removal import Step, Strategy, check_classes, draw_removed, removal_count, stepwise_plan
+from easiness.analysis.removal import (
+    Step,
+    Strategy,
+    Weighting,
+    check_classes,
+    draw_removed,
+    removal_count,
+    stepwise_plan,
+)
 from easiness.analysis.scores import easiness
 from easiness.datasets import Dataset
 from easiness.recipes.recipe import Recipe
 from easiness.recipes.schedule import moment_name, updates_per_epoch
+from easiness.runs.checks import at_least, at_most, one_of, unused
 from easiness.runs.options import TrainingSetup
 from easiness.runs.score.outliers import describe_outliers
 from easiness.runs.tracked_trials import SharedData, TrialOptions, names_with_model, run_tracked_trials
@@ -35,6 +44,9 @@ NOTHING = "none"
 
 # A mean over fewer networks is one network's opinion.
 LEAST_TRIALS = 2
+
+# Each is a network for every strategy and ratio.
+MOST_SEEDS = 1_000
 
 # Purposes of seeds that are spawned from the same one; trials have the short keys (0,), (1,), …
 _DRAW, _RESCORE, _TRAIN = 1, 2, 3
@@ -74,19 +86,28 @@ class Plan:
     equal_updates: bool = False
     equal_epochs: bool = False
 
+    def __post_init__(self) -> None:
+        for strategy in self.strategies:
+            one_of("strategies", strategy, STRATEGIES)
+        if len(set(self.strategies)) < max(len(self.strategies), 1):
+            given = ", ".join(self.strategies) or "empty"
+            raise ValueError(f"strategies is {given}; give one or more of {', '.join(STRATEGIES)}, each once")
+        one_of("weighting", self.weighting, get_args(Weighting))
+        at_least("seeds", self.seeds, 1)
+        at_most("seeds", self.seeds, MOST_SEEDS)
+        for ratio in self.ratios:
+            if not 0 <= ratio < 1:
+                raise ValueError(f"ratios has {ratio}, which is not a share to remove; take 0 <= ratio < 1")
+        if not self.removing_ratios:
+            raise ValueError("ratios has none above 0; give shares to remove, such as 0.1,0.3,0.5")
+        if STEPWISE not in self.strategies:
+            unused("equal_epochs", self.equal_epochs, "only stepwise scores anew, and strategies is without it")
+
     def check(self, count: int) -> None:
-        """Refuse with a ValueError what cannot be done with `count` examples."""
-        unknown = [strategy for strategy in self.strategies if strategy not in STRATEGIES]
-        if unknown or not self.strategies:
-            wrong = f"unknown strategy {unknown[0]!r}" if unknown else "no strategy"
-            raise ValueError(f"{wrong}; choose from {', '.join(STRATEGIES)}")
-        if self.seeds < 1:
-            raise ValueError(f"seeds is {self.seeds}, and must be at least 1")
+        """Refuse with a ValueError ratios that cannot be taken of `count` examples."""
         for ratio in self.ratios:
             if count - removal_count(ratio, count) < 2:
-                raise ValueError(f"ablation ratio {ratio} leaves 1 of {count} examples; take a smaller ratio")
-        if not self.removing_ratios:
-            raise ValueError("no ratio above 0; give shares to remove, such as 0.1,0.3,0.5")
+                raise ValueError(f"ratios has {ratio}, which leaves 1 of {count} examples; take a smaller ratio")
 
     @property
     def removing_ratios(self) -> list[float]:
@@ -170,12 +191,6 @@ def run_arms(
     first), ratio and seed.
     """
     recipe, train = setup.recipe, setup.train
-    plan.check(len(train))
-    if STEPWISE in plan.strategies and scoring.recipe.trials < LEAST_TRIALS:
-        raise ValueError(
-            f"the score run has {scoring.recipe.trials} trial, and stepwise scores what is left with as many; score "
-            f"with trials={LEAST_TRIALS} or more, or leave stepwise out of strategies"
-        )
     steps = stepwise_plan(plan.removing_ratios, len(train), STEP) if STEPWISE in plan.strategies else []
     levels = sorted({step.before for step in steps}) or [0]
     paths = {seed: (np.arange(len(train)), np.asarray(easiness_N)) for seed in range(plan.seeds)}

@@ -12,10 +12,11 @@ from easiness import tracking
 from easiness.datasets.kept import write_kept
 from easiness.figures import save
 from easiness.recipes.recipe import make_recipe, recipe_from
-from easiness.runs.ablate.arms import STEPWISE, FinishedArm, Plan, Scoring, run_arms
+from easiness.runs.ablate.arms import LEAST_TRIALS, STEPWISE, FinishedArm, Plan, Scoring, run_arms
 from easiness.runs.ablate.figures import ablation_figures
 from easiness.runs.ablate.reading import Ablation
 from easiness.runs.ablate.tables import ablation_tables, sentences
+from easiness.runs.checks import at_least
 from easiness.runs.options import (
     RunOptions,
     TrainingOptions,
@@ -52,7 +53,7 @@ def ablate(
     plan : Plan
         What is removed.
     scores : str, optional
-        Run id of the score run; the latest finished one of this model and data if not given.
+        Run id of a score run of the same model and data; the latest finished one if not given.
     score_moment : int, optional
         Updates after which easiness is taken; the moment of the score run's own table if not given.
 
@@ -61,13 +62,17 @@ def ablate(
     Ablation
         Accuracies, costs and what was really removed, as tables.
     """
+    at_least("score_moment", score_moment, 0)
+    scored = None if scores is None else open_scores(scores, training.model, plan, score_moment)
     setup = prepare_training(whole_training(training), run)
     plan.check(len(setup.train))
+    if scored is not None:
+        _refuse_other_data(scored, setup)
     description = describe(setup, plan)
     LOG.info(description)
     with tracking.tracked_run("ablate", f"ablate {setup.name}") as run_id:
         log_training_setup(run_id, setup)
-        scored = find_scores(run_id, scores, setup)
+        scored = scored or open_scores(_latest_scores(run_id, setup), training.model, plan, score_moment)
         easiness_N, scoring = choose_moment(scored, score_moment)
         tracking.set_tags(run_id, {"easiness.scores": scored.run_id})
         source = f"easiness after {scoring.moment_name}, from score run {scored.run_id}"
@@ -100,24 +105,43 @@ def describe(setup: TrainingSetup, plan: Plan) -> str:
     )
 
 
-def find_scores(run_id: str, scores: str | None, setup: TrainingSetup) -> Scores:
-    """Scores of the run that was asked for, or the latest of this model and data; ValueError for other data."""
-    model, fingerprint = setup.recipe.model, setup.train.fingerprint
-    scores = scores or tracking.find_score_run(run_id, model, fingerprint)
+def open_scores(run_id: str, model: str, plan: Plan, moment: int | None) -> Scores:
+    """Read the scores of a model; ValueError where they are another model's, or cannot serve the plan.
+
+    Stepwise trains the network that the manifest names, which may be a stranger's code: only the command names code.
+    """
+    scores = load_scores(run_id)
+    _, scoring = choose_moment(scores, moment)
+    named = {scores.model, scoring.recipe.model} - {model}
+    if named:
+        raise ValueError(f"scores is {run_id}, a run of model {named.pop()!r}, and model is {model!r}; give the same")
+    if STEPWISE in plan.strategies and scoring.recipe.trials < LEAST_TRIALS:
+        raise ValueError(
+            f"the score run has {scoring.recipe.trials} trial, and stepwise scores what is left with as many; score "
+            f"with trials={LEAST_TRIALS} or more, or leave stepwise out of strategies"
+        )
+    return scores
+
+
+def _latest_scores(run_id: str, setup: TrainingSetup) -> str:
+    fingerprint = setup.train.fingerprint
+    scores = tracking.find_score_run(run_id, setup.recipe.model, fingerprint)
     if scores is None:
         raise ValueError(
             f"this experiment has no finished score run of {setup.name} with fingerprint {fingerprint[:12]}; run "
             "score first, with the same model, dataset, limit, keep and seed, or give scores=RUN_ID"
         )
-    loaded = load_scores(scores)
-    scored = loaded.manifest
+    return scores
+
+
+def _refuse_other_data(scores: Scores, setup: TrainingSetup) -> None:
+    scored, fingerprint = scores.manifest, setup.train.fingerprint
     if scored.fingerprint != fingerprint:
         raise ValueError(
-            f"score run {scores} is of {scored.examples} examples of {scored.dataset} with fingerprint "
+            f"score run {scores.run_id} is of {scored.examples} examples of {scored.dataset} with fingerprint "
             f"{scored.fingerprint[:12]}, and this training set has {fingerprint[:12]}; take the same dataset, limit, "
             "keep and seed"
         )
-    return loaded
 
 
 def choose_moment(scores: Scores, moment: int | None) -> tuple[np.ndarray, Scoring]:
@@ -161,7 +185,7 @@ def _write_artifacts(
     setup: TrainingSetup,
 ) -> None:
     for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False)
+        (folder / f"{name}.csv").write_text(tracking.to_csv(table), encoding="utf-8")
     (folder / AblationManifest.FILE).write_text(manifest.to_json(), encoding="utf-8")
     for arm in (finished.arm for finished in arms):
         name = f"{arm.strategy}-{arm.ratio:g}-{arm.seed}"

@@ -14,8 +14,9 @@ from easiness.datasets import Dataset
 from easiness.datasets.image_files import usable_cores
 from easiness.figures import Figure, save
 from easiness.recipes.schedule import updates_per_epoch
+from easiness.runs.checks import at_least, at_most, existing, one_of, processors, unused
 from easiness.runs.match.comparable import open_common_runs, open_matched_runs, scored_models
-from easiness.runs.match.external import read_external_scores
+from easiness.runs.match.external import POLARITIES, SUFFIXES, read_external_scores
 from easiness.runs.match.figures import disagreement_figures, matching_figures
 from easiness.runs.match.page import write_page
 from easiness.runs.match.pictures import look_at_classes, reopen_dataset, shown_classes
@@ -29,6 +30,9 @@ from easiness.runs.score.thumbnails import write_thumbnails
 from easiness.tracking import DataDescription, MatchManifest, ScoreManifest
 
 LOG = logging.getLogger("easiness")
+
+# Each is a set of every example for every model and moment.
+MOST_DRAWS = 100_000
 
 
 @public
@@ -70,25 +74,33 @@ def match(
     class_name : str, optional
         Class of Fig. 1 and Fig. 2; if not given, dog and horse on cifar10, elsewhere the first class.
     data : path, optional
-        Archive or folder that holds the images; if not given, where they were when they were scored.
+        Archive or folder that holds the images, for the pictures; not needed for built-in data.
 
     Returns
     -------
     Matching
         Tables and verdicts, as `read_matching` reads them.
     """
+    set_size(fraction, 2)
+    at_least("draws", draws, 2)
+    at_most("draws", draws, MOST_DRAWS)
+    at_least("seed", seed, 0)
+    processors("threads", threads)
+    one_of("against_polarity", against_polarity, POLARITIES)
+    existing("against", against, SUFFIXES)
+    existing("data", data)
+    if against is None:
+        unused("against_column", against_column, "against names no file")
+        given = None if against_polarity == POLARITIES[0] else against_polarity
+        unused("against_polarity", given, "against names no file")
+    for each in (*runs, *common):
+        tracking.run_of_kind(each, "score")
     threads = usable_cores() if threads is None else threads
-    if threads > usable_cores():
-        raise ValueError(f"threads is {threads}, and this machine has {usable_cores()} cores; use at most these")
-    for name, value, idle in (("column", against_column, None), ("polarity", against_polarity, "higher_is_harder")):
-        if against is None and value != idle:
-            raise ValueError(f"against_{name} is {value}, and does nothing without against=FILE")
     options = MatchOptions(fraction=fraction, draws=draws, seed=seed, threads=threads)
     with tracking.tracked_run("match", "match") as run_id, tempfile.TemporaryDirectory() as temporary:
         scores = open_matched_runs(run_id, runs, one_is_enough=against is not None)
         first = next(iter(scores.values()))
         manifest, table = first.manifest, first.table
-        set_size(fraction, len(table))
         classes = shown_classes(manifest.dataset, manifest.class_names, class_name)
         external = None
         if against is not None:
@@ -141,8 +153,10 @@ def _log_runs(run_id: str, scores: Mapping[str, Scores]) -> None:
 
 def _find_images(scores: Scores, data: str | Path | None) -> Dataset | None:
     """Open the images of a score run again; a warning says where they are not found, unless a place was given."""
-    source = data or scores.manifest.source
-    root = None if source is None else Path(source).expanduser()
+    source, root = scores.manifest.source, None if data is None else Path(data).expanduser()
+    if root is None and source is not None:  # a place that a manifest names may be a stranger's choice
+        LOG.warning("no pictures; data=PLACE says where the images are, which were scored at %s", source)
+        return None
     try:
         return reopen_dataset(scores.manifest, scores.table["example_id"].to_numpy(), root)
     except (OSError, ValueError) as error:
@@ -201,7 +215,7 @@ def _write_artifacts(folder: Path, matching: Matching, figures: Mapping[str, Fig
     }
     for name, table in tables.items():
         if table is not None:
-            table.to_csv(folder / f"{name}.csv", index=False)
+            (folder / f"{name}.csv").write_text(tracking.to_csv(table), encoding="utf-8")
     (folder / MatchManifest.FILE).write_text(matching.manifest.to_json(), encoding="utf-8")
     paths = {name: save(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()}
     write_page(folder / "preview" / "index.html", matching, paths)

@@ -4,12 +4,13 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import pandas as pd
 
 from easiness import tracking
+from easiness.runs.checks import existing, one_of, unused
 from easiness.runs.public import absolute, public
 from easiness.runs.score.reading import Scores, load_scores
 
@@ -55,15 +56,20 @@ def export(
     out : path, optional
         File to write; the export run's artifacts alone if not given.
     data : path, optional
-        Folder of the images, for `fiftyone`; where they were when they were scored, if not given.
+        Folder of the images, for `fiftyone`.
     """
     if run is None:
         raise ValueError("run is not given; say which score run to export, with run=ID")
-    if to not in FORMATS:
-        raise ValueError(f"to is {to!r}, and must be one of {', '.join(FORMATS)}")
+    one_of("to", to, tuple(FORMATS))
+    if to == "fiftyone":
+        existing("data", data)
+    else:
+        unused("data", data, "only to=fiftyone names files")
     path = absolute(out)
+    if path is not None and path.is_dir():
+        raise IsADirectoryError(f"out is {path}, and is a folder; name a file in it")
+    text = exported_text(load_scores(run), to, data)
     with tracking.tracked_run("export", f"export {to}") as run_id:
-        text = exported_text(load_scores(run), to, data)
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, FORMATS[to]).write_text(text, encoding="utf-8")
             tracking.log_folder(run_id, Path(folder))
@@ -78,9 +84,9 @@ def exported_text(scores: Scores, to: str, data: str | Path | None) -> str:
     table = scores.table
     origin = {"updates": scores.manifest.moment, "in_sample": True}
     if to == "csv":
-        return table.assign(polarity=scores.manifest.polarity, **origin).to_csv(index=False)
+        return tracking.to_csv(table.assign(polarity=scores.manifest.polarity, **origin))
     if to == "cleanlab":
-        return cleanlab_table(table).assign(polarity="higher_is_better", **origin).to_csv(index=False)
+        return tracking.to_csv(cleanlab_table(table).assign(polarity="higher_is_better", **origin))
     if to == "fiftyone":
         return json.dumps(fiftyone_fields(table, image_paths(scores, data)) | origin, indent=1) + "\n"
     lines = cartography_lines(table["example_id"].tolist(), scores.losses_TMN, scores.measure("correct"))
@@ -88,12 +94,17 @@ def exported_text(scores: Scores, to: str, data: str | Path | None) -> str:
 
 
 def image_paths(scores: Scores, data: str | Path | None) -> list[str]:
-    """Absolute path of every image, for data that are files."""
-    manifest = scores.manifest
-    folder = absolute(data or manifest.source)
-    if manifest.dataset not in ("folder", "imagenet") or folder is None:
+    """Absolute path of every image, for data that are files, in the folder that the command names."""
+    manifest, folder = scores.manifest, absolute(data)
+    if manifest.dataset not in ("folder", "imagenet"):
         raise ValueError(f"fiftyone knows images by their files, and {manifest.dataset} has none; use to=csv")
-    paths = [folder / source for source in scores.table["source"].tolist()]
+    if folder is None:
+        raise ValueError(f"data is not given; say data=FOLDER of the images, which were scored at {manifest.source}")
+    sources = [PurePath(source) for source in scores.table["source"].tolist()]
+    for source in sources:
+        if source.is_absolute() or ".." in source.parts:
+            raise ValueError(f"run {scores.run_id} has an image {source}, which is not in the folder {folder}")
+    paths = [folder / source for source in sources]
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise ValueError(

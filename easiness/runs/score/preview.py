@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from easiness import figures
+from easiness import figures, tracking
 from easiness.analysis.matching.trials_needed import TARGETS
 from easiness.analysis.scores import deciles
 from easiness.datasets import Dataset
@@ -53,10 +53,9 @@ def write_preview(
     for name, figure in drawn.items():
         figures.save(figure, folder / f"{name}.png")
     ends = pd.concat([ordered.head(_ROWS), ordered.tail(_ROWS)]).drop_duplicates()
-    ends.to_csv(folder / "easiest_and_hardest.csv", index=False)
-    counts.to_csv(folder / "class_counts.csv", index=False)
     needed = trials_needed_table(repeats)
-    needed.to_csv(folder / "trials_needed.csv", index=False)
+    for name, rows in {"easiest_and_hardest": ends, "class_counts": counts, "trials_needed": needed}.items():
+        (folder / f"{name}.csv").write_text(tracking.to_csv(rows), encoding="utf-8")
     parts = [
         pages.paragraph(
             "Easiness is the mean cross-entropy over trials, in nats. **Lower = easier.** Rank 1 is the easiest."

@@ -14,6 +14,7 @@ from easiness.analysis.matching.trials_needed import predict_repeats
 from easiness.analysis.scores import easiness
 from easiness.analysis.sets import set_size
 from easiness.recipes.schedule import early_moment, moment_name, scored_updates, updates_per_epoch
+from easiness.runs.checks import at_least, one_of
 from easiness.runs.options import (
     RunOptions,
     TrainingOptions,
@@ -28,7 +29,13 @@ from easiness.runs.score.preview import write_preview
 from easiness.runs.score.reading import Scores
 from easiness.runs.score.tables import repeat_table, score_metrics, score_table, trials_needed_table
 from easiness.runs.score.thumbnails import shown_rows, write_thumbnails
-from easiness.runs.tracked_trials import SharedData, TrialOptions, names_with_model, run_tracked_trials
+from easiness.runs.tracked_trials import (
+    SCORE_PASSES,
+    SharedData,
+    TrialOptions,
+    names_with_model,
+    run_tracked_trials,
+)
 from easiness.runs.trial_log import Trial, TrialRecord
 from easiness.tracking.manifests import ScoreManifest
 
@@ -80,6 +87,11 @@ def score(
     Scores
         Table and arrays, as `load_scores` reads them.
     """
+    one_of("score_pass", score_pass, SCORE_PASSES)
+    at_least("moment", moment, 0)
+    if score_at and moment is not None:
+        one_of("moment", moment, score_at)
+    set_size(fraction, 2)
     chosen = {"trials": trials, "score_at": score_at, "common_random_numbers": common_random_numbers}
     setup = prepare_training(training, run, **chosen)
     recipe, train = setup.recipe, setup.train
@@ -87,7 +99,6 @@ def score(
     moment = early_moment(recipe, len(train)) if moment is None else moment
     if moment not in updates:
         raise ValueError(f"moment is {moment}, and the scored moments are after {', '.join(map(str, updates))} updates")
-    set_size(fraction, len(train))
     description = setup.describe(f"{recipe.trials} trials")
     LOG.info(description)
     named = moment_name(moment, updates_per_epoch(len(train), recipe.batch_size), recipe.schedule_epochs)
