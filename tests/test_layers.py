@@ -11,15 +11,16 @@ PACKAGE = Path(__file__).resolve().parents[1] / "easiness"
 # One row a room: the rooms of the house that it may import. README shows the same picture.
 MAY_IMPORT = {
     "commandline": "",
+    "files": "",
     "recipes": "",
     "datasets": "recipes",
     "architectures": "",
     "loaders": "recipes datasets",
-    "trials": "recipes datasets architectures loaders",
+    "trials": "files recipes datasets architectures loaders",
     "analysis": "",
     "figures": "",
-    "tracking": "",
-    "runs": "commandline recipes datasets architectures loaders trials analysis figures tracking",
+    "tracking": "files",
+    "runs": "files commandline recipes datasets architectures loaders trials analysis figures tracking",
     "reporting": "analysis figures tracking runs",
     "benchmarks": "recipes datasets architectures loaders trials analysis figures tracking runs reporting",
 }

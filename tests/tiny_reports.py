@@ -20,20 +20,22 @@ def log_scores(folder, dataset, model, seed, **manifest):
     table = score_table(dataset, losses_TMN[-1], predicted_MN=predicted_MN)
     recipe = tiny_settings(epochs=2, model=model)
     columns = {name: table[name] for name in table}
-    run_id = log_score_run(
+
+    def more(place):
+        (place / "preview").mkdir()
+        shown = shown_rows(table, losses_TMN[-1].mean(axis=0))
+        write_thumbnails(place / "preview" / "thumbnails.npz", dataset, shown)
+
+    return log_score_run(
         folder,
         dataset,
         losses_TMN,
         model=model,
         table=columns,
         predicted_MN=predicted_MN,
+        more=more,
         **{"recipe": recipe} | manifest,
     )
-    preview = folder / run_id / "preview"
-    preview.mkdir()
-    write_thumbnails(preview / "thumbnails.npz", dataset, shown_rows(table, losses_TMN[-1].mean(axis=0)))
-    tracking.log_folder(run_id, preview, "preview")
-    return run_id
 
 
 def log_ablation(folder, dataset, model, scores):
@@ -72,6 +74,5 @@ def log_ablation(folder, dataset, model, scores):
             equal_updates=False, equal_epochs=False,
             seed=0, ratios=RATIOS, summary=("removing 30 %: stepwise costs 5.0 points",), code={},
         )  # fmt: skip
-        (place / "ablation.json").write_text(manifest.to_json())
-        tracking.log_folder(run_id, place)
+        tracking.log_results(run_id, place, manifest)
     return run_id

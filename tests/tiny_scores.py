@@ -1,5 +1,6 @@
 """Score runs that were never trained: losses that a test chose, logged as the entry point `score` would log them."""
 
+import hashlib
 import json
 
 import mlflow
@@ -35,6 +36,7 @@ def score_manifest(**fields):
     """Everything that the manifest of a score run holds, as it stands in the file."""
     return {
         "schema": 1,
+        "checksums": {},
         "run_id": "r",
         "polarity": "lower_is_easier",
         "dataset": "planted",
@@ -59,48 +61,78 @@ def score_manifest(**fields):
     } | fields
 
 
+def log_sealed(run_id, folder, file, content):
+    """Log a folder, the manifest of everything in it, and the manifest's checksum, by hand."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    checksums = {
+        path.relative_to(folder).as_posix(): {
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+        for path in paths
+    }
+    text = json.dumps(content | {"checksums": checksums})
+    client = mlflow.MlflowClient()
+    client.log_artifacts(run_id, str(folder))
+    client.log_text(run_id, text, file)
+    client.set_tag(run_id, "easiness.manifest", hashlib.sha256(text.encode()).hexdigest())
+
+
+def log_trial(run_id, folder, trial, arrays, fingerprint):
+    """Log a trial below a run: `arrays` by measure and update; returns its run id."""
+    child = tracking.start_child(run_id, "trial", f"trial {trial}", {"easiness.fingerprint": fingerprint})
+    for measure, by_update in arrays.items():
+        (folder / measure).mkdir(parents=True)
+        for update, values_N in by_update.items():
+            np.save(folder / measure / f"updates={update:06d}.npy", values_N.astype(np.float32))
+    content = {"digest": f"{trial}", "trial": trial, "fingerprint": fingerprint, "updates": list(arrays["losses"])}
+    log_sealed(child, folder, "trial.json", {"schema": 1, **content})
+    tracking.end_child(child, "FINISHED")
+    return child
+
+
 def log_score_run(
-    folder, dataset, losses_TMN, *, model="net", updates=UPDATES, table=None, predicted_MN=None, **manifest
+    folder, dataset, losses_TMN, *, model="net", table=None, predicted_MN=None, more=None, fingerprints=(), **manifest
 ):
     """Log a score run with its trials, without the writer of the library; returns the run id.
 
-    `table` replaces columns of the table, `manifest` entries of the manifest; `predicted_MN` is kept by the trials.
+    `table` replaces columns of the table, `manifest` entries of the manifest; `predicted_MN` is kept by the trials,
+    which may have `fingerprints` of their own, by trial; `more` writes further artifacts into a folder.
     """
     fingerprint = manifest.get("fingerprint", dataset.fingerprint)
+    updates = manifest.get("updates", list(UPDATES))
     with tracking.tracked_run("score", model) as run_id:
         tags = {"easiness.model": model, "easiness.dataset": dataset.name, "easiness.fingerprint": fingerprint}
         tracking.set_tags(run_id, tags)
         trials = []
         for trial in range(losses_TMN.shape[1]):
-            child = tracking.start_child(run_id, "trial", f"trial {trial}", {"easiness.fingerprint": fingerprint})
-            place = folder / run_id / f"{trial}" / "losses"
-            place.mkdir(parents=True)
-            for update, losses_MN in zip(updates, losses_TMN, strict=True):
-                np.save(place / f"updates={update:06d}.npy", losses_MN[trial])
+            arrays = {"losses": dict(zip(updates, losses_TMN[:, trial], strict=True))}
             if predicted_MN is not None:
-                (place.parent / "predicted").mkdir()
-                last = place.parent / "predicted" / f"updates={updates[-1]:06d}.npy"
-                np.save(last, predicted_MN[trial].astype(np.float32))
-            mlflow.MlflowClient().log_artifacts(child, str(place.parent))
-            tracking.end_child(child, "FINISHED")
-            trials.append({"trial": trial, "run_id": child})
-        scores = folder / run_id / "scores"
-        scores.mkdir()
+                arrays["predicted"] = {updates[-1]: predicted_MN[trial]}
+            place, data = folder / run_id / f"{trial}", dict(fingerprints).get(trial, fingerprint)
+            trials.append({"trial": trial, "run_id": log_trial(run_id, place, trial, arrays, data)})
+        place = folder / run_id / "run"
+        (place / "scores").mkdir(parents=True)
         trajectory_TN = losses_TMN.mean(axis=1, dtype=np.float64)
+        count = len(dataset)
         columns = {
             "example_id": dataset.example_ids,
             "source": dataset.sources.astype(object),
             "label": dataset.labels,
             "class_name": np.asarray(dataset.class_names, object)[dataset.labels],
             "easiness": trajectory_TN[-1],
+            "easiness_std": losses_TMN[-1].std(axis=0, dtype=np.float64),
+            "rank": trajectory_TN[-1].argsort().argsort() + 1,
+            "set": np.full(count, "", object),
         }
-        pd.DataFrame(columns | (table or {})).to_parquet(scores / "easiness.parquet")
-        np.save(scores / "trajectory.npy", trajectory_TN)
-        content = {"limit": len(dataset), "examples": len(dataset), "class_names": list(dataset.class_names)}
-        content |= {"dataset": dataset.name, "fingerprint": fingerprint, "model": model, "updates": list(updates)}
-        content |= {"moment": updates[-1], "trials": trials}
-        (scores / "manifest.json").write_text(json.dumps(score_manifest(run_id=run_id, **content | manifest)))
-        tracking.log_folder(run_id, scores, "scores")
+        pd.DataFrame(columns | (table or {})).to_parquet(place / "scores" / "easiness.parquet")
+        np.save(place / "scores" / "trajectory.npy", trajectory_TN)
+        if more is not None:
+            more(place)
+        content = {"limit": count, "examples": count, "class_names": list(dataset.class_names), "run_id": run_id}
+        content |= {"dataset": dataset.name, "fingerprint": fingerprint, "model": model, "trials": trials}
+        content |= {"moment": updates[-1]}
+        log_sealed(run_id, place, "scores/manifest.json", score_manifest(**content | manifest))
     return run_id
 
 

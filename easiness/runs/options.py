@@ -12,8 +12,8 @@ from easiness import tracking
 from easiness.architectures import build_model, check_model
 from easiness.datasets import Dataset, open_dataset
 from easiness.datasets.duplicates import mark_duplicates
-from easiness.datasets.imagenet import VERIFY
 from easiness.datasets.kept import KEPT_SUFFIXES, kept_rows, read_kept
+from easiness.datasets.packed import VERIFY
 from easiness.loaders import choose_loader
 from easiness.recipes.recipe import LOADERS, Recipe, make_recipe
 from easiness.recipes.schedule import scored_updates

@@ -1,11 +1,12 @@
 """Trials and the tracking server together: take what is finished, run what is missing, log each as it ends."""
 
 import logging
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 from easiness import tracking
 from easiness.datasets import Dataset
+from easiness.files import locked
 from easiness.loaders import Staged, restage, stage
 from easiness.recipes.recipe import Recipe
 from easiness.recipes.schedule import scored_updates
@@ -22,7 +24,7 @@ from easiness.runs.trial_log import WORK, Trial, TrialLog, TrialOptions, TrialRe
 from easiness.tracking.host import HOST, is_alive
 from easiness.trials.engines import choose_engine, run_trials
 from easiness.trials.trial import Progress, TrialTask, work_in_trial
-from easiness.trials.trial_folder import in_use
+from easiness.trials.trial_folder import artifact_files, remove_folder
 
 LOG = logging.getLogger("easiness")
 
@@ -76,39 +78,62 @@ def run_tracked_trials(
     """Run the trials that the tracking server lacks, in one pool, the longest first; returns all records in order.
 
     A trial that was cut off resumes at its last checkpoint, and equal ones (recipe, number, examples) are trained
-    once. New ones become children of the run. When the server goes away, finished trials stay on disk, and the same
-    call uploads them.
+    once: by another command in this folder that is at it, too, which is waited for. New ones become children of the
+    run. When the server goes away, finished trials stay on disk, and the same call uploads them.
     """
     if options.score_pass == "joint" and device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError("score_pass is 'joint', which scores in this process, and torch finds no GPU here; use each")
     records = [data.record(trial) for trial in trials]
-    waiting = _not_on_server(run_id, records)
-    if waiting:
-        engine = choose_engine(run.engine, device, len(waiting))
-        tasks = _staged_tasks(waiting, data, engine, options.score_pass == "joint")
-        images = {
-            record.trial.name: work_in_trial(record.trial.recipe, data.count(record.trial), len(data.val))
-            for record in waiting
-        }
-        tasks.sort(key=lambda task: -images[task.name])
-        log = TrialLog(run_id, waiting, options)
-        with TrialDisplay(images, {task.name: task.recipe.epochs for task in tasks}) as display, log:
-
-            def report(progress: Progress) -> None:
-                display.report(progress)
-                log.report(progress)
-
-            def finished(task: TrialTask) -> None:
-                display.finished(task.name)
-                log.finished(task)
-
-            run_trials(tasks, engine=engine, device=device, report=report, finished=finished, address=run.address)
-            log.send_waiting(patience=_PATIENCE_S)
-    by_digest = {record.digest: record for record in reversed(records) if record.run_id}
+    unique: dict[str, TrialRecord] = {}
     for record in records:
-        twin = by_digest[record.digest]
+        unique.setdefault(record.digest, record)
+    waiting = _find(run_id, list(unique.values()), options.measures)
+    for record in unique.values():
+        if record.run_id and record.folder.is_dir():  # of a command that was killed after its upload
+            with suppress(BlockingIOError), _claimed(record, timeout=0):
+                remove_folder(record.folder)
+    with ExitStack() as claims:
+        # In one order, so that no two commands wait for each other.
+        for record in sorted(waiting, key=lambda record: record.digest):
+            claims.enter_context(_claimed(record))
+        # By now another command may have finished them.
+        if waiting := _find(run_id, waiting, options.measures):
+            _run(waiting, data, run_id, device, run, options)
+    for record in records:
+        twin = unique[record.digest]
         record.run_id, record.arrays = twin.run_id, twin.arrays
     return records
+
+
+def _run(
+    waiting: Sequence[TrialRecord],
+    data: SharedData,
+    run_id: str,
+    device: torch.device,
+    run: RunOptions,
+    options: TrialOptions,
+) -> None:
+    """Run trials in one pool, the longest first, and log them."""
+    engine = choose_engine(run.engine, device, len(waiting))
+    tasks = _staged_tasks(waiting, data, engine, options.score_pass == "joint")
+    images = {
+        record.trial.name: work_in_trial(record.trial.recipe, data.count(record.trial), len(data.val))
+        for record in waiting
+    }
+    tasks.sort(key=lambda task: -images[task.name])
+    log = TrialLog(run_id, waiting, options)
+    with TrialDisplay(images, {task.name: task.recipe.epochs for task in tasks}) as display, log:
+
+        def report(progress: Progress) -> None:
+            display.report(progress)
+            log.report(progress)
+
+        def finished(task: TrialTask) -> None:
+            display.finished(task.name)
+            log.finished(task)
+
+        run_trials(tasks, engine=engine, device=device, report=report, finished=finished, address=run.address)
+        log.send_waiting(patience=_PATIENCE_S)
 
 
 def names_with_model(trials: Sequence[Trial], log_models: str) -> set[str]:
@@ -117,22 +142,36 @@ def names_with_model(trials: Sequence[Trial], log_models: str) -> set[str]:
     return set({"last": names[-1:], "all": names, "none": []}[log_models])
 
 
-def _not_on_server(run_id: str, records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Records whose trial is to be run, one of each digest; the others get the run that holds theirs."""
-    finished: dict[str, str] = {}
+def _find(run_id: str, records: Sequence[TrialRecord], measures: Sequence[str]) -> list[TrialRecord]:
+    """Give records the run that holds their trial, if all of it is as it was written; returns those without one."""
+    found: dict[str, list[str]] = {}
     for kind in {record.trial.kind for record in records}:
-        finished |= tracking.find_trials(run_id, [record.digest for record in records], kind)
-    waiting: dict[str, TrialRecord] = {}
+        found |= tracking.find_trials(run_id, [record.digest for record in records], kind)
     for record in records:
-        if record.digest in finished:
-            record.run_id = finished[record.digest]
-            LOG.info("%s  found finished in run %s", record.trial.name, record.run_id)
-        else:
-            waiting.setdefault(record.digest, record)
-    for record in waiting.values():
-        if in_use(record.folder):
-            raise ValueError(f"{record.trial.name} of this recipe is running in another process; wait for it")
-    return list(waiting.values())
+        for candidate in found.get(record.digest, ()):
+            try:
+                files = artifact_files(record.updates)
+                record.arrays = tracking.verify_trial(candidate, record.digest, files, measures)
+            except (ValueError, FileNotFoundError) as error:
+                LOG.warning("%s  set aside, and made again: %s", record.trial.name, error)
+                tracking.set_tags(candidate, {tracking.DAMAGED: str(error)})
+                continue
+            record.run_id = candidate
+            LOG.info("%s  found finished in run %s", record.trial.name, candidate)
+            break
+    return [record for record in records if not record.run_id]
+
+
+def _claimed(record: TrialRecord, timeout: float = math.inf) -> AbstractContextManager:
+    """Claim of a trial for this command, from the search on the server to the end of the upload.
+
+    Another command in this folder that has it is waited for; BlockingIOError when time is up.
+    """
+
+    def waiting() -> None:
+        LOG.warning("%s  another command in this folder is at it; waiting, to share its result", record.trial.name)
+
+    return locked(record.claim, timeout=timeout, waiting=waiting)
 
 
 def _staged_tasks(waiting: Sequence[TrialRecord], data: SharedData, engine: str, joint: bool) -> list[TrialTask]:

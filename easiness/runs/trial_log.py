@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from easiness import tracking
+from easiness.files import DamagedError
 from easiness.recipes.recipe import Recipe
-from easiness.tracking import TrackingError
+from easiness.tracking import TrackingError, TrialManifest
 from easiness.trials.evaluation import MEASURES
 from easiness.trials.trial import Progress, TrialTask, example_batch, load_model
-from easiness.trials.trial_folder import read_measure
+from easiness.trials.trial_folder import EPOCHS, Ledger, artifact_files, read_measure, remove_folder
 
 LOG = logging.getLogger("easiness")
 
@@ -47,13 +47,18 @@ class TrialRecord:
     fingerprint: str  # fingerprint of the training examples
     updates: tuple[int, ...]  # T scored moments
     run_id: str = ""  # run that holds the finished trial; empty while there is none
-    # (T, N) of the measures that were asked for, where the trial was finished on this machine.
+    # (T, N) of the measures that were asked for, where the trial was finished or verified on this machine.
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
         """Folder in which the trial works, and its results wait."""
         return WORK.absolute() / "trials" / self.digest[:16]
+
+    @property
+    def claim(self) -> Path:
+        """File that the command which works on this trial keeps locked."""
+        return WORK.absolute() / "claims" / self.digest[:16]
 
     def measure(self, name: str) -> np.ndarray:
         """(T, N) float32 of a measure; fetched from the server where the trial was not finished here."""
@@ -154,21 +159,38 @@ class TrialLog:
 
     def _send(self, task: TrialTask) -> None:
         run_id, record = self._child(task.name), self._records[task.name]
+        manifest = _manifest(task, record)
         _log_results(run_id, task, with_model=task.name in self._options.with_model)
+        tracking.log_manifest(run_id, manifest)
         if self._options.as_children:
             tracking.end_child(run_id, "FINISHED")
         if record.updates:
             record.arrays = {name: read_measure(task.folder, name, record.updates) for name in self._options.measures}
         record.run_id = run_id
         del self._open[task.name]
-        shutil.rmtree(task.folder)
+        remove_folder(task.folder)
+
+
+def _manifest(task: TrialTask, record: TrialRecord) -> TrialManifest:
+    """Manifest of a finished trial; DamagedError if its folder does not hold all of it as it was written."""
+    ledger, names = Ledger(task.folder), artifact_files(record.updates)
+    missing = [f"{name} is missing" for name in names if name not in ledger.files]
+    if ledger.damage or missing:
+        raise DamagedError(f"{task.name}: {ledger.damage or missing[0]}; the same command trains it again")
+    return TrialManifest(
+        checksums={name: ledger.files[name] for name in names},
+        digest=record.digest,
+        trial=record.trial.number,
+        fingerprint=record.fingerprint,
+        updates=record.updates,
+    )
 
 
 def _log_results(run_id: str, task: TrialTask, *, with_model: bool) -> None:
     """Log a finished trial on its run: settings, metrics of all epochs, arrays of all moments, network."""
     seeds = {f"seed_{name}": seed for name, seed in vars(task.recipe.trial_seeds(task.trial)).items()}
     tracking.log_settings(run_id, task.recipe.settings() | {"trial": task.trial} | seeds)
-    tracking.log_epochs(run_id, json.loads((task.folder / "validation" / "epochs.json").read_text()))
+    tracking.log_epochs(run_id, json.loads((task.folder / EPOCHS).read_text()))
     for name in (*MEASURES, "validation"):
         if (task.folder / name).is_dir():  # a recipe may measure nothing but the validation set
             tracking.log_folder(run_id, task.folder / name, name)

@@ -1,8 +1,9 @@
 """MLflow, known to this package alone: logging, lookup and reading back of runs."""
 
-from easiness.tracking.artifacts import RunArtifacts, artifact_names, artifact_place, fetch, whereabouts
+from easiness.tracking.artifacts import RunArtifacts, artifact_place, fetch, whereabouts
 from easiness.tracking.contract import SCHEMA
 from easiness.tracking.lookup import (
+    DAMAGED,
     RunRecord,
     experiment_of,
     find_score_run,
@@ -14,8 +15,8 @@ from easiness.tracking.lookup import (
     runs_of_kind,
     ui_address,
 )
-from easiness.tracking.manifests import AblationManifest, MatchManifest, ScoreManifest, to_json
-from easiness.tracking.reading import read_trials, read_validation
+from easiness.tracking.manifests import AblationManifest, MatchManifest, ScoreManifest, TrialManifest, to_json
+from easiness.tracking.reading import open_trial, read_trials, read_validation, verify_trial
 from easiness.tracking.server import TrackingError, public_address
 from easiness.tracking.tables import read_table, to_csv
 from easiness.tracking.writing import (
@@ -25,8 +26,10 @@ from easiness.tracking.writing import (
     log_data,
     log_epochs,
     log_folder,
+    log_manifest,
     log_metrics,
     log_model,
+    log_results,
     log_settings,
     set_tags,
     start_child,

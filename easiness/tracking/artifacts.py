@@ -1,9 +1,9 @@
-"""Artifacts of a run: fetched, listed, and read with a hash of every file."""
+"""Artifacts of a run: fetched, compared with their checksums, and read."""
 
-import hashlib
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from mlflow.artifacts import download_artifacts, list_artifacts
 
-from easiness.tracking.manifests import Manifest
+from easiness.files import Checksum, DamagedError, checksum, verify
+from easiness.tracking.manifests import SEAL, Manifest
 from easiness.tracking.server import TrackingError, get_run, how_to_open
 
 # Characters of a cause that are shown.
@@ -23,34 +24,77 @@ Content = TypeVar("Content")
 
 @dataclass(frozen=True)
 class RunArtifacts:
-    """Artifacts of a run. `hashes` has the SHA-256 of every file read, by path (another run's: `runs:/RUN_ID/path`)."""
+    """Artifacts of a run: each is compared with its checksum in the manifest, which is to be read first.
+
+    `hashes` has the SHA-256 of every file read, by `prefix` and path. Whatever is wrong with a file is a DamagedError
+    or a ValueError, and a FileNotFoundError says that the run has no such file.
+    """
 
     run_id: str
     tracking_uri: str | None = None
+    checksums: dict[str, Checksum] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
+    prefix: str = ""
 
-    def read(self, name: str, reader: Callable[[Path], Content], run_id: str | None = None) -> Content:
-        """Fetch one file, of this run or of another one, and read it."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = fetch(run_id or self.run_id, name, self.tracking_uri, folder=Path(folder))
-            key = f"runs:/{run_id}/{name}" if run_id else name
-            self.hashes[key] = hashlib.sha256(path.read_bytes()).hexdigest()
-            return reader(path)
+    def manifest(self, kind: type[AnyManifest]) -> AnyManifest:
+        """Read the manifest of the run, and the checksums in it."""
+        with self._fetched(kind.FILE) as path:
+            found = checksum(path)["sha256"]
+            sealed = get_run(self.run_id, self.tracking_uri).data.tags.get(SEAL)
+            if sealed is None:
+                raise DamagedError(f"{kind.FILE} of run {self.run_id} has no checksum; make the run again")
+            if sealed != found:
+                raise DamagedError(
+                    f"{kind.FILE} of run {self.run_id} is damaged: its SHA-256 is {found[:12]}…, and {sealed[:12]}… "
+                    "was written"
+                )
+            manifest = kind.from_json(path.read_text(encoding="utf-8"), self.run_id)
+        self.hashes[self.prefix + kind.FILE] = found
+        self.checksums.update(manifest.checksums)
+        return manifest
+
+    def read(self, name: str, reader: Callable[[Path], Content]) -> Content:
+        """Fetch a file, or a folder with all files in it, and read it."""
+        names = [path for path in self.checksums if path == name or path.startswith(f"{name}/")]
+        if not names:
+            raise FileNotFoundError(f"run {self.run_id} has no artifact {name}")
+        with self._fetched(name) as place:
+            for path in names:
+                verify(place / path.removeprefix(name).lstrip("/"), self.checksums[path], self._named(path))
+                self.hashes[self.prefix + path] = self.checksums[path]["sha256"]
+            try:
+                return reader(place)
+            except DamagedError:
+                raise
+            except Exception as error:  # every format has its own errors
+                raise ValueError(f"{self._named(name)} cannot be read: {error or type(error).__name__}") from error
 
     def optional(self, name: str, reader: Callable[[Path], Content]) -> Content | None:
         """Read a file that not every run has."""
-        try:
-            return self.read(name, reader)
-        except FileNotFoundError:
-            return None
+        return self.read(name, reader) if name in self.checksums else None
 
-    def manifest(self, kind: type[AnyManifest]) -> AnyManifest:
-        """Read the manifest of the run."""
-        return kind.from_json(self.read(kind.FILE, _read_text), self.run_id)
+    def require_uploaded(self) -> None:
+        """Raise a TrackingError if the server does not list every file with its size."""
+        for folder in sorted({path.rpartition("/")[0] for path in self.checksums}):
+            try:
+                listed = _listed(_address(self.run_id, folder, self.tracking_uri), self.tracking_uri)
+            except Exception as error:
+                raise _not_fetched(self.run_id, folder or "/", error) from error
+            sizes = {f"{folder}/{path.name}".lstrip("/"): size for path, size in listed.items()}
+            for path, written in self.checksums.items():
+                if path.rpartition("/")[0] == folder and sizes.get(path) != written["bytes"]:
+                    raise TrackingError(
+                        f"{self._named(path)} did not arrive: {written['bytes']:,} bytes were sent, and the server "
+                        f"lists {sizes.get(path, 'none')}"
+                    )
 
+    @contextmanager
+    def _fetched(self, name: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory() as folder:
+            yield fetch(self.run_id, name, self.tracking_uri, folder=Path(folder))
 
-def _read_text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+    def _named(self, name: str) -> str:
+        return f"{name} of run {self.run_id}"
 
 
 def fetch(run_id: str, path: str = "", tracking_uri: str | None = None, *, folder: Path | None = None) -> Path:
@@ -72,15 +116,6 @@ def fetch(run_id: str, path: str = "", tracking_uri: str | None = None, *, folde
         raise _not_fetched(run_id, path or "/", error) from error
 
 
-def artifact_names(run_id: str, folder: str, suffix: str, tracking_uri: str | None = None) -> list[str]:
-    """Names, without their suffix, of the artifacts in a folder of a run; none where there is no such folder."""
-    try:
-        paths = _listed(_address(run_id, folder, tracking_uri), tracking_uri)
-    except Exception as error:
-        raise _not_fetched(run_id, folder, error) from error
-    return sorted(path.stem for path in paths if path.suffix == suffix)
-
-
 def artifact_place(run_id: str) -> str:
     """Address of the artifacts of a run."""
     return get_run(run_id).info.artifact_uri
@@ -96,8 +131,10 @@ def _address(run_id: str, path: str, tracking_uri: str | None) -> str:
     return f"{root.rstrip('/')}/{path}".rstrip("/")
 
 
-def _listed(address: str, tracking_uri: str | None) -> list[PurePosixPath]:
-    return [PurePosixPath(item.path) for item in list_artifacts(artifact_uri=address, tracking_uri=tracking_uri)]
+def _listed(address: str, tracking_uri: str | None) -> dict[PurePosixPath, int | None]:
+    """Sizes of what is in a folder; None for folders in it."""
+    items = list_artifacts(artifact_uri=address, tracking_uri=tracking_uri)
+    return {PurePosixPath(item.path): item.file_size for item in items}
 
 
 def _is_missing(address: str, tracking_uri: str | None) -> bool:

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from mlflow.entities import Run
 
+from easiness.tracking.manifests import SEAL
 from easiness.tracking.server import client, get_run, public_address, search, search_beside, server_errors
+
+# Tag of a trial run whose files are not those that were written, with the reason.
+DAMAGED = "easiness.damaged"
 
 _FINISHED = "attributes.status = 'FINISHED'"
 
@@ -40,13 +44,16 @@ class RunRecord:
         return self.tags.get("easiness.fingerprint", "")
 
 
-def find_trials(run_id: str, digests: Collection[str], kind: str = "trial") -> dict[str, str]:
-    """Finished runs of trials (or another kind) in the experiment of a run, by digest; the latest of several."""
-    run_ids: dict[str, str] = {}
+def find_trials(run_id: str, digests: Collection[str], kind: str = "trial") -> dict[str, list[str]]:
+    """Finished runs of trials (or another kind) in the experiment of a run, by digest, the latest first.
+
+    Runs that were not uploaded to their end, or were found damaged, are left out.
+    """
+    run_ids: dict[str, list[str]] = {}
     for run in search_beside(run_id, f"tags.`easiness.kind` = '{kind}' and {_FINISHED}"):
-        digest = run.data.tags.get("easiness.trial_digest")
-        if digest in digests:
-            run_ids.setdefault(digest, run.info.run_id)
+        tags = run.data.tags
+        if tags.get("easiness.trial_digest") in digests and SEAL in tags and DAMAGED not in tags:
+            run_ids.setdefault(tags["easiness.trial_digest"], []).append(run.info.run_id)
     return run_ids
 
 

@@ -4,12 +4,16 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
 
+from easiness.files import Checksum
 from easiness.tracking.contract import SCHEMA
+
+# Tag of a run with the SHA-256 of its manifest, which has those of all else: set last, it says that all is there.
+SEAL = "easiness.manifest"
 
 
 def to_json(value: object) -> str:
@@ -29,11 +33,15 @@ def _plain(value: object) -> object:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Base of all manifests; `FILE` is the artifact, whose keys are the fields in their order."""
+    """Base of all manifests; `FILE` is the artifact, whose keys are the fields in their order.
+
+    `checksums` has the size and the SHA-256 of every other artifact of the run, by its path.
+    """
 
     FILE: ClassVar[str]
 
     schema: int = SCHEMA
+    checksums: dict[str, Checksum] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Text of the file."""
@@ -57,7 +65,29 @@ class Manifest:
         if missing or unknown:
             problems = " and ".join(problem for problem, names in wrong if names)
             raise ValueError(f"{where} {problems}; make the run again with this version")
+        if not _are_checksums(content["checksums"]):
+            raise ValueError(f"{where} has checksums that are none, or of files outside; make the run again")
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
+
+
+def _are_checksums(value: object) -> bool:
+    """Whether these are checksums by path, each within the artifacts of the run."""
+    return isinstance(value, dict) and all(
+        not {"", ".", ".."} & set(path.split("/")) and isinstance(entry, dict) and set(entry) == {"bytes", "sha256"}
+        for path, entry in value.items()
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialManifest(Manifest):
+    """Arrays of one trial: the `digest` of recipe, number and data that it is known by, and its scored `updates`."""
+
+    FILE: ClassVar[str] = "trial.json"
+
+    digest: str
+    trial: int
+    fingerprint: str
+    updates: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

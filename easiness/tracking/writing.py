@@ -1,12 +1,13 @@
 """Runs opened and ended, and the calls that log on them."""
 
+import hashlib
 import json
 import os
 import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,8 +16,11 @@ import numpy as np
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, Metric, Param, RunTag
 
+from easiness.files import checksums
+from easiness.tracking.artifacts import AnyManifest, RunArtifacts
 from easiness.tracking.contract import SCHEMA, VERSION
 from easiness.tracking.host import HOST, is_alive
+from easiness.tracking.manifests import SEAL, Manifest
 from easiness.tracking.server import client, get_run, search_beside, server_errors
 
 # Entries of an epoch that say when it was; the others are metrics.
@@ -145,6 +149,26 @@ def log_folder(run_id: str, folder: Path, artifact_path: str | None = None) -> N
     """Upload everything in a folder."""
     with server_errors():
         client().log_artifacts(run_id, str(folder), artifact_path)
+
+
+def log_results(run_id: str, folder: Path, manifest: AnyManifest) -> AnyManifest:
+    """Upload everything in a folder, and the manifest with the checksums of it; returns that manifest."""
+    manifest = replace(manifest, checksums=checksums(folder))
+    log_folder(run_id, folder)
+    log_manifest(run_id, manifest)
+    return manifest
+
+
+def log_manifest(run_id: str, manifest: Manifest) -> None:
+    """Log a manifest once all files that it names are there, and last its own checksum as a tag.
+
+    A TrackingError names a file that did not arrive.
+    """
+    RunArtifacts(run_id, checksums=manifest.checksums).require_uploaded()
+    text = manifest.to_json()
+    with server_errors():
+        client().log_text(run_id, text, manifest.FILE)
+    set_tags(run_id, {SEAL: hashlib.sha256(text.encode()).hexdigest()})
 
 
 def log_model(run_id: str, model: object, example_BCHW: np.ndarray) -> None:

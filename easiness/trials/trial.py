@@ -5,6 +5,8 @@ dropout of an epoch are functions of the seeds, and the checkpoint at the end of
 """
 
 import functools
+import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -16,25 +18,32 @@ import torch
 from torch import nn
 
 from easiness.architectures import build_model
+from easiness.files import DamagedError, Write, locked
 from easiness.loaders import Batch, Loader, Staged
 from easiness.recipes.randomness import TrialSeeds
 from easiness.recipes.recipe import Recipe
-from easiness.recipes.schedule import scored_updates
+from easiness.recipes.schedule import scored_updates, updates_per_epoch
 from easiness.trials.cpu import use_cores
 from easiness.trials.distributed import ALONE, Ranks, synchronize_batch_norm
 from easiness.trials.evaluation import ExampleMetrics, evaluate_examples, evaluate_networks, require_finite
 from easiness.trials.precision import Steps, captures, make_steps, settle_precision
 from easiness.trials.training import Checkpoint, DivergedError, make_optimizer, train
 from easiness.trials.trial_folder import (
-    is_done,
-    is_trained,
-    locked,
-    save_example_metrics,
-    save_tensors,
-    waiting_updates,
+    CORRECT,
+    EPOCHS,
+    MODEL,
+    Ledger,
+    array_file,
+    checkpoint_file,
+    metrics_files,
+    tensor_file,
     weights_file,
-    write_json,
 )
+
+LOG = logging.getLogger("easiness")
+
+# How long the worker of a killed command may take to notice that, and to let go of its trial.
+_LET_GO_S = 60
 
 
 @dataclass(frozen=True)
@@ -78,26 +87,31 @@ def run_trial(task: TrialTask, device: torch.device, report: Report, ranks: Rank
 
     The folder of the task receives `losses/updates=000391.npy` (N,) float32 and the same for every other measure,
     `validation/epochs.json` (metrics, one entry per epoch), `validation/correct.npy` (float32, 1 where the final
-    network is right), `model.pt` (final weights) and, last of all, `done.json`.
+    network is right), `model.pt` (final weights) and `ledger.json`, which has the checksums of all these. What is not
+    as it was written is set aside, with a warning, and made again.
 
     `report` gets `Progress` after every batch and every epoch. Of the `ranks` that train this network, those after the
     first are called only for trials that are not trained yet. A DivergedError (a loss is NaN or infinite) names trial,
     epoch, update and learning rate; a BlockingIOError says that another process is running this trial.
     """
     if not ranks.is_main:
-        _run(task, device, report, ranks)
+        _run(task, Ledger(task.folder), device, report, ranks)
         return
-    with locked(task.folder):
-        if is_done(task.folder):
+    with locked(task.folder / "lock", timeout=_LET_GO_S):
+        ledger = Ledger(task.folder)
+        if ledger.damage:
+            LOG.warning("%s: %s; set aside in %s", task.name, ledger.damage, task.folder / "damaged")
+            ledger.set_aside_damaged()
+        if ledger.done:
             return
         try:
-            if not is_trained(task.folder):
-                _run(task, device, report, ranks)
+            if not ledger.trained:
+                _run(task, ledger, device, report, ranks)
         except FloatingPointError as error:
             raise DivergedError(f"{task.name}: {error}") from error
         if not task.joint:
-            _evaluate_waiting([task], device, report)
-            _mark_done(task, device)
+            _evaluate_waiting({task.name: ledger}, [task], device, report)
+            ledger.mark_done()
 
 
 def evaluate_jointly(tasks: Sequence[TrialTask], device: torch.device, report: Report) -> None:
@@ -107,31 +121,33 @@ def evaluate_jointly(tasks: Sequence[TrialTask], device: torch.device, report: R
     """
     with ExitStack() as locks:
         for task in tasks:
-            locks.enter_context(locked(task.folder))
-        tasks = [task for task in tasks if not is_done(task.folder)]
-        _evaluate_waiting(tasks, device, report)
+            locks.enter_context(locked(task.folder / "lock", timeout=_LET_GO_S))
+        ledgers = {task.name: Ledger(task.folder) for task in tasks}
+        for name, ledger in ledgers.items():
+            if not ledger.trained:
+                raise DamagedError(f"{name}: {ledger.damage or 'it is not trained'}; the same command trains it again")
+        tasks = [task for task in tasks if not ledgers[task.name].done]
+        _evaluate_waiting(ledgers, tasks, device, report)
         for task in tasks:
-            _mark_done(task, device)
+            ledgers[task.name].mark_done()
 
 
-def _mark_done(task: TrialTask, device: torch.device) -> None:
-    seeds = vars(task.recipe.trial_seeds(task.trial))
-    write_json(task.folder / "done.json", {"trial": task.trial, "seeds": seeds, "device": str(device)})
-
-
-def _evaluate_waiting(tasks: Sequence[TrialTask], device: torch.device, report: Report) -> None:
+def _evaluate_waiting(
+    ledgers: dict[str, Ledger], tasks: Sequence[TrialTask], device: torch.device, report: Report
+) -> None:
     """Evaluate kept weights; a trial that was cut off as a joint one may not be joint now, and still have some."""
-    updates = sorted(set().union(*(waiting_updates(task.folder) for task in tasks)))
+    updates = sorted(set().union(*(ledgers[task.name].waiting_updates() for task in tasks)))
     if not updates:
         return
     if device.type == "cpu":
         use_cores(tasks[0].recipe.threads)
     loader, precision = tasks[0].train.open(device), settle_precision(tasks[0].recipe.precision, device)
     for update in updates:
-        waiting = [task for task in tasks if weights_file(task.folder, update).exists()]
+        weights = weights_file(update)
+        waiting = [task for task in tasks if weights in ledgers[task.name].files]
         models = [_fresh_model(task).to(device, memory_format=torch.channels_last) for task in waiting]
         for task, model in zip(waiting, models, strict=True):
-            model.load_state_dict(torch.load(weights_file(task.folder, update), weights_only=True, map_location=device))
+            model.load_state_dict(torch.load(task.folder / weights, weights_only=True, map_location=device))
         reporting = _ReportingLoader(loader, [task.name for task in waiting], report)
         logits = [make_steps(model, device, precision).logits for model in models]
         for task, example_metrics in zip(waiting, evaluate_networks(models, reporting, logits=logits), strict=True):
@@ -139,14 +155,13 @@ def _evaluate_waiting(tasks: Sequence[TrialTask], device: torch.device, report: 
                 require_finite(example_metrics)
             except FloatingPointError as error:
                 raise DivergedError(f"{task.name}: {error} after update {update}; lower learning_rate") from error
-            save_example_metrics(task.folder, update, example_metrics)
-            weights_file(task.folder, update).unlink()
+            ledgers[task.name].update(metrics_files(update, example_metrics), without=[weights])
 
 
 def load_model(task: TrialTask) -> nn.Module:
     """Network of a finished trial, with its final weights, on the CPU and in eval mode."""
     model = _fresh_model(task)
-    model.load_state_dict(torch.load(task.folder / "model.pt", weights_only=True, map_location="cpu"))
+    model.load_state_dict(torch.load(task.folder / MODEL, weights_only=True, map_location="cpu"))
     return model.eval()
 
 
@@ -155,7 +170,7 @@ def example_batch(task: TrialTask) -> np.ndarray:
     return next(iter(task.val.open(torch.device("cpu")).score_batches())).images[:2].numpy()
 
 
-def _run(task: TrialTask, device: torch.device, report: Report, ranks: Ranks) -> None:
+def _run(task: TrialTask, ledger: Ledger, device: torch.device, report: Report, ranks: Ranks) -> None:
     recipe, seeds = task.recipe, task.recipe.trial_seeds(task.trial)
     if device.type == "cpu":
         use_cores(recipe.threads)
@@ -163,44 +178,53 @@ def _run(task: TrialTask, device: torch.device, report: Report, ranks: Ranks) ->
     val_loader = _ReportingLoader(task.val.open(device), [task.name], report)
     model, steps = _network(task, device, ranks)
     optimizer = make_optimizer(model, recipe)
-    resume_file = task.folder / "checkpoint.pt"
     metrics: list[dict[str, float]] = []
-    if resume_file.exists():
-        state = torch.load(resume_file, weights_only=True, map_location=device)
+    first_epoch, past = _finished_epochs(ledger, recipe, train_loader.count)
+    if first_epoch:
+        state = torch.load(task.folder / checkpoint_file(first_epoch), weights_only=True, map_location=device)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         metrics = state["metrics"]
-        past = [update for update in scored_updates(recipe, train_loader.count) if update <= metrics[-1]["update"]]
-        evaluated = sum(not weights_file(task.folder, update).exists() for update in past)
-        images = len(metrics) * (train_loader.count + val_loader.count) + evaluated * train_loader.count
+        evaluated = sum(weights_file(update) not in ledger.files for update in past)
+        images = first_epoch * (train_loader.count + val_loader.count) + evaluated * train_loader.count
         report(Progress(task.name, images, resumed=True))
+    if ranks.is_main:
+        ledger.update({}, without=[checkpoint_file(epoch) for epoch in ledger.checkpoints() if epoch > first_epoch])
     scoring_seconds = metrics[-1]["scoring_seconds"] if metrics else 0.0
-    options = {"first_epoch": len(metrics), "steps": steps, "ranks": ranks}
+    options = {"first_epoch": first_epoch, "steps": steps, "ranks": ranks}
     for checkpoint in train(model, optimizer, train_loader, recipe, seeds, **options):
         started = time.perf_counter()
+        files: dict[str, Write] = {}
         if checkpoint.scored and task.joint:
-            if ranks.is_main:
-                save_tensors(weights_file(task.folder, checkpoint.update), model.state_dict())
+            files[weights_file(checkpoint.update)] = tensor_file(model.state_dict())
         elif checkpoint.scored:
-            example_metrics = _evaluate(model, train_loader, checkpoint, steps, ranks)
-            if ranks.is_main:
-                save_example_metrics(task.folder, checkpoint.update, example_metrics)
+            files |= metrics_files(checkpoint.update, _evaluate(model, train_loader, checkpoint, steps, ranks))
         if checkpoint.ends_epoch:
             validation = _evaluate(model, val_loader, checkpoint, steps, ranks)
         scoring_seconds += time.perf_counter() - started
         if checkpoint.ends_epoch:
             metrics.append(_epoch_metrics(checkpoint, validation, metrics) | {"scoring_seconds": scoring_seconds})
             report(Progress(task.name, 0, metrics[-1]))
-            if ranks.is_main and checkpoint.epoch < recipe.epochs:
+            if checkpoint.epoch < recipe.epochs:
                 state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "metrics": metrics}
-                save_tensors(resume_file, state)
-    if not ranks.is_main:
-        return
-    save_tensors(task.folder / "model.pt", model.state_dict())
-    (task.folder / "validation").mkdir(exist_ok=True)
-    np.save(task.folder / "validation" / "correct.npy", validation.correct)
-    write_json(task.folder / "validation" / "epochs.json", metrics)
-    resume_file.unlink(missing_ok=True)
+                files[checkpoint_file(checkpoint.epoch)] = tensor_file(state)
+        if ranks.is_main:
+            ledger.update(files, without=ledger.old_checkpoints() if checkpoint.ends_epoch else ())
+    if ranks.is_main:
+        epochs = json.dumps(metrics, indent=1) + "\n"
+        files = {MODEL: tensor_file(model.state_dict()), CORRECT: array_file(validation.correct)}
+        files[EPOCHS] = lambda path: path.write_text(epochs)
+        ledger.update(files, without=[checkpoint_file(epoch) for epoch in ledger.checkpoints()])
+
+
+def _finished_epochs(ledger: Ledger, recipe: Recipe, count: int) -> tuple[int, list[int]]:
+    """Epochs whose checkpoint is there, with all that was measured until then; the updates of these measures."""
+    for epoch in reversed(ledger.checkpoints()):
+        last = epoch * updates_per_epoch(count, recipe.batch_size)
+        past = [update for update in scored_updates(recipe, count) if update <= last]
+        if all(map(ledger.has, past)):
+            return epoch, past
+    return 0, []
 
 
 class _ReportingLoader:

@@ -1,66 +1,140 @@
-"""Folder of one trial: file names, a lock, and files that are complete as soon as their name exists.
+"""Folder of one trial: file names, and the ledger of the files in it that are whole."""
 
-Arrays alone are written in place; they are complete when `done.json` is there.
-"""
-
-import errno
-import fcntl
-import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import shutil
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from easiness.files import Checksum, DamagedError, Write, read_mark, verify, write_mark, write_whole
 from easiness.trials.evaluation import MEASURES, ExampleMetrics
 
+LEDGER, MODEL = "ledger.json", "model.pt"
+EPOCHS, CORRECT = "validation/epochs.json", "validation/correct.npy"
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Create the folder if need be, and hold its lock; BlockingIOError if another process of this machine holds it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+# Checkpoints that are kept: where the last one is damaged, training goes on from the one before.
+_KEPT = 2
+
+
+class Ledger:
+    """Record of the files in a trial's folder, by name: what it does not name is not there, for anybody.
+
+    A file is entered once it is on the disk, and struck out before it is removed. Opening a ledger compares every file
+    with its checksum; those that differ are left out, and the end of the trial with them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files: dict[str, Checksum] = {}
+        self.done = False
+        self._damage: dict[str, str] = {}  # by file
+        if not (folder / LEDGER).exists():
+            return
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BlockingIOError(
-                errno.EAGAIN,
-                f"another process is running the trial in {folder}; wait for it or take another seed",
-            ) from None
-        yield
+            content = read_mark(folder / LEDGER)
+        except DamagedError as error:
+            self._damage[LEDGER] = str(error)
+            return
+        for name, expected in content["files"].items():
+            try:
+                verify(folder / name, expected, name)
+                self.files[name] = expected
+            except DamagedError as error:
+                self._damage[name] = str(error)
+        if self._damage:
+            for name in (MODEL, EPOCHS, CORRECT):
+                self.files.pop(name, None)
+        self.done = content["done"] and not self._damage
 
+    @property
+    def trained(self) -> bool:
+        """Whether the trial has its final network; a joint trial may still wait for its evaluation."""
+        return EPOCHS in self.files
 
-def in_use(folder: Path) -> bool:
-    """Whether a process is running the trial in this folder now."""
-    if not folder.is_dir():
-        return False
-    try:
-        with locked(folder):
-            return False
-    except BlockingIOError:
-        return True
+    @property
+    def damage(self) -> str:
+        """Files that are not as they were written, in words; empty if there are none."""
+        return "; ".join(self._damage.values())
+
+    def update(self, files: Mapping[str, Write], without: Collection[str] = ()) -> None:
+        """Write files and enter them; strike others out and remove them."""
+        self.files |= write_whole(self.folder, files)
+        for name in without:
+            self.files.pop(name, None)
+        self._save()
+        for name in without:
+            (self.folder / name).unlink(missing_ok=True)
+
+    def mark_done(self) -> None:
+        """Record that the trial is complete."""
+        self.done = True
+        self._save()
+
+    def set_aside_damaged(self) -> None:
+        """Move damaged files to the folder `damaged`."""
+        for name in self._damage:
+            path, aside = self.folder / name, self.folder / "damaged" / name
+            if path.exists():
+                aside.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(aside)
+        self._damage = {}
+        self._save()
+
+    def has(self, update: int) -> bool:
+        """Whether the measures after `update` updates, or the weights for them, are there."""
+        return weights_file(update) in self.files or all(measure_file(name, update) in self.files for name in MEASURES)
+
+    def waiting_updates(self) -> set[int]:
+        """Updates whose weights a joint trial keeps for the evaluation."""
+        return {_number(name) for name in self.files if name.startswith("weights/")}
+
+    def checkpoints(self) -> list[int]:
+        """Epochs after which training can go on, ascending."""
+        return sorted(_number(name) for name in self.files if name.startswith("checkpoints/"))
+
+    def old_checkpoints(self) -> list[str]:
+        """Files of the checkpoints that the next one makes superfluous."""
+        return [checkpoint_file(epoch) for epoch in self.checkpoints()[: 1 - _KEPT]]
+
+    def _save(self) -> None:
+        write_mark(self.folder / LEDGER, {"done": self.done, "files": self.files})
 
 
 def is_done(folder: Path) -> bool:
-    """Whether the trial in this folder is complete."""
-    return (folder / "done.json").exists()
+    """Whether the trial in this folder is complete, and everything in it is as it was written."""
+    return Ledger(folder).done
 
 
 def is_trained(folder: Path) -> bool:
-    """Whether the trial in this folder has its final network; a joint trial may still wait for its evaluation."""
-    return (folder / "validation" / "epochs.json").exists()
+    """Whether the trial in this folder has its final network, and everything in it is as it was written."""
+    return Ledger(folder).trained
 
 
-def weights_file(folder: Path, update: int) -> Path:
+def receive_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of another machine's folder; its ledger comes last."""
+
+    def write(content: bytes) -> Write:
+        return lambda path: path.write_bytes(content)
+
+    write_whole(folder, {name: write(content) for name, content in files.items() if name != LEDGER})
+    write_whole(folder, {LEDGER: write(files[LEDGER])})
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a trial's folder; without its ledger, what a killed process leaves of it is nothing."""
+    (folder / LEDGER).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def weights_file(update: int) -> str:
     """File of a joint trial's weights after `update` updates, until they are evaluated."""
-    return folder / "weights" / f"updates={update:06d}.pt"
+    return f"weights/updates={update:06d}.pt"
 
 
-def waiting_updates(folder: Path) -> set[int]:
-    """Updates whose weights a joint trial keeps for the evaluation."""
-    return {int(path.stem.removeprefix("updates=")) for path in weights_file(folder, 0).parent.glob("*.pt")}
+def checkpoint_file(epoch: int) -> str:
+    """File from which training goes on after `epoch` epochs."""
+    return f"checkpoints/epoch={epoch:06d}.pt"
 
 
 def measure_file(measure: str, update: int) -> str:
@@ -74,12 +148,14 @@ def measure_file(measure: str, update: int) -> str:
     return f"{measure}/updates={update:06d}.npy"
 
 
-def save_example_metrics(folder: Path, update: int, metrics: ExampleMetrics) -> None:
-    """Write every measure after `update` updates, (N,) each, to its `measure_file`."""
-    for measure in MEASURES:
-        target = folder / measure_file(measure, update)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        np.save(target, getattr(metrics, measure))
+def artifact_files(updates: Sequence[int]) -> list[str]:
+    """Paths of everything that a trial with these scored moments leaves for readers."""
+    return [*(measure_file(measure, update) for measure in MEASURES for update in updates), EPOCHS, CORRECT]
+
+
+def metrics_files(update: int, metrics: ExampleMetrics) -> dict[str, Write]:
+    """Files of every measure after `update` updates, (N,) each."""
+    return {measure_file(measure, update): array_file(getattr(metrics, measure)) for measure in MEASURES}
 
 
 def read_measure(folder: Path, measure: str, updates: Sequence[int]) -> np.ndarray:
@@ -87,28 +163,20 @@ def read_measure(folder: Path, measure: str, updates: Sequence[int]) -> np.ndarr
     return np.stack([np.load(folder / measure_file(measure, update)) for update in updates])
 
 
-def write_json(path: Path, content: object) -> None:
-    """Write JSON atomically."""
-    write_atomically(path, lambda temporary: temporary.write_text(json.dumps(content, indent=1) + "\n"))
+def array_file(array: np.ndarray) -> Write:
+    """File of an array, for `Ledger.update`."""
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:  # by a name, numpy would append .npy
+            np.save(file, array)
+
+    return write
 
 
-def save_tensors(path: Path, state: dict[str, object]) -> None:
-    """Write tensors for `torch.load(weights_only=True)` atomically."""
-    path.parent.mkdir(exist_ok=True)
-    write_atomically(path, lambda temporary: torch.save(state, temporary))
+def tensor_file(state: dict[str, object]) -> Write:
+    """File of tensors for `torch.load(weights_only=True)`, for `Ledger.update`."""
+    return lambda path: torch.save(state, path)
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file, and rename it when it is on the disk; OSError if the disk is full."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        write(temporary)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
-        # torch reports a full disk as a RuntimeError without a number.
-        if isinstance(error, OSError) and error.errno != errno.ENOSPC:
-            raise
-        raise OSError(errno.ENOSPC, f"could not write {path.name} ({error}); is the disk full?") from error
+def _number(name: str) -> int:
+    return int(Path(name).stem.partition("=")[2])

@@ -122,10 +122,10 @@ def test_every_number_is_traced_to_its_inputs(made):
             address = path if path.startswith("runs:/") else f"runs:/{run['run_id']}/{path}"
             whose, name = address.removeprefix("runs:/").split("/", 1)
             assert hashlib.sha256(tracking.fetch(whose, name).read_bytes()).hexdigest() == digest
-    trials = load_scores(made.scores["ant"]).manifest.trials
+    trials, read = load_scores(made.scores["ant"]).manifest.trials, ("trial.json", "predicted/updates=000008.npy")
     assert set(manifest["runs"][0]["inputs"]) == {
         "scores/easiness.parquet", "scores/trajectory.npy", "scores/manifest.json", "preview/thumbnails.npz",
-        *(f"runs:/{trial['run_id']}/predicted/updates=000008.npy" for trial in trials),
+        *(f"runs:/{trial['run_id']}/{name}" for trial in trials for name in read),
     }  # fmt: skip
     assert manifest["runs"][0]["recipe"]["model"] == "ant"
     written = files_of(made.folder)

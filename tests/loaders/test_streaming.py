@@ -325,7 +325,7 @@ def test_a_resumed_trial_is_the_same_to_the_bit(made, tmp_path, loader):
         pass
 
     def cut(progress):
-        if (task.folder / "checkpoint.pt").exists():
+        if (task.folder / "checkpoints").exists():
             raise CutError
 
     with pytest.raises(CutError):

@@ -3,8 +3,12 @@ from zipfile import BadZipFile
 
 import pytest
 
+from easiness import load_scores, tracking
+from easiness.reporting.run import _read
 from easiness.reporting.selection import select_runs
 from easiness.tracking import RunRecord, TrackingError
+from tests.tiny_reports import log_scores
+from tests.tiny_scores import tiny_planted
 
 A, B = "a" * 64, "b" * 64
 
@@ -129,3 +133,18 @@ def test_what_is_no_run_of_ours_is_said_to_be_none():
     assert passed["t"].startswith("it is of kind 'trial', and a report shows score, match, ablate")
     assert passed["?"].startswith("it is of kind 'unknown'")
     assert passed["bare"] == "it does not say of which data it is"
+
+
+def test_one_damaged_score_run_is_passed_over_by_run_and_file(store, tmp_path):
+    dataset = tiny_planted(30)
+    runs = {model: log_scores(tmp_path, dataset, model, seed) for seed, model in enumerate(("ant", "bee", "cat"))}
+    trial = load_scores(runs["bee"]).manifest.trial_runs[0]
+    damaged = {"ant": (runs["ant"], "scores/easiness.parquet"), "bee": (trial, "predicted/updates=000008.npy")}
+    for run_id, name in damaged.values():
+        path = tracking.fetch(run_id, name)
+        path.write_bytes(path.read_bytes()[:-1])
+    selection = select_runs(tracking.runs_of_kind("Default", ["score"]), _read, named=False)
+    assert [entry.run.run_id for entry in selection.selected] == [runs["cat"]]
+    reasons = {entry.run.run_id: entry.reason for entry in selection.passed_over}
+    for model, (run_id, name) in damaged.items():
+        assert f"an artifact cannot be read: {name} of run {run_id} is damaged: it has " in reasons[runs[model]]

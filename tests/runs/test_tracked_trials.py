@@ -1,3 +1,8 @@
+import contextlib
+import shutil
+import threading
+from pathlib import Path
+
 import mlflow
 import numpy as np
 import pytest
@@ -8,10 +13,10 @@ from easiness.datasets import open_dataset
 from easiness.recipes.recipe import planted
 from easiness.runs import tracked_trials as room
 from easiness.runs.tracked_trials import SharedData, TrialOptions, names_with_model, run_tracked_trials
-from easiness.runs.trial_log import WORK, Trial
+from easiness.runs.trial_log import WORK, Trial, TrialLog
 from easiness.tracking import TrackingError, read_trials
 from easiness.tracking.host import HOST
-from easiness.trials.trial import TrialTask
+from easiness.trials.trial import TrialTask, run_trial
 from tests.tiny_data import tiny_setup
 
 CPU = torch.device("cpu")
@@ -100,10 +105,7 @@ def test_a_server_that_goes_away_loses_nothing(store, data, recipe, monkeypatch,
     monkeypatch.setattr(room, "_PATIENCE_S", (0.01,))
     real = tracking.log_folder
 
-    def gone(*_):
-        raise TrackingError("the tracking server does not answer")
-
-    monkeypatch.setattr(tracking, "log_folder", gone)
+    monkeypatch.setattr(tracking, "log_folder", fail_to_log)
     with pytest.raises(TrackingError, match=r"trial 0, trial 1 are finished and kept .*the same command"):
         run(recipe, data, [0, 1])
     monkeypatch.setattr(tracking, "log_folder", real)
@@ -142,10 +144,130 @@ def test_diverged_trial_fails_its_run_and_is_never_averaged(store, data, recipe)
     assert [child.info.status for child in children(parent.info.run_id)] in ([], ["FAILED"])
 
 
-def test_a_trial_that_another_process_is_running_is_not_run_twice(store, data, recipe, monkeypatch):
-    monkeypatch.setattr(room, "in_use", lambda folder: True)
-    with pytest.raises(ValueError, match="trial 0 of this recipe is running in another process"):
+def artifacts_of(record):
+    return tracking.fetch(record.run_id)
+
+
+def array_bytes(record):
+    return {str(path): path.read_bytes() for path in sorted(artifacts_of(record).rglob("updates=*.npy"))}
+
+
+def poison_empty(folder):
+    """After a power failure: the array has its name and no content."""
+    (folder / "losses" / "updates=000002.npy").write_bytes(b"")
+
+
+def poison_flip(folder):
+    path = folder / "predicted" / "updates=000004.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def poison_reversed(folder):
+    path = folder / "losses" / "updates=000004.npy"
+    np.save(path, np.load(path)[::-1])
+
+
+def poison_removed(folder):
+    shutil.rmtree(folder / "el2n")
+
+
+def poison_record(folder):
+    path = folder / "trial.json"
+    path.write_text(path.read_text().replace("updates=000002", "updates=000003"))
+
+
+@pytest.mark.parametrize("poison", [poison_empty, poison_flip, poison_reversed, poison_removed, poison_record])
+def test_a_poisoned_trial_on_the_server_is_named_set_aside_and_trained_again(store, data, recipe, poison, caplog):
+    measures = ("losses", "predicted")
+    _, (good,) = run(recipe, data, [0], measures=measures)
+    poison(artifacts_of(good))
+    _, (again,) = run(recipe, data, [0], measures=measures)
+    assert again.run_id != good.run_id
+    assert "trial 0  set aside, and made again: " in caplog.text
+    assert good.run_id in caplog.text
+    assert mlflow.MlflowClient().get_run(good.run_id).data.tags["easiness.damaged"]
+    for name in measures:
+        np.testing.assert_array_equal(again.measure(name), good.measure(name))
+    _, (found,) = run(recipe, data, [0], measures=measures)
+    assert found.run_id == again.run_id
+
+
+def test_results_that_were_damaged_on_disk_are_not_sent_but_made_again(store, data, recipe, monkeypatch, caplog):
+    """As after a power failure between the end of a trial and its upload."""
+    monkeypatch.setattr(room, "_PATIENCE_S", (0.01,))
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "log_folder", fail_to_log)
+        with pytest.raises(TrackingError):
+            run(recipe, data, [0])
+    (folder,) = (WORK / "trials").iterdir()
+    poison_empty(folder)
+    _, (record,) = run(recipe, data, [0])
+    assert (
+        "trial 0: losses/updates=000002.npy is damaged: it has 0 bytes, and 384 were written; set aside" in caplog.text
+    )
+    assert np.isfinite(losses([record], data)).all()
+    assert not list((WORK / "trials").iterdir())
+
+
+def fail_to_log(*_):
+    raise TrackingError("the tracking server does not answer")
+
+
+@pytest.mark.parametrize("damage", [poison_empty, poison_removed])
+def test_results_that_are_damaged_before_their_upload_are_never_sent(store, data, recipe, monkeypatch, damage):
+    real = run_trial.__globals__["Ledger"].mark_done
+
+    def damaged(ledger):
+        real(ledger)
+        damage(ledger.folder)
+
+    monkeypatch.setattr("easiness.trials.trial_folder.Ledger.mark_done", damaged)
+    with pytest.raises(ValueError, match=r"trial 0: .*(0 bytes|is missing).*; the same command trains it again"):
         run(recipe, data, [0])
+    monkeypatch.undo()
+    mlflow.set_tracking_uri(store)
+    with contextlib.chdir(store.removeprefix("sqlite:///").removesuffix("mlflow.db")):
+        _, (record,) = run(recipe, data, [0])
+        assert np.isfinite(losses([record], data)).all()
+
+
+def test_two_identical_commands_at_once_share_their_trials(store, data, recipe, monkeypatch, caplog):
+    """The second begins while the first uploads: it waits, and takes what the first has made."""
+    real, second = TrialLog._send, []
+
+    def send(log, task):
+        if not second:
+            second.append(threading.Thread(target=lambda: second.append(run_second())))
+            second[0].start()
+            while "another command in this folder is at it" not in caplog.text:
+                second[0].join(0.01)
+        real(log, task)
+
+    def run_second():
+        wanted = [Trial(recipe, number) for number in (0, 1)]
+        with SharedData(*data) as shared:
+            return run_tracked_trials(wanted, shared, parent, CPU, tiny_setup(recipe, *data).run, TrialOptions())
+
+    with tracking.tracked_run("score", "second") as parent:
+        pass
+    monkeypatch.setattr(TrialLog, "_send", send)
+    _, first = run(recipe, data, [0, 1])
+    second[0].join()
+    assert [record.run_id for record in second[1]] == [record.run_id for record in first]
+    assert children(parent) == []
+    assert losses(first, data).shape == (2, 2, 64)
+
+
+def test_what_a_command_left_that_was_killed_after_its_upload_is_cleared(store, data, recipe, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("easiness.runs.trial_log.remove_folder", lambda folder: None)
+        _, (record,) = run(recipe, data, [0])
+    assert list((WORK / "trials").iterdir()) == [record.folder.relative_to(Path.cwd())]
+    _, (found,) = run(recipe, data, [0])
+    assert found.run_id == record.run_id
+    assert not list((WORK / "trials").iterdir())
 
 
 def test_networks_of_the_last_trial_of_all_or_of_none(recipe):

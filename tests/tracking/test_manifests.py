@@ -21,7 +21,7 @@ def test_a_manifest_is_read_and_written_to_the_letter():
 
 def test_what_is_the_same_for_every_run_need_not_be_said():
     content = score_manifest()
-    said = {name: content[name] for name in content if name not in ("schema", "polarity", "order")}
+    said = {name: content[name] for name in content if name not in ("schema", "checksums", "polarity", "order")}
     assert ScoreManifest(**said).to_json() == json.dumps(content, indent=1) + "\n"
 
 
@@ -32,7 +32,7 @@ def test_what_is_the_same_for_every_run_need_not_be_said():
         ("[]", "scores/manifest.json of run r has schema None, and this version reads 1"),
         (json.dumps(score_manifest(schema=7)), "has schema 7, and this version reads 1"),
         (json.dumps(score_manifest(mood="good")), "scores/manifest.json of run r has unknown mood; make the run again"),
-        ('{"schema": 1, "mood": 0}', "of run r lacks run_id, polarity, .*, code and has unknown mood"),
+        ('{"schema": 1, "mood": 0}', "of run r lacks checksums, run_id, polarity, .*, code and has unknown mood"),
     ],
 )
 def test_other_text_is_refused(text, message):

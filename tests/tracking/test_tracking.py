@@ -60,16 +60,24 @@ def test_epochs_logged_twice_are_there_once(store):
     assert set(mlflow.MlflowClient().get_run(run_id).data.metrics) == {"val_accuracy"}
 
 
-def test_trials_are_found_by_digest_the_latest_finished_one(store):
+def test_trials_are_found_by_digest_the_latest_finished_first(store):
     with tracking.tracked_run("score", "s") as parent:
         runs = {}
-        for name, digest, status in [("old", "d1", "FINISHED"), ("new", "d1", "FINISHED"), ("bad", "d2", "FAILED")]:
-            runs[name] = tracking.start_child(parent, "trial", name, {"easiness.trial_digest": digest})
+        for name, digest, status, tags in [
+            ("old", "d1", "FINISHED", {"easiness.manifest": "ab"}),
+            ("new", "d1", "FINISHED", {"easiness.manifest": "ab"}),
+            ("bad", "d2", "FAILED", {"easiness.manifest": "ab"}),
+            ("without checksums", "d4", "FINISHED", {}),
+            ("damaged", "d5", "FINISHED", {"easiness.manifest": "ab", "easiness.damaged": "a bit"}),
+        ]:
+            runs[name] = tracking.start_child(parent, "trial", name, {"easiness.trial_digest": digest} | tags)
             tracking.end_child(runs[name], status)
-        going = tracking.start_child(parent, "trial", "going", {"easiness.trial_digest": "d3"})
-        assert tracking.find_trials(parent, ["d1", "d2", "d3", "d4"]) == {"d1": runs["new"]}
+        tags = {"easiness.trial_digest": "d3", "easiness.manifest": "ab"}
+        going = tracking.start_child(parent, "trial", "going", tags)
+        digests = ["d1", "d2", "d3", "d4", "d5", "d6"]
+        assert tracking.find_trials(parent, digests) == {"d1": [runs["new"], runs["old"]]}
         tracking.end_child(going, "FINISHED")
-        assert tracking.find_trials(parent, ["d3"]) == {"d3": going}
+        assert tracking.find_trials(parent, ["d3"]) == {"d3": [going]}
     assert mlflow.MlflowClient().get_run(going).data.tags["mlflow.parentRunId"] == parent
 
 
@@ -187,19 +195,6 @@ def test_what_a_server_gives_is_fetched(tmp_path):
     with hiccuping_server(LISTED, {"a": 1}) as address:
         folder = tracking.fetch("r", "scores", address, folder=tmp_path)
     assert json.loads((folder / "manifest.json").read_text()) == {"a": 1}
-
-
-def test_names_that_a_server_does_not_list_are_not_called_none(monkeypatch):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    for listing, names in ((LISTED, ["manifest"]), (500, None)):
-        with hiccuping_server(listing, 404) as address:
-            monkeypatch.setattr(mlflow, "get_tracking_uri", lambda address=address: address)
-            monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-            if names is not None:
-                assert tracking.artifact_names("r", "scores", ".json") == names
-                continue
-            with pytest.raises(TrackingError, match="artifact scores of run r cannot be fetched: .*500"):
-                tracking.artifact_names("r", "scores", ".json")
 
 
 def test_a_run_inside_another_is_its_child_and_both_end(store):

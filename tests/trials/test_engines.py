@@ -15,7 +15,7 @@ from easiness.trials.engines.errors import picklable
 from easiness.trials.engines.processes import worker_devices
 from easiness.trials.evaluation import MEASURES
 from easiness.trials.training import DivergedError
-from easiness.trials.trial import Progress, load_model, work_in_trial
+from easiness.trials.trial import Progress, load_model, run_trial, work_in_trial
 from easiness.trials.trial_folder import is_done, is_trained
 from tests import mortal_model
 from tests.tiny_data import tiny_task
@@ -188,7 +188,9 @@ def test_results_cut_off_on_their_way_do_not_pass_for_a_trained_trial(tmp_path, 
     from easiness.trials.engines.ray import _receive
 
     task = tiny_task(tmp_path / "t")
-    sent = {"validation/epochs.json": b"[]", "done.json": b"{}", "losses/updates=000003.npy": b"x"}
+    run_trial(tiny_task(tmp_path / "there"), CPU, lambda _: None)
+    sent = {path.relative_to(tmp_path / "there").as_posix(): path for path in (tmp_path / "there").rglob("*.*")}
+    sent = {name: path.read_bytes() for name, path in sent.items()}
     (task.folder / "losses").mkdir(parents=True)
     (task.folder / "losses" / "updates=000003.npy.part").mkdir()  # so that this one fails
     monkeypatch.setattr(ray, "get", lambda _: sent)

@@ -16,7 +16,7 @@ from easiness.trials.engines import run_trials
 from easiness.trials.evaluation import MEASURES, evaluate_examples, evaluate_networks
 from easiness.trials.training import DivergedError
 from easiness.trials.trial import evaluate_jointly, run_trial
-from easiness.trials.trial_folder import is_done
+from easiness.trials.trial_folder import Ledger, is_done, tensor_file, weights_file
 from tests.tiny_data import MODEL, tiny_setup, tiny_task
 from tests.tiny_model import build
 
@@ -47,7 +47,8 @@ def test_joint_gives_the_same_files_as_each(tmp_path, chosen):
     assert len(results(tmp_path / "joint")) == 3 * (3 * len(MEASURES) + 1)  # three moments, and the validation set
     assert finished == [0, 1, 2]
     assert not list((tmp_path / "joint").rglob("weights/*"))
-    for name in ("validation/epochs.json", "done.json", "model.pt"):
+    assert not list(tmp_path.rglob("checkpoints/*"))
+    for name in ("validation/epochs.json", "ledger.json", "model.pt"):
         assert len(list((tmp_path / "joint").rglob(name))) == 3
 
 
@@ -123,10 +124,10 @@ def test_weights_that_give_nan_name_the_trial(tmp_path):
     tasks = tasks_in(tmp_path, True)
     for task in tasks:
         run_trial(task, CPU, lambda _: None)
-    (path,) = (tmp_path / "1").glob("weights/updates=000006.pt")
-    state = torch.load(path)
+    name = weights_file(6)
+    state = torch.load(tmp_path / "1" / name)
     state["0.weight"][:] = float("nan")
-    torch.save(state, path)
+    Ledger(tmp_path / "1").update({name: tensor_file(state)})
     with pytest.raises(DivergedError, match="trial 1: the loss of 21 of 21 examples is NaN .* after update 6; lower"):
         evaluate_jointly(tasks, CPU, lambda _: None)
     assert not is_done(tasks[1].folder)

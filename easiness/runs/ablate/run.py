@@ -82,7 +82,7 @@ def ablate(
         manifest = _manifest(setup, plan, scored.run_id, scoring, run_id, sentences(tables["costs"]))
         with tempfile.TemporaryDirectory() as folder:
             _write_artifacts(Path(folder), manifest, tables, arms, setup)
-            tracking.log_folder(run_id, Path(folder))
+            manifest = tracking.log_results(run_id, Path(folder), manifest)
         note = "\n".join(f"- {line}" for line in manifest.summary)
         tracking.set_tags(run_id, {"mlflow.note.content": f"{description}; {source}\n\n{note}"})
     return Ablation(run_id, manifest, tables)
@@ -186,7 +186,6 @@ def _write_artifacts(
 ) -> None:
     for name, table in tables.items():
         (folder / f"{name}.csv").write_text(tracking.to_csv(table), encoding="utf-8")
-    (folder / AblationManifest.FILE).write_text(manifest.to_json(), encoding="utf-8")
     for arm in (finished.arm for finished in arms):
         name = f"{arm.strategy}-{arm.ratio:g}-{arm.seed}"
         write_kept(folder / "kept", name, setup.train.example_ids[arm.kept])

@@ -111,15 +111,13 @@ def _latest_of_each_model(run_id: str) -> list[str]:
 
 
 def _refuse_differences(first: Scores, other: Scores) -> None:
-    """Refuse runs of other examples, in another order, or under another polarity."""
+    """Refuse runs of other examples, or in another order."""
     pair = f"runs {_name(first)} and {_name(other)} cannot be matched"
     a, b = first.manifest, other.manifest
     if a.fingerprint != b.fingerprint:
         data_b = _data_of(b)
         apart = [f"{name} {value} and {data_b[name]}" for name, value in _data_of(a).items() if value != data_b[name]]
         raise ValueError(f"{pair}, their data differ: {', '.join(apart)}")
-    if a.polarity != b.polarity:
-        raise ValueError(f"{pair}: {a.polarity} and {b.polarity}")
     for column in ("example_id", "label"):
         a_N, b_N = (run.table[column].to_numpy() for run in (first, other))
         if len(a_N) != len(b_N):

@@ -14,8 +14,8 @@ from easiness.runs.pages import result_html
 from easiness.runs.score.thumbnails import read_thumbnails
 from easiness.tracking import MatchManifest, RunArtifacts
 
-# Beginnings of the names of figures that show images, and so cannot be drawn again without the data.
-_IMAGE_FIGURES = ("fig1_", "fig2_", "disagreement_")
+# Beginnings of the paths of figures that show images, and so cannot be drawn again without the data.
+_IMAGE_FIGURES = ("figures/fig1_", "figures/fig2_", "figures/disagreement_")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -51,9 +51,8 @@ class Matching(MatchingResults):
     @cached_property
     def pictures(self) -> dict[str, bytes]:
         """Figures (png) that show images, by name."""
-        names = tracking.artifact_names(self.run_id, "figures", ".png", self.tracking_uri)
-        shown = [name for name in names if name.startswith(_IMAGE_FIGURES)]
-        return {name: self._artifacts.read(f"figures/{name}.png", Path.read_bytes) for name in shown}
+        names = sorted(path for path in self.manifest.checksums if path.startswith(_IMAGE_FIGURES))
+        return {Path(name).stem: self._artifacts.read(name, Path.read_bytes) for name in names}
 
     @cached_property
     def thumbnails(self) -> dict[int, bytes]:
@@ -83,7 +82,7 @@ class Matching(MatchingResults):
 
     @property
     def _artifacts(self) -> RunArtifacts:
-        return RunArtifacts(self.run_id, self.tracking_uri, self.hashes)
+        return RunArtifacts(self.run_id, self.tracking_uri, self.manifest.checksums, self.hashes)
 
 
 def match_title(names: Iterable[str], dataset: str) -> str:

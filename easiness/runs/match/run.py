@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,7 @@ def match(
         )
         folder = Path(temporary, "artifacts")
         _write_artifacts(folder, matching, figures, dataset)
-        tracking.log_folder(run_id, folder)
+        matching = replace(matching, manifest=tracking.log_results(run_id, folder, matching.manifest))
         tracking.log_epochs(run_id, metric_curves(matching))
         points = "\n".join(f"- {sentence}" for sentence in matching.sentences)
         note = f"{matching.title}.\n\n{points}\n\nArtifacts: `preview/index.html`, `matching.csv`, `table1.csv`."
@@ -216,7 +217,6 @@ def _write_artifacts(folder: Path, matching: Matching, figures: Mapping[str, Fig
     for name, table in tables.items():
         if table is not None:
             (folder / f"{name}.csv").write_text(tracking.to_csv(table), encoding="utf-8")
-    (folder / MatchManifest.FILE).write_text(matching.manifest.to_json(), encoding="utf-8")
     paths = {name: save(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()}
     write_page(folder / "preview" / "index.html", matching, paths)
     if dataset is not None:

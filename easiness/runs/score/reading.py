@@ -1,5 +1,6 @@
 """Scores of a finished score run, read back from a tracking server."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,9 @@ from easiness.runs.pages import result_html
 from easiness.runs.score.tables import class_counts
 from easiness.runs.score.thumbnails import read_thumbnails
 from easiness.tracking import RunArtifacts, ScoreManifest
+
+# Columns of every table of scores.
+COLUMNS = ("example_id", "source", "label", "class_name", "easiness", "easiness_std", "rank", "set")
 
 # Above so many classes a person looks into the file.
 _FEW_CLASSES = 20
@@ -78,9 +82,15 @@ class Scores:
         With a folder `mapped`, the array lies in a file there and is only mapped into memory.
         """
         manifest = self.manifest
-        return tracking.read_trials(
+        values_TMN = tracking.read_trials(
             manifest.trial_runs, name, manifest.updates, manifest.fingerprint, self.tracking_uri, mapped=mapped
         )
+        if values_TMN.shape[2] != manifest.examples:
+            raise ValueError(
+                f"score run {self.run_id} is of {manifest.examples} examples, and its trials have {name} of "
+                f"{values_TMN.shape[2]}"
+            )
+        return values_TMN
 
     @cached_property
     def predicted_MN(self) -> np.ndarray:  # noqa: N802
@@ -89,7 +99,9 @@ class Scores:
         classes, name = len(manifest.class_names), f"predicted/updates={manifest.updates[-1]:06d}.npy"
         predicted_MN = np.empty((self.trials, count), np.min_scalar_type(classes - 1))
         for m, run_id in enumerate(manifest.trial_runs):
-            labels_N = self._artifacts.read(name, np.load, run_id)
+            trial = tracking.open_trial(run_id, manifest.fingerprint, self.tracking_uri, prefix=f"runs:/{run_id}/")
+            labels_N = trial.read(name, np.load)
+            self.hashes.update(trial.hashes)
             if labels_N.shape != (count,) or not (labels_N.min() >= 0 and labels_N.max() < classes):
                 raise ValueError(
                     f"{name} of trial run {run_id} must hold {count} labels from 0 to {classes - 1}, got shape "
@@ -126,7 +138,7 @@ class Scores:
 
     @property
     def _artifacts(self) -> RunArtifacts:
-        return RunArtifacts(self.run_id, self.tracking_uri, self.hashes)
+        return RunArtifacts(self.run_id, self.tracking_uri, self.manifest.checksums, self.hashes)
 
 
 def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:
@@ -146,7 +158,8 @@ def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:
     Raises
     ------
     ValueError
-        If it is not a score run, or its manifest was written by another version.
+        If it is not a score run, its manifest was written by another version, or a file is not what was written: then
+        it names the run and the file. Arrays of trials are compared with their checksums when they are fetched.
     FileNotFoundError
         If the run has no scores.
     TrackingError
@@ -157,9 +170,33 @@ def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:
     manifest = artifacts.manifest(ScoreManifest)
     table = artifacts.read("scores/easiness.parquet", pd.read_parquet)
     trajectory_TN = artifacts.read("scores/trajectory.npy", np.load)
-    if trajectory_TN.shape != (len(manifest.updates), len(table)):
-        raise ValueError(
-            f"scores/trajectory.npy of run {run_id} has shape {trajectory_TN.shape}, and the run has "
-            f"{len(manifest.updates)} moments and {len(table)} examples"
-        )
+    for problem in _problems(manifest, table, trajectory_TN):
+        raise ValueError(f"score run {run_id} cannot be used: {problem}; make it again")
     return Scores(run_id, manifest, table, trajectory_TN, metrics, tracking_uri, artifacts.hashes)
+
+
+def _problems(manifest: ScoreManifest, table: pd.DataFrame, trajectory_TN: np.ndarray) -> Iterator[str]:
+    """What contradicts the artifact contract, in words."""
+    if manifest.polarity != "lower_is_easier":
+        yield f"its polarity is {manifest.polarity!r}, and must be 'lower_is_easier'"
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        yield f"scores/easiness.parquet has no column {', '.join(missing)}"
+        return
+    expected = (len(manifest.updates), manifest.examples)
+    if trajectory_TN.shape != expected or len(table) != manifest.examples:
+        yield (
+            f"it is of {expected[0]} moments and {expected[1]} examples, scores/trajectory.npy has shape "
+            f"{trajectory_TN.shape}, and scores/easiness.parquet {len(table)} rows"
+        )
+    if manifest.moment not in manifest.updates:
+        yield f"its moment is {manifest.moment}, and it was scored after {manifest.updates} updates"
+    for name, values in (("easiness.parquet", table["easiness"].to_numpy()), ("trajectory.npy", trajectory_TN)):
+        if values.dtype.kind != "f" or not np.isfinite(values).all():
+            yield f"scores/{name} has easiness of type {values.dtype}, NaN or infinite, and must have finite numbers"
+    for name, most in (("example_id", None), ("label", len(manifest.class_names) - 1)):
+        column = table[name]
+        if column.dtype.kind not in "iu" or (most is not None and not column.between(0, most).all()):
+            yield f"scores/easiness.parquet has {name} of type {column.dtype} from {column.min()} to {column.max()}"
+    if table["example_id"].duplicated().any():
+        yield "scores/easiness.parquet has an example_id twice"

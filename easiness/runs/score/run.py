@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,10 +126,10 @@ def score(
         needed = trials_needed_table(repeats)
         metrics = score_metrics(table, losses_MN, needed[needed["updates"] == moment])
         scores = Scores(run_id, manifest, table, trajectory_TN, metrics)
-        vars(scores)["losses_TMN"] = losses_TMN  # they are here: no need to fetch them
         with tempfile.TemporaryDirectory() as folder:
             _write_artifacts(Path(folder), scores, setup, repeats)
-            tracking.log_folder(run_id, Path(folder))
+            scores = replace(scores, manifest=tracking.log_results(run_id, Path(folder), manifest))
+        vars(scores)["losses_TMN"] = losses_TMN  # they are here: no need to fetch them
         tracking.log_metrics(run_id, metrics)
         tracking.set_tags(run_id, {"mlflow.note.content": _note(description, scores)})
     return scores
@@ -185,7 +186,6 @@ def _write_artifacts(folder: Path, scores: Scores, setup: TrainingSetup, repeats
     (folder / "scores").mkdir()
     scores.table.to_parquet(folder / "scores" / "easiness.parquet", index=False)
     np.save(folder / "scores" / "trajectory.npy", scores.trajectory_TN)
-    (folder / ScoreManifest.FILE).write_text(scores.manifest.to_json(), encoding="utf-8")
     title = f"{setup.name}: easiness after {scores.moment_name}"
     write_preview(preview, setup.train, scores.table, scores.trajectory_TN, repeats, title)
     shown = shown_rows(scores.table, scores.trajectory_TN[-1])

@@ -22,7 +22,7 @@ import torch
 from easiness.loaders import Staged
 from easiness.trials.engines.errors import picklable
 from easiness.trials.trial import Finished, Progress, Report, TrialTask, run_trial
-from easiness.trials.trial_folder import is_done, is_trained, write_atomically
+from easiness.trials.trial_folder import is_done, is_trained, receive_files
 
 # Ray would report its use to its makers.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -120,7 +120,7 @@ def _leave_token(folder: Path) -> str:
 
 
 def _receive(reference: "ray.ObjectRef", task: TrialTask) -> None:
-    """Write a worker's files into the folder of its trial; those that say that it is trained, and done, come last."""
+    """Write a worker's files into the folder of its trial."""
     try:
         result = ray.get(reference)
     except BlockingIOError as error:
@@ -131,11 +131,8 @@ def _receive(reference: "ray.ObjectRef", task: TrialTask) -> None:
         ) from error
     if isinstance(result, BaseException):
         raise result
-    last = ("validation/epochs.json", "done.json")
-    for name in sorted(result, key=lambda name: last.index(name) if name in last else -1):
-        path = task.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda temporary, content=result[name]: temporary.write_bytes(content))
+    if result:  # else they are there
+        receive_files(task.folder, result)
     (task.folder / "token").unlink(missing_ok=True)
 
 

@@ -1,42 +1,22 @@
 """Scores read back from a store: to the bit, from several threads, and refused where they are not scores."""
 
-import json
 import threading
 
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 
 from easiness import load_scores, tracking
-from tests.tiny_scores import draw_losses, log_score_run, score_manifest, tiny_planted
+from tests.tiny_scores import draw_losses, log_score_run, tiny_planted
 
 FINGERPRINT = "ab" * 32
 
 
-def make_score_run(folder, fingerprints=(FINGERPRINT, FINGERPRINT), **manifest):
-    """A score run of two trials, two moments and five examples, written without the library's writer."""
-    rng = np.random.default_rng(0)
-    losses_TMN = rng.random((2, 2, 5), dtype=np.float32)
-    with tracking.tracked_run("score", "s") as run_id:
-        trials = []
-        for trial, fingerprint in enumerate(fingerprints):
-            child = tracking.start_child(run_id, "trial", "t", {"easiness.fingerprint": fingerprint})
-            for k, update in enumerate((7, 14)):
-                path = folder / f"{trial}" / "losses" / f"updates={update:06d}.npy"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                np.save(path, losses_TMN[k, trial])
-            mlflow.MlflowClient().log_artifacts(child, str(folder / f"{trial}"))
-            tracking.end_child(child, "FINISHED")
-            trials.append({"trial": trial, "run_id": child})
-        scores = folder / "scores"
-        scores.mkdir()
-        pd.DataFrame({"example_id": np.arange(5)}).to_parquet(scores / "easiness.parquet")
-        np.save(scores / "trajectory.npy", losses_TMN.mean(axis=1))
-        content = {"updates": [7, 14], "fingerprint": FINGERPRINT, "trials": trials, "run_id": run_id, **manifest}
-        (scores / "manifest.json").write_text(json.dumps(score_manifest(**content)))
-        tracking.log_folder(run_id, scores, "scores")
-    return run_id, losses_TMN
+def make_score_run(folder, **manifest):
+    """A score run of two trials and two moments, written without the library's writer, and its losses."""
+    dataset = tiny_planted(20)
+    losses_TMN = draw_losses(dataset, 0, trials=2)
+    return log_score_run(folder, dataset, losses_TMN, updates=[7, 14], **manifest), losses_TMN
 
 
 def test_scores_come_back_to_the_bit(store, tmp_path):
@@ -45,13 +25,13 @@ def test_scores_come_back_to_the_bit(store, tmp_path):
     assert scores.losses_TMN.dtype == np.float32
     np.testing.assert_array_equal(scores.losses_TMN, losses_TMN)
     np.testing.assert_array_equal(scores.updates_T, [7, 14])
-    np.testing.assert_array_equal(scores.trajectory_TN, losses_TMN.mean(axis=1))
+    np.testing.assert_array_equal(scores.trajectory_TN, losses_TMN.mean(axis=1, dtype=np.float64))
     assert scores.manifest.polarity == "lower_is_easier"
     np.testing.assert_array_equal(load_scores(run_id, store).losses_TMN, losses_TMN)
 
 
 def test_trials_of_other_data_are_refused(store, tmp_path):
-    run_id, _ = make_score_run(tmp_path / "made", fingerprints=(FINGERPRINT, "cd" * 32))
+    run_id, _ = make_score_run(tmp_path / "made", fingerprints={1: "cd" * 32})
     with pytest.raises(ValueError, match=r"cdcdcd.* cannot be combined"):
         _ = load_scores(run_id).losses_TMN
 
@@ -70,6 +50,45 @@ def test_what_is_no_score_run_is_refused(store, tmp_path):
     run_id, _ = make_score_run(tmp_path / "made", schema=99)
     with pytest.raises(ValueError, match="schema 99, and this version reads 1"):
         load_scores(run_id)
+
+
+@pytest.mark.parametrize(
+    ("table", "manifest", "message"),
+    [
+        ({"easiness": np.full(20, np.nan)}, {}, "easiness.parquet has easiness of type float64, NaN or infinite"),
+        ({"easiness": np.arange(20)}, {}, "easiness.parquet has easiness of type int64"),
+        ({"label": np.full(20, 10)}, {}, "easiness.parquet has label of type int64 from 10 to 10"),
+        ({"label": np.full(20, "sun", object)}, {}, "easiness.parquet has label of type (object|str)"),
+        ({"example_id": np.zeros(20, np.int64)}, {}, "easiness.parquet has an example_id twice"),
+        ({}, {"examples": 21}, "it is of 2 moments and 21 examples, .* has shape .2, 20., and .* 20 rows"),
+        ({}, {"moment": 8}, "its moment is 8, and it was scored after .7, 14. updates"),
+        ({}, {"polarity": "higher_is_easier"}, "its polarity is 'higher_is_easier', and must be 'lower_is_easier'"),
+    ],
+)
+def test_scores_that_contradict_the_contract_are_refused(store, tmp_path, table, manifest, message):
+    run_id, _ = make_score_run(tmp_path / "made", table=table, **manifest)
+    with pytest.raises(ValueError, match=f"score run {run_id} cannot be used: .*{message}.*; make it again"):
+        load_scores(run_id)
+
+
+def test_a_table_without_easiness_is_refused(store, tmp_path):
+    def drop(place):
+        path = place / "scores" / "easiness.parquet"
+        pd.read_parquet(path).drop(columns="easiness").to_parquet(path)
+
+    run_id, _ = make_score_run(tmp_path / "made", more=drop)
+    with pytest.raises(
+        ValueError, match=f"score run {run_id} cannot be used: .*easiness.parquet has no column easiness"
+    ):
+        load_scores(run_id)
+
+
+def test_trials_of_another_size_are_refused(store, tmp_path, monkeypatch):
+    run_id, losses_TMN = make_score_run(tmp_path / "made")
+    scores = load_scores(run_id)
+    monkeypatch.setattr(tracking, "read_trials", lambda *_, **__: losses_TMN[:, :, 1:])
+    with pytest.raises(ValueError, match=f"score run {run_id} is of 20 examples, and its trials have losses of 19"):
+        _ = scores.losses_TMN
 
 
 def test_stores_are_read_from_several_threads(store, tmp_path):
