@@ -96,6 +96,11 @@ _build_environment() {
     echo "$built_from without: $(_missing_for_ffcv "$python")" >"$stamp"
 }
 
+if ! { : >>.venv.lock && mkdir -p .easiness; } 2>/dev/null; then
+    echo "error: $PWD cannot be written: its disk is full or read-only, or it is another user's; free space there," \
+        "or copy the checkout to a folder of your own and run it there" >&2
+    exit 1
+fi
 # Two commands started at once must not build into one folder at the same time.
 exec 9>.venv.lock
 flock 9

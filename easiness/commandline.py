@@ -1,10 +1,13 @@
 """Command line of an entry point: words to typed values, near matches, one line for an error."""
 
+import contextlib
 import difflib
 import inspect
 import os
+import select
 import signal
 import sys
+import threading
 import traceback
 import types
 import typing
@@ -30,8 +33,8 @@ def command(function: Callable[..., object]) -> None:
     An error ends the process with status 2 and one line on standard error; `--debug=true` adds the traceback.
     """
     debug = False
-    # Schedulers and containers send SIGTERM before they kill: close runs then, as for Ctrl-C.
-    before = signal.signal(signal.SIGTERM, _stop)
+    before = _stop_on_signals()
+    _end_with(os.environ.get("EASINESS_LAUNCHER"))
     try:
         options = _read_words(function)
         debug = _parse("debug", options.pop("debug", "false"), bool)
@@ -51,11 +54,35 @@ def command(function: Callable[..., object]) -> None:
         print(f"error: {_one_line(error)}", file=sys.stderr)
         sys.exit(FAILURE)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop_on_signals() -> dict[int, object]:
+    """Close runs when a scheduler, container or terminal ends this process, as for Ctrl-C; returns the old handlers."""
+    # What a shell has told a background job to ignore stays ignored.
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return {number: signal.signal(number, _stop) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}
 
 
 def _stop(*_: object) -> None:
+    # One stop may be told twice, to the group and by the parent; closing is cut short by a second Ctrl-C alone.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     raise KeyboardInterrupt
+
+
+def _end_with(launcher: str | None) -> None:
+    """Stop when the process that started this one is gone, even by SIGKILL; its number is that of run.sh."""
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):  # it is gone already
+            select.select([os.pidfd_open(int(launcher))], [], [])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if launcher is not None:
+        threading.Thread(target=wait, daemon=True).start()
 
 
 def _read_words(function: Callable[..., object]) -> dict[str, str]:

@@ -21,7 +21,15 @@ def pytest_addoption(parser):
 
 
 # Files whose tests start whole programs: first, so that no worker is left with them alone at the end.
-LONGEST = ("test_end_to_end.py", "test_report.py", "test_distributed.py", "test_ablate.py", "test_engines.py")
+LONGEST = (
+    "test_end_to_end.py",
+    "test_run_sh.py",
+    "test_team_server.py",
+    "test_report.py",
+    "test_distributed.py",
+    "test_ablate.py",
+    "test_engines.py",
+)
 
 
 def pytest_collection_modifyitems(config, items):

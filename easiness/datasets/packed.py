@@ -19,7 +19,7 @@ from typing import Self, get_origin
 
 import numpy as np
 
-from easiness.datasets.beton import MANIFEST, BetonFile, BetonImages, read_index
+from easiness.datasets.beton import MANIFEST, BetonFile, BetonImages, block_digest, read_index
 from easiness.datasets.dataset import Dataset, digest_keys
 from easiness.datasets.image_files import DIGEST_SIZE
 
@@ -85,7 +85,8 @@ class Part:
 
 def write_manifest(path: Path, parts: dict[str, Part]) -> None:
     """Write a manifest; it is whole or not there, even after a power failure."""
-    content = {"schema": SCHEMA, "parts": {split: dataclasses.asdict(part) for split, part in parts.items()}}
+    described = {split: dataclasses.asdict(part) for split, part in parts.items()}
+    content = {"schema": SCHEMA, "digest": _digest(described), "parts": described}
     temporary = path.with_name(path.name + ".new")
     try:
         with temporary.open("w", encoding="utf-8") as file:
@@ -96,6 +97,11 @@ def write_manifest(path: Path, parts: dict[str, Part]) -> None:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _digest(described: dict[str, object]) -> str:
+    """BLAKE2b-128 (hex) of the parts of a manifest."""
+    return block_digest(json.dumps(described, sort_keys=True).encode())
 
 
 def sync_folder(folder: Path) -> None:
@@ -111,9 +117,16 @@ def read_manifest(path: Path) -> dict[str, Part]:
     """Parts by split; a ValueError if the file is damaged or was made by another program."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or content.get("schema") != SCHEMA or content.keys() != {"schema", "parts"}:
+        if (
+            not isinstance(content, dict)
+            or content.get("schema") != SCHEMA
+            or content.keys() != {"schema", "digest", "parts"}
+        ):
             raise ValueError(f"it has another layout than schema {SCHEMA}")
-        return {split: Part.from_json(part) for split, part in content["parts"].items()}
+        parts = {split: Part.from_json(part) for split, part in content["parts"].items()}
+        if _digest(content["parts"]) != content["digest"]:
+            raise ValueError("its digest is another")
+        return parts
     except (ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged or has another layout ({error}); run prepare again") from error
 

@@ -1,9 +1,8 @@
 """Report folder: the page, its figures and tables, and a manifest of the runs behind it."""
 
+import ctypes
 import hashlib
 import json
-import shutil
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,8 +14,12 @@ from easiness.reporting.page import make_page
 from easiness.reporting.selection import SelectedRun
 from easiness.tracking import SCHEMA
 from easiness.tracking.contract import VERSION
+from easiness.tracking.host import own_folder
 
 _FORMATS = ("png", "pdf", "svg")
+
+# A flag of Linux's renameat2.
+_EXCHANGE = 2
 
 
 def write_report(folder: Path, report: ReportPage) -> None:
@@ -37,8 +40,8 @@ def write_report(folder: Path, report: ReportPage) -> None:
     """
     check_folder(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as temporary:
-        fresh = Path(temporary, "report")
+    with own_folder(folder.parent, ".report") as temporary:
+        fresh = temporary / "report"
         for name in ("figures", "tables", "scores"):
             (fresh / name).mkdir(parents=True)
         pictures = {}
@@ -66,10 +69,8 @@ def write_report(folder: Path, report: ReportPage) -> None:
         (fresh / "index.html").write_text(make_page(report.title, report.blocks, pictures), encoding="utf-8")
         manifest = make_manifest(report, fresh)
         (fresh / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
         fresh.chmod(0o755)
-        fresh.rename(folder)
+        _put_in_place(fresh, folder)
 
 
 def make_manifest(report: ReportPage, folder: Path) -> dict[str, object]:
@@ -114,6 +115,18 @@ def check_folder(folder: Path) -> None:
     """Refuse a folder that holds anything but a report."""
     if folder.exists() and not (folder.is_dir() and (_is_report(folder) or not any(folder.iterdir()))):
         raise FileExistsError(f"{folder} is not a report; move it away, or choose another name or folder")
+
+
+def _put_in_place(fresh: Path, folder: Path) -> None:
+    """Exchange a folder for the one in its place in one step: a kill leaves the old report or the new one."""
+    if not folder.exists():
+        fresh.rename(folder)
+        return
+    here = -100  # AT_FDCWD
+    exchanged = ctypes.CDLL(None).renameat2(here, bytes(fresh.absolute()), here, bytes(folder.absolute()), _EXCHANGE)
+    if exchanged != 0:  # a file system that cannot, such as NFS
+        folder.rename(fresh.with_name("old"))
+        fresh.rename(folder)
 
 
 def _is_report(folder: Path) -> bool:

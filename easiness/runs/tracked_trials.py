@@ -2,12 +2,8 @@
 
 import logging
 import math
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
 
 import numpy as np
 import torch
@@ -21,7 +17,7 @@ from easiness.recipes.schedule import scored_updates
 from easiness.runs.options import RunOptions
 from easiness.runs.progress import TrialDisplay
 from easiness.runs.trial_log import WORK, Trial, TrialLog, TrialOptions, TrialRecord
-from easiness.tracking.host import HOST, is_alive
+from easiness.tracking.host import own_folder
 from easiness.trials.engines import choose_engine, run_trials
 from easiness.trials.trial import Progress, TrialTask, work_in_trial
 from easiness.trials.trial_folder import artifact_files, remove_folder
@@ -52,7 +48,7 @@ class SharedData:
         """Training examples of a trial, and the validation set; `in_files` where other processes open them."""
         key = (recipe.loader, recipe.resolution, in_files)
         if key not in self._staged:
-            folder = self._folders.enter_context(_work_folder()) if in_files else None
+            folder = self._folders.enter_context(own_folder(WORK.absolute(), "staged")) if in_files else None
             self._staged[key] = stage(self.train, self.val, recipe, folder)
         return restage(*self._staged[key], recipe, rows)
 
@@ -181,16 +177,3 @@ def _staged_tasks(waiting: Sequence[TrialRecord], data: SharedData, engine: str,
         train, val = data.staged(trial.recipe, trial.rows, in_files=engine in ("processes", "torchrun"))
         tasks.append(TrialTask(trial.recipe, trial.number, train, val, record.folder, trial.name, joint))
     return tasks
-
-
-@contextmanager
-def _work_folder() -> Iterator[Path]:
-    """Make a folder for staged images, and remove those of processes that were killed."""
-    work = WORK.absolute()
-    work.mkdir(exist_ok=True)
-    prefix = f"staged-{HOST}-"
-    for left_behind in work.glob(f"{prefix}*-*"):
-        if not is_alive(int(left_behind.name.removeprefix(prefix).split("-")[0])):
-            shutil.rmtree(left_behind, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=work, prefix=f"{prefix}{os.getpid()}-") as folder:
-        yield Path(folder)

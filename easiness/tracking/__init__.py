@@ -2,6 +2,7 @@
 
 from easiness.tracking.artifacts import RunArtifacts, artifact_place, fetch, whereabouts
 from easiness.tracking.contract import SCHEMA
+from easiness.tracking.errors import TrackingError
 from easiness.tracking.lookup import (
     DAMAGED,
     RunRecord,
@@ -17,7 +18,7 @@ from easiness.tracking.lookup import (
 )
 from easiness.tracking.manifests import AblationManifest, MatchManifest, ScoreManifest, TrialManifest, to_json
 from easiness.tracking.reading import open_trial, read_trials, read_validation, verify_trial
-from easiness.tracking.server import TrackingError, public_address
+from easiness.tracking.server import public_address
 from easiness.tracking.tables import read_table, to_csv
 from easiness.tracking.writing import (
     DataDescription,

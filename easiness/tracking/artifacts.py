@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from mlflow.artifacts import download_artifacts, list_artifacts
 
 from easiness.files import Checksum, DamagedError, checksum, verify
+from easiness.tracking.errors import TrackingError
 from easiness.tracking.manifests import SEAL, Manifest
-from easiness.tracking.server import TrackingError, get_run, how_to_open
+from easiness.tracking.server import get_run, how_to_open
 
 # Characters of a cause that are shown.
 _SHOWN = 200

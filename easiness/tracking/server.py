@@ -1,9 +1,9 @@
-"""The tracking server or store: its address, its runs, and its errors in one line."""
+"""The tracking server or store: its address, its runs, and the way to it."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 # A server that does not answer is reported in seconds. MLflow reads these when it is called, and a user may set others.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -15,32 +15,29 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from easiness.tracking.errors import in_one_line, without_password
+from easiness.tracking.interruptions import is_stopping, signals_held
+from easiness.tracking.store import open_store
 
-class TrackingError(ConnectionError):
-    """The tracking server does not answer, or refuses."""
-
-
-def server_address() -> str:
-    """Address of the tracking server or store."""
-    return mlflow.get_tracking_uri()
+# For the last words of a process that a signal ends: it has seconds.
+_HURRY = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "2", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 
 def public_address() -> str:
     """Address of the tracking server or store without a user's name and password, and without folders."""
-    parts = urlsplit(server_address())
-    if parts.netloc:
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    return f"{parts.scheme}:///{parts.path.rpartition('/')[2]}"
+    parts = urlsplit(without_password(mlflow.get_tracking_uri()))
+    return urlunsplit(parts) if parts.netloc else f"{parts.scheme}:///{parts.path.rpartition('/')[2]}"
 
 
 def how_to_open() -> str:
     """Command or address that shows the runs in a browser."""
-    address = server_address()
+    address = without_password(mlflow.get_tracking_uri())
     return address if address.startswith("http") else f"mlflow ui --backend-store-uri {address}"
 
 
 def client(tracking_uri: str | None = None) -> mlflow.MlflowClient:
     """MLflow's client of a server or store; of MLflow's own default without an address."""
+    open_store(tracking_uri or mlflow.get_tracking_uri())
     return mlflow.MlflowClient(tracking_uri)
 
 
@@ -50,10 +47,12 @@ def get_run(run_id: str, tracking_uri: str | None = None) -> Run:
         try:
             return client(tracking_uri).get_run(run_id)
         except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"):
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
             address = tracking_uri or public_address()
-            raise ValueError(f"there is no run {run_id} on {address}; check the id and tracking_uri") from None
+            raise ValueError(
+                f"there is no run {run_id} on {without_password(address)}; check the id and tracking_uri"
+            ) from None
 
 
 def search_beside(run_id: str, query: str) -> list[Run]:
@@ -69,15 +68,28 @@ def search(experiment: str, query: str) -> list[Run]:
 
 
 @contextmanager
-def server_errors() -> Iterator[None]:
-    """Turn what the libraries below raise when a server is gone into one line."""
+def server_errors(artifacts: str = "") -> Iterator[None]:
+    """The way to the store, for every call of MLflow, and to the address of its artifacts.
+
+    What the libraries below raise becomes a TrackingError of one line, a signal waits until the call is over, and
+    where a signal already ends the process, a server has two seconds to answer.
+    """
+    hand_on_password()
+    earlier = {name: os.environ.get(name, value) for name, value in _HURRY.items()}
+    if is_stopping():
+        os.environ.update(_HURRY)
     try:
-        yield
-    except MlflowException as error:
-        if "API request to" in str(error) or isinstance(error.__cause__, OSError):
-            cause = str(error).split(" failed with exception ")[-1]
-            raise TrackingError(
-                f"the tracking server {server_address()} does not answer ({cause[:200]}); start it, or set "
-                "MLFLOW_TRACKING_URI"
-            ) from error
-        raise
+        with signals_held(), in_one_line(artifacts):
+            yield
+    finally:
+        os.environ.update(earlier)
+
+
+def hand_on_password() -> None:
+    """Move user and password from the server's address to MLflow's variables: MLflow prints and stores the address."""
+    address = mlflow.get_tracking_uri()
+    parts = urlsplit(address)
+    if parts.scheme in ("http", "https") and parts.username:
+        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
+        mlflow.set_tracking_uri(without_password(address))

@@ -4,9 +4,11 @@ import hashlib
 import json
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,12 +16,14 @@ from pathlib import Path
 import mlflow
 import numpy as np
 from mlflow.entities import Dataset as DatasetEntity
-from mlflow.entities import DatasetInput, Metric, Param, RunTag
+from mlflow.entities import DatasetInput, LoggedModelStatus, Metric, Param, Run, RunTag
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from easiness.files import checksums
 from easiness.tracking.artifacts import AnyManifest, RunArtifacts
 from easiness.tracking.contract import SCHEMA, VERSION
-from easiness.tracking.host import HOST, is_alive
+from easiness.tracking.errors import TrackingError
+from easiness.tracking.host import HOST, is_alive, process_mark, works_for
 from easiness.tracking.manifests import SEAL, Manifest
 from easiness.tracking.server import client, get_run, search_beside, server_errors
 
@@ -28,6 +32,12 @@ _WHEN = ("epoch", "update", "time")
 
 # Tags of MLflow's own that a child run gets from its parent.
 _INHERITED = ("mlflow.source.git.commit", "mlflow.user")
+
+# Files of one folder on their way to a server at the same time.
+_UPLOADS = 8
+
+# A run that `mlflow run` has made is without a process for a moment, until its program is started.
+_STARTING_S = 60
 
 
 @dataclass(frozen=True)
@@ -46,9 +56,11 @@ class DataDescription:
 def tracked_run(kind: str, name: str) -> Iterator[str]:
     """Open a run of a kind (`score`, `match` …): the one that `mlflow run` has made, or a new one; yields its id.
 
-    Inside another one it becomes a child of that. A run that ends by an error is marked FAILED.
+    Inside another one it becomes a child of that; else the store is tried before the work, and what killed processes
+    left there is closed. A run that ends by an error is marked FAILED, one that is stopped KILLED.
     """
     with server_errors():
+        client()
         parent = mlflow.active_run()
         if parent is not None:
             active = mlflow.start_run(nested=True, experiment_id=parent.info.experiment_id)
@@ -57,16 +69,20 @@ def tracked_run(kind: str, name: str) -> Iterator[str]:
                 mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default"))
             active = mlflow.start_run()
     run_id = active.info.run_id
-    status = "FAILED"
     try:
+        set_tags(run_id, {"easiness.kind": kind, "mlflow.runName": name, **_origin()})
         if parent is None:
             _close_cut_off(run_id)
-        set_tags(run_id, {"easiness.kind": kind, "mlflow.runName": name, **_origin()})
+            _try_artifacts(run_id)
         yield run_id
-        status = "FINISHED"
-    finally:
-        with server_errors():
-            mlflow.end_run(status)
+    except BaseException as error:
+        # Of a store that is gone, the first error says what is lost and kept; that the run stays open is no news.
+        with suppress(TrackingError), server_errors():
+            mlflow.end_run("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            _has_model(run_id)
+        raise
+    with server_errors():
+        mlflow.end_run("FINISHED")
 
 
 def start_child(parent_id: str, kind: str, name: str, tags: dict[str, str]) -> str:
@@ -80,7 +96,9 @@ def start_child(parent_id: str, kind: str, name: str, tags: dict[str, str]) -> s
 
 
 def end_child(run_id: str, status: str) -> None:
-    """End a child run as FINISHED, FAILED or KILLED."""
+    """End a child run as FINISHED, FAILED or KILLED; of one that is not finished, no logged model stays half-way up."""
+    if status != "FINISHED":
+        _has_model(run_id)
     with server_errors():
         client().set_terminated(run_id, status)
 
@@ -146,9 +164,24 @@ def log_data(run_id: str, *descriptions: DataDescription) -> None:
 
 
 def log_folder(run_id: str, folder: Path, artifact_path: str | None = None) -> None:
-    """Upload everything in a folder."""
-    with server_errors():
-        client().log_artifacts(run_id, str(folder), artifact_path)
+    """Upload everything in a folder, several files at a time."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder} to upload")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    address = get_run(run_id).info.artifact_uri
+    with server_errors(address):
+        repository = get_artifact_repository(address)
+
+        def send(file: Path) -> None:
+            place = "/".join([*filter(None, [artifact_path]), *file.relative_to(folder).parts[:-1]])
+            repository.log_artifact(str(file), place or None)
+
+        pool = ThreadPoolExecutor(_UPLOADS)
+        try:
+            for sent in [pool.submit(send, file) for file in files]:
+                sent.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def log_results(run_id: str, folder: Path, manifest: AnyManifest) -> AnyManifest:
@@ -179,6 +212,8 @@ def log_model(run_id: str, model: object, example_BCHW: np.ndarray) -> None:
     import mlflow.pytorch
 
     requirements = [f"{package}=={version(package).split('+')[0]}" for package in ("torch", "torchvision")]
+    if _has_model(run_id):
+        return  # the upload was cut off later than here
     with server_errors(), mlflow.start_run(run_id=run_id, nested=True):
         mlflow.pytorch.log_model(
             model, name="model", input_example=example_BCHW, pip_requirements=requirements, serialization_format="pt2"
@@ -197,12 +232,47 @@ def code_versions(run_id: str) -> dict[str, str | None]:
 
 def _close_cut_off(run_id: str) -> None:
     """Mark as KILLED what processes of this folder, on this machine, left RUNNING in the experiment of a run."""
-    origin = _origin()
     for run in search_beside(run_id, "attributes.status = 'RUNNING'"):
-        tags = run.data.tags
-        here = all(tags.get(key) == origin[key] for key in ("easiness.host", "easiness.folder"))
-        if here and not is_alive(int(tags.get("easiness.pid", os.getpid()))):
+        if run.info.run_id != run_id and _is_cut_off(run):
             end_child(run.info.run_id, "KILLED")
+
+
+def _is_cut_off(run: Run) -> bool:
+    """Whether the process that works on a run is a dead one of this folder, on this machine."""
+    tags, origin = run.data.tags, _origin()
+    if "easiness.process" in tags:
+        here = all(tags.get(key) == origin[key] for key in ("easiness.host", "easiness.folder"))
+        return here and not is_alive(tags["easiness.process"])
+    # Made by `mlflow run .`, whose program was killed before it could say more.
+    started_here = tags.get("mlflow.source.name", "").endswith(origin["easiness.folder"])
+    return started_here and _now() - run.info.start_time > 1000 * _STARTING_S and not works_for(run.info.run_id)
+
+
+def _has_model(run_id: str) -> bool:
+    """Whether the logged model of a run is there; deletes what is left of an upload that failed."""
+    with server_errors():
+        experiment = get_run(run_id).info.experiment_id
+        models = client().search_logged_models([experiment], f"source_run_id = '{run_id}'")
+        for model in models:
+            if model.status != LoggedModelStatus.READY:
+                client().delete_logged_model(model.model_id)
+    return any(model.status == LoggedModelStatus.READY for model in models)
+
+
+def _try_artifacts(run_id: str) -> None:
+    """Send one small artifact there and back: a store that takes none is known before the work, not after it."""
+    address = get_run(run_id).info.artifact_uri
+    with server_errors(address):
+        repository = get_artifact_repository(address)
+        with tempfile.TemporaryDirectory() as folder:
+            sent, back = Path(folder, "store-check.txt"), Path(folder, "back")
+            sent.write_text(run_id)
+            back.mkdir()
+            repository.log_artifact(str(sent))
+            if Path(repository.download_artifacts(sent.name, str(back))).read_text() != run_id:
+                raise TrackingError(f"artifacts at {repository.artifact_uri} do not come back as they were sent")
+        with suppress(Exception):  # a store may keep all that it is given
+            repository.delete_artifacts(sent.name)
 
 
 def _origin() -> dict[str, str]:
@@ -212,7 +282,7 @@ def _origin() -> dict[str, str]:
         "easiness.version": VERSION,
         "easiness.host": HOST,
         "easiness.folder": str(Path.cwd()),
-        "easiness.pid": str(os.getpid()),
+        "easiness.process": process_mark(),
     }
 
 

@@ -150,7 +150,7 @@ def packed_data(tmp_path_factory):
 
 def content(dataset):
     images = [image.tobytes() for image in dataset.images]
-    return [dataset.fingerprint, images, dataset.labels.tolist(), dataset.class_names]
+    return [dataset.fingerprint, images, dataset.labels.tolist(), dataset.class_names, dataset.sources.tolist()]
 
 
 def fuzz_packed_data(seed, count, packed_data):

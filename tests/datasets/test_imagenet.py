@@ -132,6 +132,7 @@ def test_what_is_missing_is_named(folder):
         ('"n02"', '"n01"', "class_names has fewer than two names, or one of them twice"),
         ('"n02"', "2", "class_names has items that are not text"),
         ('"digests": "', '"digests": "00', "12 examples have 12 sources and other digests"),
+        ("train_00.JPEG", "train_99.JPEG", "its digest is another"),
         ('"block_size": 8388608', '"block_size": 0', "blocks of 0 bytes"),
     ],
 )

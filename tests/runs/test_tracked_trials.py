@@ -289,7 +289,7 @@ def test_arrays_of_a_trial_that_was_finished_here_are_not_fetched(store, data, r
 
 
 def test_left_behind_images_of_a_killed_process_are_removed(store, data, recipe):
-    dead, far = WORK / f"staged-{HOST}-999999999-x", WORK / "staged-another-machine-999999999-x"
+    dead, far = WORK / f"staged-{HOST}-999999999-1-x", WORK / "staged-another-machine-999999999-1-x"
     dead.mkdir(parents=True)
     far.mkdir()
     with room.SharedData(*data) as shared:

@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,13 @@ def test_processes_give_the_bits_of_inline(tmp_path):
     for one, other in zip(inline, processes, strict=True):
         assert measured(one) == measured(other)
         assert counted(news, one.trial) == counted(news_inline, one.trial) == work_in_trial(one.recipe, 21, 9)
+
+
+def test_workers_share_nothing_that_would_outlive_them(tmp_path, monkeypatch):
+    registered = []  # semaphores with a name stay where all processes, and their tracker, are killed at once
+    monkeypatch.setattr(resource_tracker, "register", lambda *named: registered.append(named))
+    run([tiny_task(tmp_path / "t", in_files=tmp_path / "staged")], "processes")
+    assert registered == []
 
 
 def test_an_error_in_a_worker_process_is_raised_here(tmp_path):

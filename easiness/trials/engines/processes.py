@@ -3,13 +3,15 @@
 import multiprocessing
 import os
 import queue
+import signal
 import sys
+import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
+from multiprocessing.util import get_temp_dir
 from types import ModuleType
 
 import torch
@@ -21,13 +23,14 @@ from easiness.trials.trial import Finished, Progress, Report, TrialTask, run_tri
 # threads of torch would copy their locks in any state.
 _CONTEXT = multiprocessing.get_context("forkserver")
 
-_CHECK_EVERY_S = 1.0
+# The path of a socket has at most 107 characters, of which the names below this folder take 40.
+_LONGEST_FOLDER = 60
 
 
 def prepare_workers() -> None:
     """Start the server that forks the workers, in the background."""
     _CONTEXT.set_forkserver_preload([__name__])
-    with _main_hidden():
+    with _main_hidden(), _short_paths():
         forkserver.ensure_running()
 
 
@@ -40,31 +43,29 @@ def worker_devices(device: torch.device, tasks: int, threads: int) -> list[torch
 
 
 def run_in_processes(tasks: list[TrialTask], device: torch.device, report: Report, finished: Finished) -> None:
-    """Run trials in worker processes; see `easiness.trials.engines.run_trials`."""
+    """Run trials in worker processes; see `easiness.trials.engines.run_trials`.
+
+    A thread of this process attends to each worker through a pipe: nothing that is shared by processes (a queue and its
+    semaphores) is left behind when all of them are killed, and the death of a worker is known at once.
+    """
     prepare_workers()
-    waiting, messages = _CONTEXT.Queue(), _CONTEXT.Queue()
+    waiting: queue.SimpleQueue[TrialTask] = queue.SimpleQueue()
+    messages: queue.SimpleQueue[Progress | str | BaseException] = queue.SimpleQueue()
     for task in tasks:
         waiting.put(task)
     by_name = {task.name: task for task in tasks}
-    workers = [
-        _CONTEXT.Process(target=_work, args=(waiting, messages, worker_device, dict(os.environ)), daemon=True)
-        for worker_device in worker_devices(device, len(tasks), max(task.recipe.threads for task in tasks))
-    ]
-    for _ in workers:
-        waiting.put(None)
-    with _main_hidden():
-        for worker in workers:
-            worker.start()
-    checked_at = time.monotonic()
+    workers = []
     try:
+        for worker_device in worker_devices(device, len(tasks), max(task.recipe.threads for task in tasks)):
+            ours, theirs = _CONTEXT.Pipe()
+            worker = _CONTEXT.Process(target=_work, args=(theirs, worker_device, dict(os.environ)), daemon=True)
+            with _main_hidden():
+                worker.start()
+            workers.append(worker)
+            theirs.close()
+            threading.Thread(target=_attend, args=(worker, ours, waiting, messages), daemon=True).start()
         while by_name:
-            if time.monotonic() > checked_at + _CHECK_EVERY_S:  # by the clock: the queue may never be empty
-                _check_alive(workers)
-                checked_at = time.monotonic()
-            try:
-                message = messages.get(timeout=_CHECK_EVERY_S)
-            except queue.Empty:
-                continue
+            message = messages.get()
             if isinstance(message, Progress):
                 report(message)
             elif isinstance(message, BaseException):
@@ -76,9 +77,50 @@ def run_in_processes(tasks: list[TrialTask], device: torch.device, report: Repor
             worker.terminate()
         for worker in workers:
             worker.join()
-        for channel in (waiting, messages):
-            channel.close()
-            channel.cancel_join_thread()
+
+
+def _attend(
+    worker: multiprocessing.Process,
+    pipe: Connection,
+    waiting: "queue.SimpleQueue[TrialTask]",
+    messages: "queue.SimpleQueue[Progress | str | BaseException]",
+) -> None:
+    """Give a worker one waiting trial after another, and pass on all that it says."""
+    with pipe:
+        try:
+            while True:
+                task = waiting.get_nowait()
+                pipe.send(task)
+                message = None
+                while message != task.name:
+                    message = pipe.recv()
+                    messages.put(message)
+        except queue.Empty:
+            return
+        except (EOFError, OSError):
+            wait([worker.sentinel])
+            messages.put(_death(worker))
+
+
+def _death(worker: multiprocessing.Process) -> RuntimeError:
+    code = worker.exitcode
+    cause = "killed by the system, perhaps for memory" if code == -signal.SIGKILL else f"exit status {code}"
+    return RuntimeError(
+        f"a worker process died ({cause}); finished epochs are kept, so the same command goes on from there"
+    )
+
+
+@contextmanager
+def _short_paths() -> Iterator[None]:
+    """Have sockets in the system's temporary folder where ours has a long path; chosen once, for all of them."""
+    place = tempfile.gettempdir()
+    try:
+        if len(os.fsencode(place)) > _LONGEST_FOLDER:
+            tempfile.tempdir = "/tmp"
+        get_temp_dir()
+        yield
+    finally:
+        tempfile.tempdir = place
 
 
 @contextmanager
@@ -92,27 +134,19 @@ def _main_hidden() -> Iterator[None]:
         sys.modules["__main__"] = program
 
 
-def _check_alive(workers: list[multiprocessing.Process]) -> None:
-    dead = [worker for worker in workers if worker.exitcode not in (None, 0)]
-    if dead:
-        code = dead[0].exitcode
-        cause = "killed by the system, perhaps for memory" if code == -9 else f"exit status {code}"
-        raise RuntimeError(
-            f"a worker process died ({cause}); finished epochs are kept, so the same command goes on from there"
-        )
-
-
-def _work(
-    waiting: multiprocessing.Queue, messages: multiprocessing.Queue, device: torch.device, environment: dict[str, str]
-) -> None:
+def _work(pipe: Connection, device: torch.device, environment: dict[str, str]) -> None:
     os.environ.update(environment)  # the server was started with an earlier one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who ends this process
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
-        while (task := waiting.get()) is not None:
-            run_trial(task, device, messages.put)
-            messages.put(task.name)
+        while True:
+            task = pipe.recv()
+            run_trial(task, device, pipe.send)
+            pipe.send(task.name)
+    except EOFError:  # there are no more
+        return
     except BaseException as error:
-        messages.put(picklable(error))
+        pipe.send(picklable(error))
 
 
 def _leave_with_parent() -> None:
