@@ -1,6 +1,7 @@
 """What every test may use: the path of the real data, and the switch for slow tests."""
 
 import shutil
+import signal
 import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,10 @@ hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+# A shell lets its background jobs ignore Ctrl-C, and what they start inherits that; tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):

@@ -94,7 +94,7 @@ def test_killed_in_the_middle_and_run_again_is_the_same_to_the_bit(checkout, tmp
     while len(seen) < 2:  # a trial's folder is removed as soon as it is on the server, so the second is trial 1
         assert started.poll() is None, "it ended before it could be killed: " + started.stdout.read().decode()
         assert time.monotonic() < deadline
-        seen |= {place.parent.name for place in checkout.glob(".easiness/trials/*/checkpoints")}
+        seen |= {place.parent.name for place in checkout.glob(".easiness/trials/*/ledger.json")}
         time.sleep(0.01)
     os.killpg(started.pid, signal.SIGKILL)
     started.communicate()

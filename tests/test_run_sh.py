@@ -81,7 +81,7 @@ TRIALS = ("model=tests.tiny_model:build", "trials=2", "epochs=300", "limit=300",
 def test_a_signal_to_run_sh_alone_ends_all_and_closes_the_runs(checkout, number):
     program = start(checkout, "score", *TRIALS)
     try:
-        while len(list(checkout.glob(".easiness/trials/*/checkpoint.pt"))) < 2:
+        while len(list(checkout.glob(".easiness/trials/*/ledger.json"))) < 2:
             assert program.poll() is None, program.stdout.read()
             time.sleep(0.05)
         os.kill(program.pid, number)
@@ -98,7 +98,9 @@ def test_a_signal_to_run_sh_alone_ends_all_and_closes_the_runs(checkout, number)
     # MLflow itself marks the run that it made FAILED, whatever the program has said.
     assert list(found.values()).count("KILLED") >= 2
     assert set(found.values()) <= {"KILLED", "FAILED"}
-    left = {path.name.split("-")[0] for path in (checkout / ".easiness").iterdir()} - {"trials", "matplotlib"}
+    if number != signal.SIGKILL:
+        assert list((checkout / ".easiness" / "claims").iterdir()) == []
+    left = {path.name.split("-")[0] for path in (checkout / ".easiness").iterdir()} - {"trials", "matplotlib", "claims"}
     assert left == ({"tmp"} if number == signal.SIGKILL else set())
 
 

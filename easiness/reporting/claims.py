@@ -123,8 +123,10 @@ def diverse_sets(diversity: pd.DataFrame | None) -> Verdict:
 
     `diversity` is that of a `Matching`.
     """
-    if diversity is None or diversity.empty:
+    if diversity is None:
         return verdict("diverse", UNKNOWN, "no match run has measured the diversity of images")
+    if diversity.empty:
+        return verdict("diverse", UNKNOWN, "no class has enough images for a set: score more of them")
     models = sorted(diversity["model"].unique())
     steps = {
         (model, *step): each

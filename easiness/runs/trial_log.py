@@ -151,7 +151,8 @@ class TrialLog:
                 "easiness.fingerprint": record.fingerprint,
             }
             if self._options.as_children:
-                self._open[name] = tracking.start_child(self._parent_id, record.trial.kind, name, tags)
+                with tracking.signals_held():  # a run that was made is known here, and closed
+                    self._open[name] = tracking.start_child(self._parent_id, record.trial.kind, name, tags)
             else:
                 tracking.set_tags(self._parent_id, tags | {"easiness.kind": record.trial.kind})
                 self._open[name] = self._parent_id

@@ -3,6 +3,7 @@
 from easiness.tracking.artifacts import RunArtifacts, artifact_place, fetch, whereabouts
 from easiness.tracking.contract import SCHEMA
 from easiness.tracking.errors import TrackingError
+from easiness.tracking.interruptions import signals_held
 from easiness.tracking.lookup import (
     DAMAGED,
     RunRecord,

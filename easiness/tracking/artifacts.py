@@ -75,7 +75,7 @@ class RunArtifacts:
         return self.read(name, reader) if name in self.checksums else None
 
     def require_uploaded(self) -> None:
-        """Raise a TrackingError if the server does not list every file with its size."""
+        """Raise a TrackingError if the server does not list every file, or lists it with another size."""
         for folder in sorted({path.rpartition("/")[0] for path in self.checksums}):
             try:
                 listed = _listed(_address(self.run_id, folder, self.tracking_uri), self.tracking_uri)
@@ -83,10 +83,12 @@ class RunArtifacts:
                 raise _not_fetched(self.run_id, folder or "/", error) from error
             sizes = {f"{folder}/{path.name}".lstrip("/"): size for path, size in listed.items()}
             for path, written in self.checksums.items():
-                if path.rpartition("/")[0] == folder and sizes.get(path) != written["bytes"]:
+                listed_as = sizes.get(path, "no such file")
+                # Not every store says how large a file is.
+                if path.rpartition("/")[0] == folder and listed_as not in (None, written["bytes"]):
                     raise TrackingError(
                         f"{self._named(path)} did not arrive: {written['bytes']:,} bytes were sent, and the server "
-                        f"lists {sizes.get(path, 'none')}"
+                        f"lists {listed_as}"
                     )
 
     @contextmanager

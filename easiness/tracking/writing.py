@@ -59,23 +59,26 @@ def tracked_run(kind: str, name: str) -> Iterator[str]:
     Inside another one it becomes a child of that; else the store is tried before the work, and what killed processes
     left there is closed. A run that ends by an error is marked FAILED, one that is stopped KILLED.
     """
-    with server_errors():
-        client()
-        parent = mlflow.active_run()
-        if parent is not None:
-            active = mlflow.start_run(nested=True, experiment_id=parent.info.experiment_id)
-        else:
-            if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_ID" not in os.environ:
-                mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default"))
-            active = mlflow.start_run()
-    run_id = active.info.run_id
+    active = None
     try:
+        with server_errors():
+            client()
+            parent = mlflow.active_run()
+            if parent is not None:
+                active = mlflow.start_run(nested=True, experiment_id=parent.info.experiment_id)
+            else:
+                if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_ID" not in os.environ:
+                    mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default"))
+                active = mlflow.start_run()
+        run_id = active.info.run_id
         set_tags(run_id, {"easiness.kind": kind, "mlflow.runName": name, **_origin()})
         if parent is None:
             _close_cut_off(run_id)
             _try_artifacts(run_id)
         yield run_id
     except BaseException as error:
+        if active is None:
+            raise
         # Of a store that is gone, the first error says what is lost and kept; that the run stays open is no news.
         with suppress(TrackingError), server_errors():
             mlflow.end_run("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")

@@ -18,7 +18,7 @@ def test_a_report_takes_the_place_of_the_one_before(store, tmp_path, monkeypatch
         (folder / f"{title}.txt").touch()
         assert json.loads((folder / "manifest.json").read_text())["title"] == title
     assert {path.name for path in folder.iterdir()} == {
-        "index.html", "manifest.json", "figures", "tables", "second.txt",
+        "index.html", "manifest.json", "figures", "scores", "tables", "second.txt",
     }  # fmt: skip
     assert list(folder.parent.iterdir()) == [folder]
 
@@ -35,6 +35,6 @@ def test_what_a_killed_report_left_is_removed_and_other_files_are_not(store, tmp
 def test_a_folder_of_other_files_stays(store, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").touch()
-    with pytest.raises(FileExistsError, match="has files, but is not a report"):
+    with pytest.raises(FileExistsError, match="is not a report; move it away"):
         write_report(tmp_path / "photos", ReportPage("page", [], Selection([], [])))
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]

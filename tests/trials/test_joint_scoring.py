@@ -163,12 +163,3 @@ def test_score_pass_on_the_tracking_server(store):
     assert set(run_ids["each"]).isdisjoint(run_ids["joint"])
     np.testing.assert_array_equal(losses["each"], losses["joint"])
     assert not list((WORK / "trials").iterdir())
-
-
-def test_unknown_score_pass(store):
-    data = open_dataset("planted", limit=64), open_dataset("planted", split="val", limit=32)
-    with (
-        tracking.tracked_run("score", "s") as run_id,
-        pytest.raises(ValueError, match="score_pass is 'all', and must be one of each, joint"),
-    ):
-        run_tracked(planted(MODEL), data, run_id, "all")

@@ -7,7 +7,7 @@ the weights reach, 1 = the same ranking.
 
 **How p is chosen.** So that `WEIGHT`, 90 %, of the weight of all examples lies on the first `TOP`, 10 %, by their
 equation 21: the measure looks about as far as the paper's sets do, and more at the very end. For 50,000 examples p is
-0.99974, for 5,000 it is 0.9974. With sets cut from every class, each class has its own p, and the result is the mean
+0.99975, for 5,000 it is 0.9974. With sets cut from every class, each class has its own p, and the result is the mean
 over the classes by their size.
 """
 
@@ -83,7 +83,7 @@ def persistence(depth: int) -> float:
     """The p that puts `WEIGHT` on the examples up to a depth, of an endless ranking.
 
     >>> round(persistence(5000), 5)
-    0.99974
+    0.99975
     """
 
     def missing(q: float) -> float:

@@ -166,7 +166,7 @@ def trials_needed(overlap_G: Sequence[float] | NDArray, target: float) -> float:
     """Smallest number of trials whose sets are found again to the share `target`; infinite if more than 100, or NaN.
 
     >>> trials_needed(np.linspace(0.5, 0.92, len(COUNTS)), 0.8)
-    29.0
+    35.0
     """
     overlap_G = np.asarray(overlap_G, np.float64)
     if np.isnan(overlap_G).any():
