@@ -166,7 +166,10 @@ def test_every_model_must_show_the_order():
 
 def test_rules_and_their_error_rates_stand_with_every_verdict():
     for rule in RULES.values():
-        assert f"{100 * rule.false:.1f} % of cases at most with {rule.nothing}" in rule.rates
+        assert (
+            f"{100 * rule.false:.1f} % of cases at most (shapes of losses counted together) with {rule.nothing}"
+            in rule.rates
+        )
         assert f"{100 * rule.found:.0f} % with {rule.effect}" in rule.rates
     assert diverse_sets(None).rates == RULES["diverse"].rates
     assert diverse_sets(None).rule == RULES["diverse"].text
