@@ -84,6 +84,9 @@ def test_a_signal_to_run_sh_alone_ends_all_and_closes_the_runs(checkout, number)
         while len(list(checkout.glob(".easiness/trials/*/ledger.json"))) < 2:
             assert program.poll() is None, program.stdout.read()
             time.sleep(0.05)
+        while len(statuses(checkout)) < 3:  # a trial's run is opened by the parent, on its first report
+            assert program.poll() is None, program.stdout.read()
+            time.sleep(0.05)
         os.kill(program.pid, number)
         said, _ = program.communicate(timeout=120)  # its end is that of the last process that may write there
     finally:

@@ -25,11 +25,11 @@ def start(entry_point, words, folder, uri, experiment):
     environment |= {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_NAME": experiment}
     options = [f"--{key}={value}" for key, value in words.items()]
     folder.mkdir(exist_ok=True)
-    log = (folder / "log").open("ab")
-    return subprocess.Popen(
-        [sys.executable, "-m", f"entrypoints.{entry_point}", *options],
-        cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True,
-    )  # fmt: skip
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", f"entrypoints.{entry_point}", *options],
+            cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
 
 
 def finish(*words):
