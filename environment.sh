@@ -45,6 +45,10 @@ Libs: -lopencv_imgproc -lopencv_core
 END
 }
 
+_pip() {
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint .venv/constraints.txt "$@"
+}
+
 # FFCV reads large data sets fast. It has to be compiled; where that fails, one line says why and all else works.
 _install_ffcv() {
     local missing without="continuing without FFCV; dataset=imagenet will use the slower torchvision loader"
@@ -62,9 +66,8 @@ _install_ffcv() {
     fi
     pkg-config --exists opencv4 || _describe_opencv
     # Its own list of needs asks for the OpenCV that draws windows, and forgets Pillow: ours is in pyproject.toml.
-    if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[ffcv]" ||
-        ! PKG_CONFIG_PATH="$PWD/.venv/opencv${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}" \
-            .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps ffcv==1.0.2 ||
+    if ! _pip --editable ".[ffcv]" ||
+        ! PKG_CONFIG_PATH="$PWD/.venv/opencv${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}" _pip --no-deps ffcv==1.0.2 ||
         ! .venv/bin/python -c 'import ffcv'; then
         echo "note: $without. What failed is above; to try again: rm .venv/.built* and the same command" >&2
     fi
@@ -75,7 +78,7 @@ _build_environment() {
     python="$(_find_python)" || return 1
     # Part of the stamp, so that packages which came later are noticed, and those which never will are not asked for again.
     missing="$(_missing_for_ffcv "$python")"
-    built_from="$(cat pyproject.toml environment.sh | sha256sum)"
+    built_from="$(cat pyproject.toml requirements.lock environment.sh | sha256sum)"
     [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$built_from without: $missing" ] && return
     echo "Installing dependencies into .venv (a few minutes, once) ..." >&2
     # Debian ships venv without ensurepip until python3-venv is installed; root on a bare machine may simply have it.
@@ -88,7 +91,9 @@ _build_environment() {
             return 1
         fi
     fi
-    if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${_extra:+[$_extra]}"; then
+    # The versions of the lock, without its hashes: another build of torch, as for CPUs alone, is as good.
+    sed -nE 's/^([^ #]+==.*) \\$/\1/p' requirements.lock >.venv/constraints.txt
+    if ! _pip --editable ".${_extra:+[$_extra]}"; then
         echo "error: the packages above could not be installed; is the network there? The same command goes on" >&2
         return 1
     fi

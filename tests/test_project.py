@@ -3,10 +3,12 @@
 import importlib
 import re
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from easiness.commandline import options_of, parse_options
 from tests.parameter_tables import PAGE, page
@@ -87,3 +89,32 @@ def test_page_of_parameters_is_that_of_mlproject_and_docstrings():
 def test_every_parameter_is_described():
     missing = [line for line in page().splitlines() if line.startswith("| `") and line.endswith("|  |")]
     assert missing == []
+
+
+def test_the_lock_has_all_that_is_needed_within_its_bounds_with_hashes():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    entries = re.split(r"\n(?=\S)", re.sub(r"(?m)^#.*\n", "", (ROOT / "requirements.lock").read_text()).rstrip())
+    locked = {}
+    for entry in entries:
+        pin, *hashes = entry.split(" \\\n    ")
+        assert hashes, pin
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one) for one in hashes), pin
+        requirement = Requirement(pin)
+        (version,) = requirement.specifier
+        locked.setdefault(requirement.name, []).append(version.version)
+    groups = (project["dependencies"], *project["optional-dependencies"].values())
+    for line in (line for group in groups for line in group):
+        needed = Requirement(line)
+        assert all(version in needed.specifier for version in locked[needed.name]), line
+
+
+def test_this_is_the_locked_set():
+    lock = (ROOT / "requirements.lock").read_text()
+    for line in re.findall(r"(?m)^([^#\s].*?) \\$", lock):
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate():
+            try:
+                installed = metadata.version(requirement.name)
+            except metadata.PackageNotFoundError:
+                continue  # of an extra, or of another build of torch
+            assert installed in requirement.specifier, f"{line}, and {installed} is installed; run ./test.sh"

@@ -36,7 +36,8 @@ def checkout(tmp_path):
             (copy / ".venv" / part.name).symlink_to(part)
     functions = "source <(sed '/^if ! { : >>/,$d' environment.sh); _missing_for_ffcv \"$(_find_python)\""
     missing = subprocess.run(["bash", "-c", functions], cwd=copy, capture_output=True, text=True, check=True).stdout
-    built_from = hashlib.sha256((copy / "pyproject.toml").read_bytes() + (copy / "environment.sh").read_bytes())
+    parts = ("pyproject.toml", "requirements.lock", "environment.sh")
+    built_from = hashlib.sha256(b"".join((copy / name).read_bytes() for name in parts))
     (copy / ".venv" / ".built").write_text(f"{built_from.hexdigest()}  - without: {missing.strip()}\n")
     return copy
 

@@ -69,6 +69,7 @@ def look_at_classes(
     dataset: Dataset,
     tables: Mapping[str, pd.DataFrame],
     classes: tuple[str, str],
+    moments: Mapping[str, str],
     *,
     fraction: float,
     seed: int,
@@ -84,6 +85,8 @@ def look_at_classes(
         By model, N rows: example_id, class_name, easiness (lower = easier).
     classes : tuple of str
         From `shown_classes`.
+    moments : mapping of str
+        By model, when its easiness was taken: `980 updates (epoch 5 of 300)`.
     fraction, seed, resolution
         As in `class_sets`.
 
@@ -97,7 +100,8 @@ def look_at_classes(
     charts, rows, small = {}, [], set()
     look = {"fraction": fraction, "seed": seed, "resolution": resolution}
     for model, table in tables.items():
-        charts[f"fig1_{file_name(sheet_of)}_{file_name(model)}"] = class_sheet(dataset, table, sheet_of, model)
+        named = f"{model} after {moments[model]}"
+        charts[f"fig1_{file_name(sheet_of)}_{file_name(model)}"] = class_sheet(dataset, table, sheet_of, named)
         for class_name in dataset.class_names:
             sets = class_sets(dataset, table["easiness"].to_numpy(), class_name, model, **look)
             if sets is None:
@@ -109,27 +113,30 @@ def look_at_classes(
                 for name, measured in sets.items()
             ]
             if class_name == averages_of:
-                charts[f"fig2_{file_name(class_name)}_{file_name(model)}"] = class_averages(sets, class_name, model)
+                charts[f"fig2_{file_name(class_name)}_{file_name(model)}"] = class_averages(sets, class_name, named)
     if small:
         shown = ", ".join(sorted(small)[:12]) + (" …" if len(small) > 12 else "")
         LOG.warning("no diversity where a share of %g leaves fewer than %d images: %s", fraction, _FEWEST, shown)
     return charts, pd.DataFrame(rows, columns=["class_name", "model", "set", *_MEASURED])
 
 
-def class_sheet(dataset: Dataset, table: pd.DataFrame, class_name: str, model: str) -> Figure:
-    """Draw the easiest and the hardest examples of a class (Fig. 1), of N rows as in `look_at_classes`."""
+def class_sheet(dataset: Dataset, table: pd.DataFrame, class_name: str, named: str) -> Figure:
+    """Draw the easiest and the hardest examples of a class (Fig. 1), of N rows as in `look_at_classes`.
+
+    `named` is the model and the moment.
+    """
     members = table[table["class_name"] == class_name].sort_values("easiness", kind="stable")
     count = min(_PICTURES, len(members) // 2) or 1
     ends = (members.head(count), members.tail(count)[::-1])
     images = ([dataset.images[row] for row in end.index] for end in ends)
     captions = ([f"#{row.example_id}\n{row.easiness:.2f} nats" for row in end.itertuples()] for end in ends)
-    title = f"{class_name}: easiest and hardest of {len(members)}, {model}"
+    title = f"{class_name}: easiest and hardest of {len(members)}, {named}"
     return figures.easiest_and_hardest(*zip(images, captions, strict=True), title)
 
 
-def class_averages(sets: Mapping[str, Diversity], class_name: str, model: str) -> Figure:
-    """Draw the average images with their diversity (Fig. 2)."""
-    title = f"{class_name}, {model}: averages of {sets['easy'].images} images"
+def class_averages(sets: Mapping[str, Diversity], class_name: str, named: str) -> Figure:
+    """Draw the average images with their diversity (Fig. 2); `named` is the model and the moment."""
+    title = f"{class_name}, {named}: averages of {sets['easy'].images} images"
     averages = {name: (each.average_HWC, each.diversity, each.low, each.high) for name, each in sets.items()}
     return figures.average_images(averages, title=title)
 

@@ -120,7 +120,8 @@ def match(
         if dataset is not None:
             tables = {name: run.table for name, run in scores.items()}
             look = {"fraction": fraction, "seed": seed, "resolution": manifest.recipe["resolution"]}
-            class_figures, diversity = look_at_classes(dataset, tables, classes, **look)
+            moments = {name: run.moment_name for name, run in scores.items()}
+            class_figures, diversity = look_at_classes(dataset, tables, classes, moments, **look)
             figures |= class_figures | disagreement_figures(results.disagreements, dataset)
         matching = Matching(
             **vars(results),
