@@ -10,6 +10,8 @@ hardest examples of several score runs, `ablate` removes them and trains again, 
 On arrays alone: `easiness` is the mean over trials, `easiest` and `hardest` cut the sets, `overlap` compares them.
 """
 
+import signal
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from easiness.runs.score.reading import Scores, load_scores
     from easiness.runs.score.run import score
     from easiness.runs.train import train
+
+# A program, `python -m`, that is stopped while it still imports ends without a traceback: nothing is begun.
+if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 __all__ = [
     "Dataset",

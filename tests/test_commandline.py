@@ -1,4 +1,6 @@
+import os
 import re
+import signal
 import subprocess
 import sys
 import warnings
@@ -280,3 +282,13 @@ def test_process_that_is_interrupted_says_how_to_go_on():
     done = call("--fail=interrupt")
     assert done.returncode == 1
     assert done.stderr == "stopped; finished epochs are kept, and the same command resumes there\n"
+
+
+def test_a_program_that_is_interrupted_while_it_imports_ends_quietly(tmp_path):
+    (tmp_path / "torch.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for module in ("entrypoints.train", "easiness.runs.train"):
+        program = subprocess.run(
+            [sys.executable, "-m", module], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert (program.returncode, program.stdout, program.stderr) == (-signal.SIGINT, "", "")

@@ -60,18 +60,19 @@ def tracked_run(kind: str, name: str) -> Iterator[str]:
     left there is closed. A run that ends by an error is marked FAILED, one that is stopped KILLED.
     """
     active = None
+    # Tags come with the run: one that is killed between the two could not be told from another's.
+    named = {"run_name": name, "tags": {"easiness.kind": kind, **_origin()}}
     try:
         with server_errors():
             client()
             parent = mlflow.active_run()
             if parent is not None:
-                active = mlflow.start_run(nested=True, experiment_id=parent.info.experiment_id)
+                active = mlflow.start_run(nested=True, experiment_id=parent.info.experiment_id, **named)
             else:
                 if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_ID" not in os.environ:
                     mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default"))
-                active = mlflow.start_run()
+                active = mlflow.start_run(**named)
         run_id = active.info.run_id
-        set_tags(run_id, {"easiness.kind": kind, "mlflow.runName": name, **_origin()})
         if parent is None:
             _close_cut_off(run_id)
             _try_artifacts(run_id)

@@ -100,3 +100,20 @@ def test_the_first_error_survives_a_store_that_is_gone(store, monkeypatch):
     monkeypatch.undo()
     while mlflow.active_run():
         mlflow.end_run()
+
+
+def test_a_run_says_from_its_first_moment_whose_it_is(store, monkeypatch):
+    made = []
+    create_run = mlflow.MlflowClient.create_run
+
+    def create(self, *arguments, **options):
+        run = create_run(self, *arguments, **options)
+        made.append(self.get_run(run.info.run_id).data.tags)
+        return run
+
+    monkeypatch.setattr(mlflow.MlflowClient, "create_run", create)
+    with tracking.tracked_run("main", "m") as parent, tracking.tracked_run("match", "below"):
+        tracking.start_child(parent, "trial", "t", {})
+    assert [tags["easiness.kind"] for tags in made] == ["main", "match", "trial"]
+    assert [tags["mlflow.runName"] for tags in made] == ["m", "below", "t"]
+    assert all({"easiness.process", "easiness.host", "easiness.folder"} <= set(tags) for tags in made)

@@ -30,8 +30,13 @@ _LONGEST_FOLDER = 60
 def prepare_workers() -> None:
     """Start the server that forks the workers, in the background."""
     _CONTEXT.set_forkserver_preload([__name__])
-    with _main_hidden(), _short_paths():
-        forkserver.ensure_running()
+    # Ctrl-C is this process's, which ends the others; a blocked signal stays blocked in all that are started here.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with _main_hidden(), _short_paths():
+            forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def worker_devices(device: torch.device, tasks: int, threads: int) -> list[torch.device]:
@@ -136,7 +141,6 @@ def _main_hidden() -> Iterator[None]:
 
 def _work(pipe: Connection, device: torch.device, environment: dict[str, str]) -> None:
     os.environ.update(environment)  # the server was started with an earlier one
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who ends this process
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
         while True:
