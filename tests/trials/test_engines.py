@@ -112,6 +112,24 @@ def test_workers_leave_the_program_alone(tmp_path):
     assert done.stdout.split() == ["here", "0", "1"], done.stderr
 
 
+HELD = """
+import signal
+from multiprocessing import forkserver
+from pathlib import Path
+from easiness.trials.engines.processes import prepare_workers
+
+prepare_workers()
+server = Path(f"/proc/{forkserver._forkserver._forkserver_pid}/status").read_text()
+(blocked,) = [line.split()[1] for line in server.splitlines() if line.startswith("SigBlk")]
+print(bool(int(blocked, 16) >> signal.SIGINT - 1 & 1), signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+"""
+
+
+def test_an_interrupt_is_for_the_program_alone():
+    said = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, check=True, timeout=120)
+    assert said.stdout.split() == ["True", "False"], said.stderr
+
+
 @pytest.mark.parametrize(
     ("engine", "device", "gpus", "tasks", "chosen"),
     [

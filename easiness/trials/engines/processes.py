@@ -9,7 +9,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.util import get_temp_dir
 from types import ModuleType
@@ -30,7 +30,9 @@ _LONGEST_FOLDER = 60
 def prepare_workers() -> None:
     """Start the server that forks the workers, in the background."""
     _CONTEXT.set_forkserver_preload([__name__])
-    # Ctrl-C is this process's, which ends the others; a blocked signal stays blocked in all that are started here.
+    # Ctrl-C is this process's, which ends the others; a blocked signal stays blocked in all that are started here. The
+    # tracker would unblock it when it starts.
+    resource_tracker.ensure_running()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with _main_hidden(), _short_paths():
