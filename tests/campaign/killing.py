@@ -63,7 +63,7 @@ def kill(process, rng, number, target):
 
 
 def killed_at_random(process, rng, seconds, number, target):
-    """Kill at a moment of the first `seconds`, if the command runs that long; returns processes that outlive it."""
+    """Kill at a moment of the first `seconds`, if the command runs that long; returns what outlives it, and how."""
     try:
         process.wait(timeout=rng.uniform(0, seconds))
         return []
@@ -74,9 +74,11 @@ def killed_at_random(process, rng, seconds, number, target):
     deadline = time.monotonic() + GRACE_S
     while (left := session(process.pid)) and time.monotonic() < deadline:
         time.sleep(0.1)
+    named = [(pid, number.name, target, Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:3]) for pid in left]
     for pid in left:
         os.kill(pid, signal.SIGKILL)
-    return left
+    process.wait()
+    return named
 
 
 def left_running(uri):
