@@ -1,6 +1,5 @@
 """Artifacts of a run: fetched, compared with their checksums, and read."""
 
-import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +11,9 @@ from urllib.parse import urlsplit
 from mlflow.artifacts import download_artifacts, list_artifacts
 
 from easiness.files import Checksum, DamagedError, checksum, verify
-from easiness.tracking.errors import TrackingError
+from easiness.tracking.errors import TrackingError, one_line
 from easiness.tracking.manifests import SEAL, Manifest
 from easiness.tracking.server import get_run, how_to_open
-
-# Characters of a cause that are shown.
-_SHOWN = 200
 
 AnyManifest = TypeVar("AnyManifest", bound=Manifest)
 Content = TypeVar("Content")
@@ -151,10 +147,4 @@ def _is_missing(address: str, tracking_uri: str | None) -> bool:
 
 def _not_fetched(run_id: str, path: str, error: Exception) -> TrackingError:
     """Error of one line, without passwords, for an artifact that may well be there."""
-    # Before these words MLflow repeats where it looked, at length.
-    cause = re.split(r"#####|failed with exception|Caused by", str(error))[-1]
-    cause = re.sub(r"//[^/\s]*@", "//", " ".join(cause.split()))[:_SHOWN] or type(error).__name__
-    return TrackingError(
-        f"artifact {path} of run {run_id} cannot be fetched: {cause}; the same command tries again once the server "
-        "gives it"
-    )
+    return TrackingError(f"artifact {path} of run {run_id} cannot be fetched: {one_line(error)}")

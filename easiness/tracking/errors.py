@@ -51,7 +51,7 @@ def in_one_line(artifacts: str = "") -> Iterator[None]:
         ours = isinstance(error, ValueError) and not isinstance(error, RequestException)
         if ours or isinstance(error, TrackingError):
             raise
-        raise TrackingError(_line(error, outer, artifacts)) from error
+        raise TrackingError(one_line(error, outer, artifacts)) from error
 
 
 def without_password(text: str) -> str:
@@ -59,7 +59,8 @@ def without_password(text: str) -> str:
     return re.sub(r"//[^/\s@]*@", "//", text)
 
 
-def _line(error: BaseException, outer: BaseException | None, artifacts: str) -> str:
+def one_line(error: BaseException, outer: BaseException | None = None, artifacts: str = "") -> str:
+    """Line on what a store has raised, while `outer` was handled: which store, what is wrong, and what to do."""
     chain = [error]
     while (deeper := chain[-1].__cause__ or chain[-1].__context__) not in (None, outer, *chain):
         chain.append(deeper)
@@ -105,6 +106,6 @@ def _subject(error: BaseException, text: str, artifacts: str) -> str:
 
 def _cause(chain: list[BaseException]) -> str:
     """End of the first error, where MLflow says why, without tags and in one line."""
-    words = re.split(r"failed with exception|Response (?:body|text):|Caused by", str(chain[0]))[-1]
+    words = re.split(r"#####|failed with exception|Response (?:body|text):|Caused by", str(chain[0]))[-1]
     words = " ".join(re.sub(r"<style.*?</style>|<[^>]*>", " ", words.split("[SQL:")[0], flags=re.S).split())
     return words[:_SHOWN].strip(" '\"") or type(chain[0]).__name__

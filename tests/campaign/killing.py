@@ -36,6 +36,8 @@ def finish(*words):
     """Run an entry point to its end."""
     process = start(*words)
     assert process.wait(timeout=600) == 0, (words[2] / "log").read_text()[-3000:]
+    while session(process.pid):  # the server of the workers ends just after
+        time.sleep(0.05)
 
 
 def session(leader):

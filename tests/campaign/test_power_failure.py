@@ -30,7 +30,7 @@ def mounted(image, place):
     try:
         yield place
     finally:
-        subprocess.run(["umount", place], check=True, capture_output=True)
+        subprocess.run(["umount", "--lazy", place], check=True, capture_output=True)
 
 
 @pytest.fixture
