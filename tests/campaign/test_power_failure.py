@@ -89,7 +89,7 @@ def test_what_ten_power_failures_leave_goes_on_to_the_same_bits(image, tmp_path,
         with mounted(copy, tmp_path / f"disk {number}") as disk:
             finish("score", WORDS, disk / "work", address, "e")
             resumed += "resumes at its checkpoint" in (disk / "work" / "log").read_text()
-        assert scored(address, "e") == expected
+            assert scored(address, "e") == expected
         assert left_running(address) == []
     assert len(copies) == FAILURES
     assert resumed >= FAILURES // 2
