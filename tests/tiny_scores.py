@@ -57,6 +57,7 @@ def score_manifest(**fields):
         "per_class": False,
         "allow_outliers": False,
         "trials": [],
+        "label_changes": {},
         "code": {"version": "0.1.0"},
     } | fields
 

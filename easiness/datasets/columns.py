@@ -39,11 +39,12 @@ class Columns:
         return _integers(self.path, name, self.values[name])
 
 
-def read_columns(path: Path, suffixes: tuple[str, ...], option: str) -> Columns:
+def read_columns(path: Path, suffixes: tuple[str, ...], option: str, text: tuple[str, ...] = ()) -> Columns:
     """Read the columns of a file; `option` names it in messages.
 
-    An npy file is one column of ids. A ValueError if the file is damaged, too large, or seems to have ids under
-    another name than example_id; a FileNotFoundError if it is not there.
+    An npy file is one column of ids. Columns named in `text` are words in a csv, whatever they look like. A ValueError
+    if the file is damaged, too large, or seems to have ids under another name than example_id; a FileNotFoundError if
+    it is not there.
     """
     suffix = path.suffix.lower()
     if suffix not in suffixes:
@@ -56,7 +57,7 @@ def read_columns(path: Path, suffixes: tuple[str, ...], option: str) -> Columns:
     if status.st_size > LARGEST:
         raise ValueError(f"{option} is {path} of {status.st_size:,} bytes; at most {LARGEST:,} are read")
     try:
-        pairs = list(_READERS[suffix](path))
+        pairs = list(_read_csv(path, text) if suffix == ".csv" else _READERS[suffix](path))
     except (MemoryError, FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # the libraries raise almost anything on damaged bytes
@@ -94,14 +95,15 @@ def _integers(path: Path, name: str, values: np.ndarray) -> np.ndarray:
     raise ValueError(f"{path}: {name} is {values.dtype}, and needs whole numbers")
 
 
-def _read_csv(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+def _read_csv(path: Path, text: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
     with path.open("rb") as file:
         header = file.readline(2**16)
     for separator in (b";", b"\t"):
         if separator in header:
             raise ValueError(f"columns are separated by {separator.decode()!r}; use commas, and points in numbers")
     # Nothing stands for a missing number: a column with a gap is text.
-    options = pa.csv.ConvertOptions(null_values=[], strings_can_be_null=False, check_utf8=True)
+    types = dict.fromkeys(text, pa.string())
+    options = pa.csv.ConvertOptions(null_values=[], strings_can_be_null=False, check_utf8=True, column_types=types)
     table = pa.csv.read_csv(path, convert_options=options, read_options=pa.csv.ReadOptions(use_threads=False))
     for name, column in zip(table.column_names, table.columns, strict=True):
         yield name, column.to_numpy()
@@ -160,4 +162,4 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, np.ndarray]]:
         yield str(name), frame[name].to_numpy()
 
 
-_READERS = {".csv": _read_csv, ".npy": _read_npy, ".npz": _read_npz, ".parquet": _read_parquet}
+_READERS = {".npy": _read_npy, ".npz": _read_npz, ".parquet": _read_parquet}

@@ -16,6 +16,9 @@ import numpy as np
 from easiness.datasets.beton import BetonImages
 from easiness.datasets.image_files import DIGEST_SIZE, ImageFiles
 
+# Of one item for each example, besides the images.
+_COLUMNS = ("labels", "sources", "example_ids", "digests", "groups", "duplicates", "given_labels")
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -31,12 +34,14 @@ class Dataset:
     example_ids: np.ndarray  # (N,) int64, row in the whole dataset
     # (N, 16) uint8, BLAKE2b-128 of each example's content: the pixels of an array, the stored bytes of a file.
     digests: np.ndarray
-    groups: np.ndarray | None = None  # (N,) str, the known truth of planted: majority, minority or mislabelled
+    # (N,) str, the known truth of planted: majority, minority, mislabelled, or relabelled by a person.
+    groups: np.ndarray | None = None
     duplicates: np.ndarray | None = None  # (N,) str, where the same content is, too; see `mark_duplicates`
     skipped: tuple[str, ...] = ()  # bad files that were left out, each with the reason
+    given_labels: np.ndarray | None = None  # (N,) int64, labels before some were flipped on purpose; see `flip_labels`
 
     def __post_init__(self) -> None:
-        columns = ("images", "labels", "sources", "example_ids", "digests", "groups", "duplicates")
+        columns = ("images", *_COLUMNS)
         lengths = {name: len(getattr(self, name)) for name in columns if getattr(self, name) is not None}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"columns of {self.name} differ in length: {lengths}")
@@ -82,11 +87,18 @@ class Dataset:
             raise ValueError(f"rows from {rows.min()} to {rows.max()} are outside 0 to {len(self) - 1}")
         if len(np.unique(rows)) < len(rows):
             raise ValueError(f"{len(rows) - len(np.unique(rows)):,} rows are given twice; give each once")
-        names = ("labels", "sources", "example_ids", "digests", "groups", "duplicates")
-        columns = {name: getattr(self, name) for name in names}
+        columns = {name: getattr(self, name) for name in _COLUMNS}
         taken = {name: column[rows] for name, column in columns.items() if column is not None}
         images = self.images[rows] if isinstance(self.images, np.ndarray) else self.images.take(rows)
         return replace(self, images=images, **taken)
+
+
+def limited(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
+    """Stratified subset of so many examples, drawn by a seed; all of them where `limit` is None or large enough."""
+    if limit is None:
+        return dataset
+    rows = stratified_rows(dataset.labels, limit, seed=seed)
+    return dataset if len(rows) == len(dataset) else dataset.subset(rows)
 
 
 def digest_keys(digests: np.ndarray) -> np.ndarray:

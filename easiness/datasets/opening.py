@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from easiness.datasets import cifar10
-from easiness.datasets.dataset import Dataset, stratified_rows
+from easiness.datasets.dataset import Dataset, limited
 from easiness.datasets.image_files import DIGEST_SIZE
 from easiness.datasets.image_folder import open_image_folder
 from easiness.datasets.imagenet import open_imagenet, refuse_full_verify
@@ -92,10 +92,7 @@ def open_dataset(
         drawn = draw_planted(split, seed=seed)
         sources = np.array([f"planted/{split}#{i}" for i in range(len(drawn.labels))])
         dataset = _in_memory(name, split, drawn.images, drawn.labels, sources, drawn.class_names, drawn.groups)
-    if limit is None:
-        return dataset
-    rows = stratified_rows(dataset.labels, limit, seed=seed)
-    return dataset if len(rows) == len(dataset) else dataset.subset(rows)
+    return limited(dataset, limit, seed)
 
 
 def _in_memory(

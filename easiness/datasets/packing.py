@@ -27,7 +27,9 @@ from easiness.datasets.beton import (
     WrittenBeton,
     read_index,
 )
+from easiness.datasets.chosen import EVERYTHING, Chosen
 from easiness.datasets.dataset import Dataset
+from easiness.datasets.decisions import REMOVED
 from easiness.datasets.image_files import DECODING, DIGEST_SIZE, decode, printable, reason, refusal, usable_cores
 from easiness.datasets.image_folder import flat_listing, name_odd_images, refuse_empty_classes
 from easiness.datasets.packed import (
@@ -127,21 +129,21 @@ def pack(
     options: PackOptions,
     *,
     workers: int | None = None,
-    keep: np.ndarray | None = None,
+    chosen: Chosen = EVERYTHING,
 ) -> dict[str, Packed]:
     """Pack the images of train and val into a claimed folder, but for a split that is there already.
 
     The manifest of both is written last; until then, the folder's earlier pair is what readers get. Earlier files are
     removed once nobody reads them. `files` are, by split, class names in the order of their labels to paths below
-    `root`; `workers` threads decode (one per core by default); `keep` are the example ids of the training images to
-    pack, as they are without `keep`, and the packed images are numbered anew.
+    `root`; `workers` threads decode (one per core by default); `chosen` is of the training images, and what is packed
+    is numbered anew.
     """
     unfinished = folder / UNFINISHED
     known = {part.file: part for path in (folder / MANIFEST, unfinished) for part in _parts(path).values()}
     packed, parts = {}, {}
     for split, files_of in files.items():
-        kept = keep if split == "train" else None
-        packed[split] = pack_part(root, split, files_of, folder, options, known=known, workers=workers, keep=kept)
+        some = chosen if split == "train" else EVERYTHING
+        packed[split] = pack_part(root, split, files_of, folder, options, known=known, workers=workers, chosen=some)
         parts[split] = packed[split].part
         write_manifest(unfinished, parts)
     compare_parts(parts["train"], parts["val"], folder)
@@ -160,12 +162,11 @@ def pack_part(
     *,
     known: Mapping[str, Part] = MappingProxyType({}),
     workers: int | None = None,
-    keep: np.ndarray | None = None,
+    chosen: Chosen = EVERYTHING,
 ) -> Packed:
     """Pack one split into a file named by what is packed, unless a `known` part has that name and is whole."""
-    settings = asdict(options)
-    if keep is not None:
-        settings["keep"] = hashlib.sha256(np.sort(keep).tobytes()).hexdigest()
+    _, sources, labels = flat_listing(root, files_of)
+    settings = asdict(options) | chosen.settings(sources, labels)
     origin = _origin(root, files_of, settings)
     target = folder / f"{split}-{origin[:12]}.beton"
     part = known.get(target.name)
@@ -173,7 +174,7 @@ def pack_part(
         return Packed(target, part, 0.0)
     started = time.perf_counter()
     workers = workers or usable_cores()
-    packed, written = _write_images(root, split, files_of, target, options, workers, keep=keep)
+    packed, written = _write_images(root, split, files_of, target, options, workers, chosen=chosen)
     part = Part(
         file=target.name,
         examples=len(packed.labels),
@@ -198,11 +199,12 @@ def _write_images(
     options: PackOptions,
     workers: int,
     *,
-    keep: np.ndarray | None,
+    chosen: Chosen,
 ) -> tuple[Dataset, WrittenBeton]:
     paths, sources, labels = flat_listing(root, files_of)
+    labels = labels if chosen.labels is None else chosen.labels
     digests, kept, skipped, seen = [], [], [], {}
-    wanted, readable = None if keep is None else set(keep.tolist()), 0
+    wanted, readable = None if chosen.keep is None else set(chosen.keep.tolist()), 0
     try:
         with (
             BetonWriter(target, len(paths), options.page_size()) as writer,
@@ -218,7 +220,7 @@ def _write_images(
                             "with skip_bad=true"
                         )
                 else:
-                    if wanted is None or readable in wanted:
+                    if labels[row] != REMOVED and (wanted is None or readable in wanted):
                         writer.add(image, int(labels[row]))
                         digests.append(hashlib.blake2b(image.data, digest_size=DIGEST_SIZE).digest())
                         kept.append(row)

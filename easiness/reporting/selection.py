@@ -8,7 +8,7 @@ from zipfile import BadZipFile
 from easiness.runs.ablate.reading import Ablation
 from easiness.runs.match.reading import Matching
 from easiness.runs.score.reading import Scores
-from easiness.tracking import RunRecord, TrackingError
+from easiness.tracking import FLIPS, RunRecord, TrackingError
 
 KINDS = ("score", "match", "ablate")
 
@@ -93,6 +93,8 @@ def _unfit(run: RunRecord) -> str | None:
         return f"unfinished: its status is {run.status}"
     if run.kind == "score" and "easiness.common_random_numbers" in run.tags:
         return "made with common random numbers: a control, which match shows with common=ID,ID"
+    if FLIPS in run.tags:
+        return f"labels were flipped on purpose ({run.tags[FLIPS]}): a test of how well they are found"
     return None if run.fingerprint else "it does not say of which data it is"
 
 

@@ -11,6 +11,8 @@ import torch
 from easiness import tracking
 from easiness.architectures import build_model, check_model
 from easiness.datasets import Dataset, open_dataset
+from easiness.datasets.dataset import limited
+from easiness.datasets.decisions import DECISIONS_SUFFIXES, Decisions, decide, read_decisions
 from easiness.datasets.duplicates import mark_duplicates
 from easiness.datasets.kept import KEPT_SUFFIXES, kept_rows, read_kept
 from easiness.datasets.packed import VERIFY
@@ -18,6 +20,7 @@ from easiness.loaders import choose_loader
 from easiness.recipes.recipe import LOADERS, Recipe, make_recipe
 from easiness.recipes.schedule import scored_updates
 from easiness.runs.checks import at_least, at_most, existing, one_of, processors, unused
+from easiness.runs.decisions import log_decisions
 from easiness.runs.public import absolute
 from easiness.tracking import DataDescription
 from easiness.trials.distributed import joined
@@ -75,6 +78,9 @@ class TrainingOptions:
         Threads of one trial on the CPU.
     keep : path, optional
         List of the training examples to keep, .csv or .npy, as `ablate` writes it; the others are left out.
+    decisions : path, optional
+        decisions.csv of a review: examples to leave out, and labels to replace. The files of the data, and the
+        validation set, stay as they are.
     skip_bad : bool
         Leave out files that cannot be read as images, instead of stopping.
     loader : str
@@ -99,6 +105,7 @@ class TrainingOptions:
     seed: int = 0
     threads: int = 1
     keep: str | Path | None = None
+    decisions: str | Path | None = None
     skip_bad: bool = False
     loader: str = "auto"
 
@@ -108,6 +115,7 @@ class TrainingOptions:
             at_least(name, getattr(self, name), 1)
         existing("data", self.data)
         existing("keep", self.keep, KEPT_SUFFIXES)
+        existing("decisions", self.decisions, DECISIONS_SUFFIXES)
         in_files = self.dataset in ("folder", "imagenet")
         if in_files and self.data is None:
             raise ValueError(f"data is not given, and dataset={self.dataset} is a folder of images; say data=FOLDER")
@@ -169,11 +177,20 @@ class TrainingSetup:
     training: TrainingOptions  # the options that it was made from
     run: RunOptions  # likewise
     why_loader: str  # why the recipe's loader was chosen
+    decisions: Decisions | None = None  # decisions of a review, which the training set follows
+    flips: dict[str, object] | None = None  # share and way of labels that were flipped on purpose, and how many
 
     @property
     def name(self) -> str:
         """Name in the UI."""
-        return f"{self.recipe.model} on {self.recipe.dataset}"
+        flipped = "" if self.flips is None else f" with {self.flips['count']} labels flipped on purpose"
+        return f"{self.recipe.model} on {self.recipe.dataset}{flipped}"
+
+    @property
+    def label_changes(self) -> dict[str, object]:
+        """What made the labels others than those of the data, for manifests: a file by its checksum, and flips."""
+        decisions = {} if self.decisions is None else {"decisions": self.decisions.sha256}
+        return decisions | ({} if self.flips is None else {"flips": self.flips})
 
     def describe(self, trials: str) -> str:
         """One line: which data, how many, which trials, which part of a schedule, how trained."""
@@ -212,12 +229,16 @@ def prepare_training(training: TrainingOptions, run: RunOptions, **chosen: objec
         prepare_workers()  # they start while the data are read
     root = absolute(training.data)
     common = {"seed": recipe.seed, "skip_bad": training.skip_bad, "verify": run.verify}
-    train = open_dataset(training.dataset, root, split="train", limit=training.limit, **common)
+    everything = open_dataset(training.dataset, root, split="train", **common)
+    train = limited(everything, training.limit, recipe.seed)
     at_least("limit_val", training.limit_val, train.num_classes, "one example of every class")
     val = open_dataset(training.dataset, root, split="val", limit=training.limit_val, **common)
     if training.keep is not None:
         path = absolute(training.keep)
         train = train.subset(kept_rows(train, read_kept(path), path))
+    decisions = None if training.decisions is None else read_decisions(absolute(training.decisions))
+    if decisions is not None:  # after limit and keep, whose draws and lists are of the data as they are
+        train = decide(train, decisions, everything, val.sources)
     train = mark_duplicates(train, val)
     loader, why_loader = choose_loader(training.loader, recipe, train, val)
     # What `auto` comes to decides the numbers, so it belongs to the names by which trials are known.
@@ -225,7 +246,7 @@ def prepare_training(training: TrainingOptions, run: RunOptions, **chosen: objec
     scored_updates(recipe, len(train))
     if ":" in recipe.model or train.num_classes < 2:  # the others were built before
         build_model(recipe.model, train.num_classes, image_size=recipe.resolution, seed=0)
-    return TrainingSetup(recipe, train, val, device, replace(training, data=root), run, why_loader)
+    return TrainingSetup(recipe, train, val, device, replace(training, data=root), run, why_loader, decisions)
 
 
 def log_training_setup(run_id: str, setup: TrainingSetup) -> None:
@@ -238,6 +259,8 @@ def log_training_setup(run_id: str, setup: TrainingSetup) -> None:
     settled = {"device": str(setup.device), "verify": setup.run.verify}
     tracking.log_settings(run_id, setup.recipe.settings() | settled)
     tracking.log_data(run_id, *descriptions)
+    if setup.decisions is not None:
+        log_decisions(run_id, setup.decisions)
     tracking.set_tags(
         run_id,
         {
@@ -245,6 +268,7 @@ def log_training_setup(run_id: str, setup: TrainingSetup) -> None:
             "easiness.recipe_digest": setup.recipe.digest(),
             "easiness.model": setup.recipe.model,
             "easiness.dataset": setup.recipe.dataset,
+            **({} if setup.flips is None else {tracking.FLIPS: str(setup.flips)}),
             **({"easiness.common_random_numbers": "true"} if setup.recipe.common_random_numbers else {}),
         },
     )

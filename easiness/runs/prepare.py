@@ -5,13 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from easiness import tracking
 from easiness.datasets.class_folders import split_folders
+from easiness.datasets.decisions import DECISIONS_SUFFIXES, Decisions, Listing, decided_labels, read_decisions
+from easiness.datasets.image_folder import flat_listing
 from easiness.datasets.imagenet import list_imagenet
 from easiness.datasets.kept import KEPT_SUFFIXES, read_kept
 from easiness.datasets.packed import claimed
-from easiness.datasets.packing import Packed, PackOptions, pack
+from easiness.datasets.packing import Chosen, Packed, PackOptions, pack
 from easiness.runs.checks import at_least, existing, processors
+from easiness.runs.decisions import log_decisions
 from easiness.runs.public import absolute, public
 
 LOG = logging.getLogger("easiness")
@@ -67,6 +72,7 @@ def prepare(
     output: str | Path | None = None,
     workers: int | None = None,
     keep: str | Path | None = None,
+    decisions: str | Path | None = None,
 ) -> PreparedData:
     """Pack images for `dataset=imagenet`: every one decoded, checked, turned to RGB, once.
 
@@ -82,6 +88,9 @@ def prepare(
         Threads that decode, at most one for each core, which is the default.
     keep : path, optional
         List of the training examples to pack, .csv or .npy, as `ablate` writes it; the others are left out.
+    decisions : path, optional
+        decisions.csv of a review of these images: training images to leave out, and labels to replace. The files stay
+        as they are.
 
     Returns
     -------
@@ -93,6 +102,7 @@ def prepare(
             raise ValueError(f"{name} is not given; name a folder with {name}=DIR")
     processors("workers", workers)
     existing("keep", keep, KEPT_SUFFIXES)
+    existing("decisions", decisions, DECISIONS_SUFFIXES)
     root, folder, labels, kept = map(absolute, (images.source, output, images.val_labels, keep))
     rules = {"seed": images.seed, "val_fraction": images.val_fraction, "val_labels": labels}
     for name, path in (("source", root), ("output", folder)):
@@ -100,13 +110,27 @@ def prepare(
             raise NotADirectoryError(f"{name} is {path}, and is not a folder")
     files = {split: list_imagenet(root, split, **rules) for split in ("train", "val")}
     _refuse_idle_options(images, split_folders(root))
-    keep_ids = None if kept is None else read_kept(kept)
+    review = None if decisions is None else read_decisions(absolute(decisions))
+    chosen = Chosen(
+        None if kept is None else read_kept(kept),
+        None if review is None else _decided(review, root, files, numbered=not options.skip_bad),
+    )
     with claimed(folder), tracking.tracked_run("prepare", f"prepare {root.name}") as run_id:
         tracking.log_settings(run_id, vars(options) | {"source": str(root), "output": str(folder)})
-        packed = pack(root, files, folder, options, workers=workers, keep=keep_ids)
+        packed = pack(root, files, folder, options, workers=workers, chosen=chosen)
+        if review is not None:
+            log_decisions(run_id, review)
         for split, part in packed.items():
             _log_packed(run_id, split, part)
     return PreparedData(run_id, folder, packed["train"], packed["val"])
+
+
+def _decided(review: Decisions, root: Path, files: Mapping[str, dict[str, list[str]]], *, numbered: bool) -> np.ndarray:
+    """(N,) int64 labels of the listed training images; they are `numbered` where every file is an example."""
+    _, sources, labels = flat_listing(root, files["train"])
+    _, sources_val, _ = flat_listing(root, files["val"])
+    ids = np.arange(len(sources)) if numbered else None
+    return decided_labels(review, Listing(np.array(sources), labels, tuple(files["train"]), ids, sources_val))
 
 
 def _refuse_idle_options(images: SourceOptions, pair: Mapping[str, Path]) -> None:

@@ -6,6 +6,7 @@ from easiness.tracking.errors import TrackingError
 from easiness.tracking.interruptions import signals_held
 from easiness.tracking.lookup import (
     DAMAGED,
+    FLIPS,
     RunRecord,
     experiment_of,
     find_score_run,

@@ -12,6 +12,9 @@ from easiness.tracking.server import client, get_run, public_address, search, se
 # Tag of a trial run whose files are not those that were written, with the reason.
 DAMAGED = "easiness.damaged"
 
+# Tag of a run whose labels were flipped on purpose, with how: its scores are a test, not those of the data.
+FLIPS = "easiness.flips"
+
 _FINISHED = "attributes.status = 'FINISHED'"
 
 

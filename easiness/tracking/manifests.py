@@ -96,7 +96,8 @@ class ScoreManifest(Manifest):
 
     `source` and `limit` are as they were asked for, None for the default; `skipped` are files that could not be read;
     `recipe` is `Recipe.settings()`; `updates` are the T scored moments, and `moment` the one of the table; each of M
-    `trials` has its number `trial`, `run_id` and `digest`; `code` is from `code_versions`.
+    `trials` has its number `trial`, `run_id` and `digest`; `label_changes` has the SHA-256 of the `decisions.csv` that
+    the labels follow, and the `flips` made on purpose, where there are such; `code` is from `code_versions`.
     """
 
     FILE: ClassVar[str] = "scores/manifest.json"
@@ -121,6 +122,7 @@ class ScoreManifest(Manifest):
     per_class: bool
     allow_outliers: bool
     trials: tuple[dict, ...]
+    label_changes: dict = field(default_factory=dict)
     code: dict
 
     @property
@@ -168,7 +170,7 @@ class AblationManifest(Manifest):
 
     `recipe` is that of the arms, `scores_recipe` that of the networks of the score run `scores`, whose easiness was
     taken after `moment` updates; strategies to ratios are as in `Plan`, the ratios above 0; `summary` says in words
-    what each ratio costs; `code` is from `code_versions`.
+    what each ratio costs; `label_changes` and `code` are as in `ScoreManifest`.
     """
 
     FILE: ClassVar[str] = "ablation.json"
@@ -194,4 +196,5 @@ class AblationManifest(Manifest):
     seed: int
     ratios: tuple[float, ...]
     summary: tuple[str, ...]
+    label_changes: dict = field(default_factory=dict)
     code: dict

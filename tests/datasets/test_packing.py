@@ -13,6 +13,7 @@ from PIL import Image
 
 from easiness.datasets import open_dataset, packed
 from easiness.datasets.beton import JPEG, MANIFEST, RAW
+from easiness.datasets.chosen import Chosen
 from easiness.datasets.image_files import decode, decode_image
 from easiness.datasets.imagenet import list_imagenet
 from easiness.datasets.packed import claimed, read_manifest
@@ -88,14 +89,14 @@ def test_kept_examples_alone_are_packed(tree, tmp_path):
     (tree / "train" / "n01" / "1.JPEG").write_bytes(b"no image")
     everything = run(tree, tmp_path / "all", SKIPPING).part
     kept = np.array([7, 0, 1])  # ids of what can be read: the broken file has none
-    packed = run(tree, tmp_path / "kept", SKIPPING, keep=kept)
+    packed = run(tree, tmp_path / "kept", SKIPPING, chosen=Chosen(kept))
     assert packed.part.sources == [everything.sources[row] for row in (0, 1, 7)]
-    assert run(tree, tmp_path / "kept", SKIPPING, keep=kept[::-1]).seconds == 0
-    assert run(tree, tmp_path / "kept", SKIPPING, keep=kept[:2]).seconds > 0
+    assert run(tree, tmp_path / "kept", SKIPPING, chosen=Chosen(kept[::-1])).seconds == 0
+    assert run(tree, tmp_path / "kept", SKIPPING, chosen=Chosen(kept[:2])).seconds > 0
     with pytest.raises(ValueError, match=r"1 of 2 ids to keep are not in .* have ids 0 to 8; the first is 9"):
-        run(tree, tmp_path / "wrong", SKIPPING, keep=np.array([0, 9]))
+        run(tree, tmp_path / "wrong", SKIPPING, chosen=Chosen(np.array([0, 9])))
     with pytest.raises(ValueError, match="class n02 of .* has no readable image"):
-        run(tree, tmp_path / "wrong", SKIPPING, keep=np.array([0]))
+        run(tree, tmp_path / "wrong", SKIPPING, chosen=Chosen(np.array([0])))
 
 
 def test_packing_again_gives_the_same_file_and_fingerprint(tree, tmp_path):

@@ -170,7 +170,7 @@ def test_scores_that_do_not_fit(store, monkeypatch, capsys):
         monkeypatch, capsys, ablate, *SMALL, f"--scores={run.info.run_id}", "--limit=50", "--strategies=hard"
     )
     assert f"score run {run.info.run_id} is of 60 examples of planted" in line
-    assert "take the same dataset, limit, keep and seed" in line
+    assert "take the same dataset, limit, keep, decisions and seed" in line
     line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, "--score_moment=3")
     assert f"score_moment is 3, and score run {run.info.run_id} scored after 2, 4 updates" in line
     line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, "--strategies=hard", "--weighting=square")

@@ -1,11 +1,15 @@
 """A prepare run: what it packs and logs, and what it refuses before a run is opened."""
 
+import hashlib
+from pathlib import Path
+
 import mlflow
 import numpy as np
 import pytest
 from PIL import Image
 
 import easiness
+from easiness.datasets.packed import read_manifest
 
 
 @pytest.fixture
@@ -52,3 +56,46 @@ def test_an_output_that_is_a_file_is_refused(tree, tmp_path, store):
     (tmp_path / "packed").touch()
     with pytest.raises(NotADirectoryError, match="output is .*packed, and is not a folder"):
         easiness.prepare(source=tree, output=tmp_path / "packed")
+
+
+def review(path, *rows):
+    path.write_text("\n".join(["example_id,file,decision,label,given_label", *rows]) + "\n")
+    return path
+
+
+def test_decided_images_are_packed_under_their_new_label_or_not_at_all(tree, tmp_path, store):
+    before = {path: path.read_bytes() for path in tree.rglob("*.png")}
+    rows = ["0,train/cat/0.png,relabel,dog,cat", "4,train/dog/1.png,remove,,dog", "5,train/dog/2.png,keep,,dog"]
+    path = review(tmp_path / "decisions.csv", *rows)
+    made = easiness.prepare(source=tree, output=tmp_path / "packed", decisions=path)
+    train = easiness.open_dataset("imagenet", tmp_path / "packed")
+    names = [train.class_names[label] for label in train.labels]
+    assert dict(zip(train.sources.tolist(), names, strict=True)) == {
+        "train/cat/0.png": "dog", "train/cat/1.png": "cat", "train/cat/2.png": "cat",
+        "train/dog/0.png": "dog", "train/dog/2.png": "dog",
+    }  # fmt: skip
+    settings = read_manifest(tmp_path / "packed" / "packed.json")["train"].settings["decisions"]
+    assert (settings["removed"], settings["relabelled"]) == (1, 1)
+    run = mlflow.get_run(made.run_id).data
+    assert run.tags["easiness.decisions"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    logged = mlflow.artifacts.download_artifacts(run_id=made.run_id, artifact_path="decisions.csv")
+    assert path.read_bytes() == Path(logged).read_bytes()
+    assert {path: path.read_bytes() for path in tree.rglob("*.png")} == before
+    review(path, *rows[1::-1])
+    assert easiness.prepare(source=tree, output=tmp_path / "packed", decisions=path).train.seconds == 0
+    assert easiness.prepare(source=tree, output=tmp_path / "packed").train.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("0,train/cat/9.png,remove,,cat", "it is not in these data; the nearest are train/cat/"),
+        ("1,train/cat/0.png,remove,,cat", "example_id is 1, and that file is 0 here"),
+        ("0,train/cat/0.png,relabel,dgo,cat", "label 'dgo' is not a class; the nearest are dog"),
+    ],
+)
+def test_decisions_on_other_images_are_refused(tree, tmp_path, store, row, message):
+    path = review(tmp_path / "decisions.csv", row)
+    with pytest.raises(ValueError, match=message):
+        easiness.prepare(source=tree, output=tmp_path / "packed", decisions=path)
+    assert mlflow.search_runs(search_all_experiments=True).empty

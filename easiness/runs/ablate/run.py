@@ -26,7 +26,7 @@ from easiness.runs.options import (
     under_torchrun,
 )
 from easiness.runs.public import public
-from easiness.runs.score.reading import Scores, load_scores
+from easiness.runs.score.reading import Scores, load_scores, refuse_flipped
 from easiness.tracking.manifests import AblationManifest
 
 LOG = logging.getLogger("easiness")
@@ -111,6 +111,7 @@ def open_scores(run_id: str, model: str, plan: Plan, moment: int | None) -> Scor
     Stepwise trains the network that the manifest names, which may be a stranger's code: only the command names code.
     """
     scores = load_scores(run_id)
+    refuse_flipped(scores, "ablate")
     _, scoring = choose_moment(scores, moment)
     named = {scores.model, scoring.recipe.model} - {model}
     if named:
@@ -129,7 +130,7 @@ def _latest_scores(run_id: str, setup: TrainingSetup) -> str:
     if scores is None:
         raise ValueError(
             f"this experiment has no finished score run of {setup.name} with fingerprint {fingerprint[:12]}; run "
-            "score first, with the same model, dataset, limit, keep and seed, or give scores=RUN_ID"
+            "score first, with the same model, dataset, limit, keep, decisions and seed, or give scores=RUN_ID"
         )
     return scores
 
@@ -140,7 +141,7 @@ def _refuse_other_data(scores: Scores, setup: TrainingSetup) -> None:
         raise ValueError(
             f"score run {scores.run_id} is of {scored.examples} examples of {scored.dataset} with fingerprint "
             f"{scored.fingerprint[:12]}, and this training set has {fingerprint[:12]}; take the same dataset, limit, "
-            "keep and seed"
+            "keep, decisions and seed"
         )
 
 
@@ -172,6 +173,7 @@ def _manifest(
         moment=scoring.moment,
         seed=setup.recipe.seed,
         summary=tuple(summary),
+        label_changes=setup.label_changes,
         code=tracking.code_versions(run_id),
         **vars(plan) | {"ratios": tuple(plan.removing_ratios)},
     )

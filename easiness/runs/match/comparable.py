@@ -9,7 +9,7 @@ import numpy as np
 
 from easiness import tracking
 from easiness.analysis.matching.sides import ScoredModel
-from easiness.runs.score.reading import Scores, load_scores
+from easiness.runs.score.reading import Scores, load_scores, refuse_flipped
 from easiness.tracking import ScoreManifest
 
 LOG = logging.getLogger("easiness")
@@ -36,7 +36,7 @@ def open_matched_runs(run_id: str, wanted: Sequence[str] = (), *, one_is_enough:
     run_ids = list(wanted) or _latest_of_each_model(run_id)
     for repeated in (run_id for run_id, count in Counter(run_ids).items() if count > 1):
         raise ValueError(f"run {repeated} is given twice; give different runs")
-    scores = [load_scores(run_id) for run_id in run_ids]
+    scores = [_open(run_id) for run_id in run_ids]
     if len(scores) < 2 and not one_is_enough:
         (only,) = scores
         raise ValueError(
@@ -60,7 +60,7 @@ def open_common_runs(first: Scores, wanted: Sequence[str]) -> dict[str, Scores]:
         If one has other examples or own seeds, they are not of different models, or do not share their seeds.
     """
     controls: dict[str, Scores] = {}
-    for run in map(load_scores, wanted):
+    for run in map(_open, wanted):
         _refuse_differences(first, run)
         if not run.manifest.recipe["common_random_numbers"]:
             raise ValueError(
@@ -90,9 +90,16 @@ def scored_models(scores: Mapping[str, Scores], folder: Path) -> list[ScoredMode
     return models
 
 
+def _open(run_id: str) -> Scores:
+    scores = load_scores(run_id)
+    refuse_flipped(scores, "match")
+    return scores
+
+
 def _latest_of_each_model(run_id: str) -> list[str]:
-    # Runs with common random numbers are a control: they are matched where they are named.
-    runs = [run for run in tracking.find_score_runs(run_id) if "easiness.common_random_numbers" not in run.tags]
+    # Runs with common random numbers are a control, matched where they are named; those with flipped labels a test.
+    apart = {"easiness.common_random_numbers", tracking.FLIPS}
+    runs = [run for run in tracking.find_score_runs(run_id) if not apart & run.tags.keys()]
     if not runs:
         raise ValueError(
             "there is no finished score run in this experiment; make some with -e score, or name runs with runs=ID,ID"

@@ -1,6 +1,8 @@
 """Scores in the formats of other programs: csv, cleanlab, FiftyOne, Dataset Cartography."""
 
+import io
 import json
+import logging
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +16,12 @@ from easiness.runs.checks import existing, one_of, unused
 from easiness.runs.public import absolute, public
 from easiness.runs.score.reading import Scores, load_scores
 
-# File of each format.
-FORMATS = {
-    "csv": "easiness.csv",
-    "cleanlab": "label_quality.csv",
-    "fiftyone": "fields.json",
-    "cartography": "td_metrics.jsonl",
-}
+LOG = logging.getLogger("easiness")
+
+FORMATS = ("csv", "cleanlab", "fiftyone", "cartography")
+
+# Column that a run with folds has.
+_HELD_OUT = "heldout_loss"
 
 # What Dataset Cartography writes for an example that was never right.
 NEVER_LEARNT = 1000
@@ -28,13 +29,13 @@ NEVER_LEARNT = 1000
 
 @dataclass(frozen=True)
 class Export:
-    """Scores written for another program: an artifact of the run, and a file at `path` if one was asked for."""
+    """Scores written for another program: artifacts of the run, and a file or folder `path` if one was asked for."""
 
     run_id: str
     path: Path | None
 
     def summary(self) -> str:
-        """Where the file is."""
+        """Where it is."""
         written = "" if self.path is None else f"written    {self.path}\n"
         return written + tracking.whereabouts(self.run_id)
 
@@ -50,47 +51,93 @@ def export(
     run : str
         Id of a score run.
     to : str
-        `csv` (the whole table; lower easiness = easier), `cleanlab` (label quality; higher = better), `fiftyone`
-        (fields by filepath) or `cartography` (jsonl of training dynamics). All say that the scores are in-sample: of
-        networks that were trained on these examples.
+        `csv` (the whole table, with names of classes; lower easiness = easier), `cleanlab` (held-out class
+        probabilities and labels; of a run without folds label quality, higher = better), `fiftyone` (fields by
+        filepath) or `cartography` (jsonl of training dynamics). What is in-sample, of networks that were trained on
+        these examples, says so.
     out : path, optional
-        File to write; the export run's artifacts alone if not given.
+        File to write, for `cleanlab` a folder; the export run's artifacts alone if not given.
     data : path, optional
         Folder of the images, for `fiftyone`.
     """
     if run is None:
         raise ValueError("run is not given; say which score run to export, with run=ID")
-    one_of("to", to, tuple(FORMATS))
+    one_of("to", to, FORMATS)
     if to == "fiftyone":
         existing("data", data)
     else:
         unused("data", data, "only to=fiftyone names files")
     path = absolute(out)
-    if path is not None and path.is_dir():
-        raise IsADirectoryError(f"out is {path}, and is a folder; name a file in it")
-    text = exported_text(load_scores(run), to, data)
+    if path is not None and path.exists() and path.is_dir() != (to == "cleanlab"):
+        raise ValueError(f"out is {path}, a {'folder; name a file in it' if path.is_dir() else 'file; name a folder'}")
+    files = exported_files(load_scores(run), to, data)
     with tracking.tracked_run("export", f"export {to}") as run_id:
         with tempfile.TemporaryDirectory() as folder:
-            Path(folder, FORMATS[to]).write_text(text, encoding="utf-8")
+            for name, content in files.items():
+                Path(folder, name).write_bytes(content)
             tracking.log_folder(run_id, Path(folder))
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            places = {path / name if to == "cleanlab" else path: content for name, content in files.items()}
+            for place, content in places.items():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content)
     return Export(run_id, path)
 
 
-def exported_text(scores: Scores, to: str, data: str | Path | None) -> str:
-    """Content of the file."""
+def exported_files(scores: Scores, to: str, data: str | Path | None) -> dict[str, bytes]:
+    """Contents by name of file."""
     table = scores.table
     origin = {"updates": scores.manifest.moment, "in_sample": True}
-    if to == "csv":
-        return tracking.to_csv(table.assign(polarity=scores.manifest.polarity, **origin))
+    if to == "cleanlab" and _HELD_OUT in table:
+        return cleanlab_files(scores)
     if to == "cleanlab":
-        return tracking.to_csv(cleanlab_table(table).assign(polarity="higher_is_better", **origin))
+        LOG.warning(
+            "run %s was made without folds, so these are qualities by networks that were trained on the examples; "
+            "score with folds=5 for pred_probs, which cleanlab asks for",
+            scores.run_id,
+        )
+        quality = cleanlab_table(table).assign(polarity="higher_is_better", **origin)
+        return {"label_quality.csv": tracking.to_csv(quality).encode()}
+    if to == "csv":
+        named = with_names(table, scores.manifest.class_names)
+        return {"easiness.csv": tracking.to_csv(named.assign(polarity=scores.manifest.polarity, **origin)).encode()}
     if to == "fiftyone":
-        return json.dumps(fiftyone_fields(table, image_paths(scores, data)) | origin, indent=1) + "\n"
+        fields = fiftyone_fields(with_names(table, scores.manifest.class_names), image_paths(scores, data))
+        return {"fields.json": (json.dumps(fields | origin, indent=1) + "\n").encode()}
     lines = cartography_lines(table["example_id"].tolist(), scores.losses_TMN, scores.measure("correct"))
-    return "".join(f"{line}\n" for line in lines)
+    return {"td_metrics.jsonl": "".join(f"{line}\n" for line in lines).encode()}
+
+
+def with_names(table: pd.DataFrame, class_names: Sequence[str]) -> pd.DataFrame:
+    """Table of scores with the names of classes instead of their numbers, in `label` and `predicted`."""
+    names = np.asarray(class_names, object)
+    numbered = [name for name in ("label", "predicted") if name in table]
+    return table.assign(**{name: names[table[name].to_numpy()] for name in numbered}).drop(columns="class_name")
+
+
+def cleanlab_files(scores: Scores) -> dict[str, bytes]:
+    """Held-out predictions of a run with folds, as cleanlab's `Datalab` reads them, in the order of the table.
+
+    `pred_probs.npy` (N, K) float32, every row summing to 1; `labels.csv` with example_id, file, label (0 to K - 1) and
+    class_name; `class_names.json`, in the order of the columns and numbers. A ValueError where the run kept the
+    greatest probabilities alone.
+    """
+    found, table = scores.pred_probs, scores.table
+    if found.dtype.names:
+        raise ValueError(
+            f"run {scores.run_id} has the greatest class probabilities alone, since all of "
+            f"{len(scores.manifest.class_names)} classes would be too many; use to=csv, which has the suggested labels"
+        )
+    pred_probs_NK = found.astype(np.float32)
+    pred_probs_NK /= pred_probs_NK.sum(axis=1, keepdims=True)
+    content = io.BytesIO()
+    np.save(content, pred_probs_NK)
+    labels = table[["example_id", "source", "label", "class_name"]].rename(columns={"source": "file"})
+    return {
+        "pred_probs.npy": content.getvalue(),
+        "labels.csv": tracking.to_csv(labels).encode(),
+        "class_names.json": (json.dumps(list(scores.manifest.class_names)) + "\n").encode(),
+    }
 
 
 def image_paths(scores: Scores, data: str | Path | None) -> list[str]:
@@ -141,8 +188,16 @@ def cleanlab_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def fiftyone_fields(table: pd.DataFrame, paths: Sequence[str]) -> dict[str, object]:
-    """Fields of a score table, for FiftyOne's `Dataset.set_values(name, values, key_field="filepath")`."""
+    """Fields of a score table with names, for FiftyOne's `Dataset.set_values(name, values, key_field="filepath")`.
+
+    The predicted label and its share are held-out where the run has folds, beside `heldout_loss` (nats); easiness is
+    in-sample.
+    """
     columns = {"easiness": "easiness", "easiness_std": "easiness_std", "easiness_rank": "rank", "easiness_set": "set"}
+    if _HELD_OUT in table:
+        columns |= {_HELD_OUT: _HELD_OUT, "predicted_label": "suggested_label", "predicted_share": "suggested_share"}
+    elif "predicted" in table:
+        columns |= {"predicted_label": "predicted", "predicted_share": "predicted_share"}
     fields = {
         field: {
             path: None if isinstance(value, float) and np.isnan(value) else value

@@ -175,6 +175,16 @@ def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:
     return Scores(run_id, manifest, table, trajectory_TN, metrics, tracking_uri, artifacts.hashes)
 
 
+def refuse_flipped(scores: Scores, what: str) -> None:
+    """Refuse a run whose labels were flipped on purpose, for what needs the labels of the data."""
+    flips = scores.manifest.label_changes.get("flips")
+    if flips:
+        raise ValueError(
+            f"score run {scores.run_id} ({scores.model}) has {flips['count']} labels that were flipped on purpose, a "
+            f"test of how well they are found; {what} needs a run without flip_labels"
+        )
+
+
 def _problems(manifest: ScoreManifest, table: pd.DataFrame, trajectory_TN: np.ndarray) -> Iterator[str]:
     """What contradicts the artifact contract, in words."""
     if manifest.polarity != "lower_is_easier":

@@ -25,6 +25,7 @@ from easiness.runs.options import (
     under_torchrun,
 )
 from easiness.runs.public import public
+from easiness.runs.score.flips import FlipOptions, describe_flips, flip_metrics, flip_training
 from easiness.runs.score.outliers import describe_outliers
 from easiness.runs.score.preview import write_preview
 from easiness.runs.score.reading import Scores
@@ -48,6 +49,7 @@ LOG = logging.getLogger("easiness")
 def score(
     training: TrainingOptions,
     run: RunOptions,
+    flips: FlipOptions,
     trials: int | None = None,
     score_at: tuple[int, ...] = (),
     score_pass: str = "each",
@@ -65,6 +67,8 @@ def score(
         Model, data and recipe.
     run : RunOptions
         Where and how trials run.
+    flips : FlipOptions
+        Wrong labels made on purpose.
     trials : int, optional
         Number of independent trials M; does not change any one of them.
     score_at : tuple of int
@@ -94,7 +98,7 @@ def score(
         one_of("moment", moment, score_at)
     set_size(fraction, 2)
     chosen = {"trials": trials, "score_at": score_at, "common_random_numbers": common_random_numbers}
-    setup = prepare_training(training, run, **chosen)
+    setup = flip_training(prepare_training(training, run, **chosen), flips)
     recipe, train = setup.recipe, setup.train
     updates = scored_updates(recipe, len(train))
     moment = early_moment(recipe, len(train)) if moment is None else moment
@@ -125,6 +129,9 @@ def score(
         repeats = repeat_table(predict_repeats(scored, train.labels, options))
         needed = trials_needed_table(repeats)
         metrics = score_metrics(table, losses_MN, needed[needed["updates"] == moment])
+        metrics |= (found := flip_metrics(table, recipe.seed))
+        if found:
+            LOG.info(describe_flips(found, len(train)))
         scores = Scores(run_id, manifest, table, trajectory_TN, metrics)
         with tempfile.TemporaryDirectory() as folder:
             _write_artifacts(Path(folder), scores, setup, repeats)
@@ -175,6 +182,7 @@ def _manifest(setup: TrainingSetup, records: Sequence[TrialRecord], run_id: str,
         trials=tuple(
             {"trial": record.trial.number, "run_id": record.run_id, "digest": record.digest} for record in records
         ),
+        label_changes=setup.label_changes,
         code=tracking.code_versions(run_id),
         **table,
     )

@@ -48,7 +48,8 @@ def score_table(
     pandas.DataFrame
         Columns example_id, source, label, class_name, easiness (nats), easiness_std (between trials; NaN for one
         trial), rank (1 = easiest), set (`easy`, `hard` or empty); with predictions predicted (the label that most
-        trials predict, the lowest of several) and predicted_share (of the trials); duplicates (where the same content
+        trials predict, the lowest of several) and predicted_share (of the trials); where labels were flipped on purpose
+        flipped (bool) and given_label (name of the class before); duplicates (where the same content
         is, too) where there are any; group where the truth is known.
     """
     scores = easiness(losses_MN)
@@ -71,11 +72,19 @@ def score_table(
     }
     if predicted_MN is not None:
         columns["predicted"], columns["predicted_share"] = majority_vote(predicted_MN, dataset.num_classes)
+    if dataset.given_labels is not None:
+        columns["flipped"] = dataset.labels != dataset.given_labels
+        columns["given_label"] = np.asarray(dataset.class_names, object)[dataset.given_labels]
     if dataset.duplicates is not None and dataset.duplicates.any():
         columns["duplicates"] = dataset.duplicates.astype(object)
     if dataset.groups is not None:
         columns["group"] = dataset.groups.astype(object)
     return pd.DataFrame(columns)
+
+
+def suspicion(table: pd.DataFrame) -> np.ndarray:
+    """Suspicion of every label of a score table, higher = more likely wrong: held-out loss, without folds easiness."""
+    return table["heldout_loss" if "heldout_loss" in table else "easiness"].to_numpy()
 
 
 def score_metrics(table: pd.DataFrame, losses_MN: np.ndarray, needed: pd.DataFrame) -> dict[str, float]:
@@ -93,7 +102,8 @@ def score_metrics(table: pd.DataFrame, losses_MN: np.ndarray, needed: pd.DataFra
         metrics |= {name: value for name, value in numbers.items() if math.isfinite(value)}
     if "group" in table:
         scores, groups = table["easiness"].to_numpy(), table["group"].to_numpy()
-        kinds = {"mislabelled": groups == "mislabelled", "minority_or_mislabelled": groups != "majority"}
+        wrong, rare = groups == "mislabelled", groups == "minority"
+        kinds = {"mislabelled": wrong, "minority_or_mislabelled": wrong | rare}
         # A list of kept examples may leave none of a kind.
         metrics |= {f"auc_{name}": roc_auc(scores, rows) for name, rows in kinds.items() if 0 < rows.sum() < len(rows)}
     return metrics

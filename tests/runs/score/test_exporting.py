@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easiness.runs.score.exporting import cartography_lines, cleanlab_table, fiftyone_fields
+from easiness.runs.score.exporting import cartography_lines, cleanlab_table, fiftyone_fields, with_names
 
 
 def table_of(easiness, **columns):
@@ -47,6 +47,15 @@ def test_fields_are_floats_by_path_and_plain_json():
     assert found["fields"]["easiness"] == {"/data/0.png": 0.1, "/data/1.png": 2.0, "/data/2.png": 1.0}
     assert found["fields"]["easiness_rank"]["/data/1.png"] == 3
     assert found["fields"]["easiness_std"] == dict.fromkeys(paths)  # one trial has no spread
+    assert "predicted_label" not in found["fields"]
+
+
+def test_classes_are_named():
+    table = table_of([0.1, 2.0, 1.0], predicted=[2, 2, 0], class_name=["cat", "dog", "=1"])
+    named = with_names(table, ("cat", "dog", "=1"))
+    assert named["label"].tolist() == ["cat", "dog", "=1"]
+    assert named["predicted"].tolist() == ["=1", "=1", "cat"]
+    assert "class_name" not in named
 
 
 def slow_forgetfulness(trend):
