@@ -28,7 +28,7 @@ def draw_losses(dataset, seed, *, moments=2, trials=3, noise=0.5):
 
 def tiny_settings(**fields):
     """Settings of a recipe, as far as readers look at them."""
-    settings = {"seed": 0, "resolution": 64, "score_at": [], "common_random_numbers": False}
+    settings = {"seed": 0, "resolution": 64, "score_at": [], "common_random_numbers": False, "folds": 0}
     return settings | {"batch_size": 32, "epochs": 2, "schedule_epochs": 300} | fields
 
 
@@ -46,6 +46,7 @@ def score_manifest(**fields):
         "limit": None,
         "order": "row i of every array is row i of the table; example_id is the row in the whole dataset",
         "examples": 100,
+        "trained": 100,
         "skipped": [],
         "class_names": ["sun", "moon"],
         "model": "net",
@@ -130,7 +131,8 @@ def log_score_run(
         np.save(place / "scores" / "trajectory.npy", trajectory_TN)
         if more is not None:
             more(place)
-        content = {"limit": count, "examples": count, "class_names": list(dataset.class_names), "run_id": run_id}
+        content = dict.fromkeys(("limit", "examples", "trained"), count)
+        content |= {"class_names": list(dataset.class_names), "run_id": run_id}
         content |= {"dataset": dataset.name, "fingerprint": fingerprint, "model": model, "trials": trials}
         content |= {"moment": updates[-1]}
         log_sealed(run_id, place, "scores/manifest.json", score_manifest(**content | manifest))

@@ -69,18 +69,27 @@ def list_split(root: Path, split: str, *, seed: int, val_fraction: float) -> dic
 
 
 def _split_by_seed(root: Path, split: str, seed: int, val_fraction: float) -> dict[str, list[str]]:
-    if not 0 < val_fraction < 1:
-        raise ValueError(f"val_fraction is {val_fraction}, and must be between 0 and 1")
+    if not 0 <= val_fraction < 1:
+        raise ValueError(f"val_fraction is {val_fraction}, and must be at least 0 and below 1")
+    files_of = files_by_class(root)
+    if val_fraction == 0:
+        if split == "val":
+            raise ValueError(f"val_fraction is 0, which leaves {root} without a val; open train alone")
+        LOG.info("%s: one tree of %s classes, all of it train: %s", root, f"{len(files_of):,}", _some(set(files_of)))
+        return files_of
     rng = np.random.default_rng(seed)
     chosen = {}
-    for name, files in files_by_class(root).items():
+    for name, files in files_of.items():
         if len(files) == 1:
             raise ValueError(f"class {name} of {root} has 1 file, and train and val need one each; add some")
         val_count = min(max(round(val_fraction * len(files)), 1), len(files) - 1)
         val = set(rng.permutation(len(files))[:val_count].tolist())
         chosen[name] = [path for i, path in enumerate(files) if (i in val) == (split == "val")]
     if split == "train":
-        share = f"{val_fraction:.0%} of each is val, by seed {seed}"
+        left_out = sum(map(len, files_of.values())) - sum(map(len, chosen.values()))
+        share = (
+            f"{val_fraction:.0%} of each is val, by seed {seed}: {left_out:,} images that are not trained on or scored"
+        )
         LOG.info("%s: one tree of %s classes: %s; %s", root, f"{len(chosen):,}", _some(set(chosen)), share)
     return chosen
 

@@ -10,28 +10,30 @@ from easiness.datasets.dataset import Dataset, digest_keys
 LOG = logging.getLogger("easiness")
 
 
-def mark_duplicates(train: Dataset, val: Dataset) -> Dataset:
+def mark_duplicates(train: Dataset, val: Dataset | None) -> Dataset:
     """Training set with `Dataset.duplicates`, and a warning of how many there are.
 
     Each item says where the same content is, too: `train`, `other label` (in train, under another label), `val`; joined
-    by a comma, empty for most. A ValueError if every validation example is a training example.
+    by a comma, empty for most. There may be no validation set. A ValueError if every validation example is a training
+    example.
     """
-    keys, keys_of_val = digest_keys(train.digests), digest_keys(val.digests)
+    keys = digest_keys(train.digests)
+    keys_of_val = keys[:0] if val is None else digest_keys(val.digests)
     _, group, counts = np.unique(keys, return_inverse=True, return_counts=True)
     label = np.zeros(len(counts), np.int64)
     label[group] = train.labels  # of one of each group
     conflicting = np.zeros(len(counts), bool)
     conflicting[group[label[group] != train.labels]] = True
     leaked = np.isin(keys_of_val, keys)
-    if leaked.all():
+    if len(leaked) and leaked.all():
         raise ValueError(f"every validation example of {train.name} is a training example, too; give another val")
     marks = {"train": counts[group] > 1, "other label": conflicting[group], "val": np.isin(keys, keys_of_val)}
     if any(rows.any() for rows in marks.values()):
+        of_val = f"; {leaked.sum():,} of {len(leaked):,} validation examples are training examples, too"
         LOG.warning(
-            "exact duplicates: %s training examples share their content with another, %s of them under another label; "
-            "%s of %s validation examples are training examples, too",
-            *(f"{number:,}" for number in (*(marks[name].sum() for name in ("train", "other label")), leaked.sum())),
-            f"{len(val):,}",
+            "exact duplicates: %s training examples share their content with another, %s of them under another label%s",
+            *(f"{marks[name].sum():,}" for name in ("train", "other label")),
+            of_val if len(leaked) else "",
         )
     words = [", ".join(name for name, rows in marks.items() if rows[row]) for row in range(len(train))]
     return replace(train, duplicates=np.array(words))

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from easiness.datasets import cifar10
+from easiness.datasets.beton import MANIFEST
+from easiness.datasets.class_folders import split_folders
 from easiness.datasets.dataset import Dataset, limited
 from easiness.datasets.image_files import DIGEST_SIZE
 from easiness.datasets.image_folder import open_image_folder
@@ -45,7 +47,7 @@ def open_dataset(
     seed : int
         Seed of everything random: the drawing of ``planted``, the splitting of one tree, the subset.
     val_fraction : float
-        Share of ``val`` where one tree is split.
+        Share of ``val`` where one tree is split; 0 leaves it whole, as ``train``.
     skip_bad : bool
         Leave out unreadable files; `Dataset.skipped` names them.
     verify : str
@@ -93,6 +95,28 @@ def open_dataset(
         sources = np.array([f"planted/{split}#{i}" for i in range(len(drawn.labels))])
         dataset = _in_memory(name, split, drawn.images, drawn.labels, sources, drawn.class_names, drawn.groups)
     return limited(dataset, limit, seed)
+
+
+def is_one_tree(name: str, root: str | Path | None) -> bool:
+    """Whether the data are one tree of class folders, without a validation set; errors are as in `open_dataset`."""
+    if name not in ("folder", "imagenet") or root is None:
+        return False
+    root = Path(root).expanduser()
+    packed = name == "imagenet" and root.is_dir() and (any(root.glob("*.beton")) or (root / MANIFEST).exists())
+    return not packed and not split_folders(root)
+
+
+def undivided(train: Dataset, val: Dataset) -> tuple[str, np.ndarray]:
+    """Fingerprint of the one tree that was split into these two, and (N,) int64 rows of the training set in it."""
+    names = ("labels", "sources", "digests")
+    both = {name: np.concatenate([getattr(train, name), getattr(val, name)]) for name in names}
+    order = np.lexsort((both["sources"], both["labels"]))
+    columns = {name: column[order] for name, column in both.items()}
+    ids, no_images = np.arange(len(order)), np.empty((len(order), 0))
+    whole = Dataset(train.name, "train", no_images, class_names=train.class_names, example_ids=ids, **columns)
+    rows = np.empty_like(order)
+    rows[order] = ids
+    return whole.fingerprint, rows[: len(train)]
 
 
 def _in_memory(

@@ -2,6 +2,6 @@
 
 from easiness.loaders.protocol import Batch, Loader, Staged
 from easiness.loaders.resident import stage_resident
-from easiness.loaders.staging import choose_loader, restage, stage
+from easiness.loaders.staging import choose_loader, part_of, restage, stage
 
-__all__ = ["Batch", "Loader", "Staged", "choose_loader", "restage", "stage", "stage_resident"]
+__all__ = ["Batch", "Loader", "Staged", "choose_loader", "part_of", "restage", "stage", "stage_resident"]

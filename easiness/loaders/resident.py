@@ -96,17 +96,19 @@ def stage_resident(
     """Training and validation set, scaled and cropped to the recipe's resolution, for `ResidentLoader`.
 
     Several processes map the arrays in `folder`; None keeps them in memory, for one process. A ValueError if they do
-    not fit in memory, or the recipe asks for crops of the original images.
+    not fit in memory, or the recipe asks for crops of the original images. One dataset for both is staged once.
     """
     if recipe.augmentation == "resized_crop_flip":
         raise ValueError(
             "augmentation 'resized_crop_flip' needs the original images, and the resident loader keeps scaled ones; "
             "use shift_flip or none, or dataset=imagenet"
         )
-    arrays = [fit_images(dataset.images, recipe.resolution) for dataset in (train, val)]
-    mean, std = channel_statistics(arrays[0])
+    datasets = {"train": train} if val is train else {"train": train, "val": val}
+    arrays = {name: fit_images(dataset.images, recipe.resolution) for name, dataset in datasets.items()}
+    mean, std = channel_statistics(arrays["train"])
     staged = []
-    for name, dataset, pixels in zip(("train", "val"), (train, val), arrays, strict=True):
+    for name, dataset in datasets.items():
+        pixels = arrays[name]
         images: np.ndarray | Path = pixels
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +116,7 @@ def stage_resident(
             np.save(images, pixels)
         columns = images, dataset.labels, dataset.example_ids
         staged.append(StagedResident(*columns, dataset.num_classes, recipe, mean, std))
-    return tuple(staged)
+    return staged[0], staged[-1]
 
 
 def restage_resident(

@@ -58,7 +58,8 @@ def choose_loader(asked: str, recipe: Recipe, train: Dataset, val: Dataset) -> t
     if asked != "auto":
         return asked, "asked for"
     crops = recipe.augmentation == "resized_crop_flip"
-    needed = sum(resident_bytes(data.images, recipe.resolution) for data in (train, val))
+    sets = [train] if val is train else [train, val]
+    needed = sum(resident_bytes(data.images, recipe.resolution) for data in sets)
     if in_arrays or not (crops or needed > GREATEST_BYTES):
         return "resident", f"{needed / 2**20:,.0f} MiB fit in memory"
     why = "crops are cut from the original images" if crops else f"{needed / 2**30:,.0f} GiB do not fit in memory"
@@ -69,21 +70,21 @@ def choose_loader(asked: str, recipe: Recipe, train: Dataset, val: Dataset) -> t
 
 
 def stage(train: Dataset, val: Dataset, recipe: Recipe, folder: Path | None) -> tuple[Staged, Staged]:
-    """Prepare a training and a validation set for the loader of a recipe.
+    """Prepare a training and a validation set for the loader of a recipe; one dataset for both is prepared once.
 
     Several processes read `folder`; None keeps the data in memory, for one process.
     """
     if recipe.loader == "resident":
         return stage_resident(train, val, recipe, folder)
     staged = []
-    for name, dataset in (("train", train), ("val", val)):
+    for name, dataset in ({"train": train} if val is train else {"train": train, "val": val}).items():
         columns: Columns | Path = Columns(dataset.images, dataset.labels, dataset.example_ids)
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{name}.pickle").write_bytes(pickle.dumps(columns))
             columns = folder / f"{name}.pickle"
         staged.append(StagedStream(columns, dataset.num_classes, recipe, np.zeros(3), np.ones(3)))
-    return _normalized(*staged)
+    return _normalized(staged[0], staged[-1])
 
 
 def restage(train: Staged, val: Staged, recipe: Recipe, rows: np.ndarray | None = None) -> tuple[Staged, Staged]:
@@ -97,6 +98,16 @@ def restage(train: Staged, val: Staged, recipe: Recipe, rows: np.ndarray | None 
     if rows is None and recipe.normalization == train.recipe.normalization:
         return replace(train, recipe=recipe), replace(val, recipe=recipe)
     return _normalized(replace(train, recipe=recipe, rows=rows), replace(val, recipe=recipe))
+
+
+def part_of(whole: Staged, rows: np.ndarray) -> Staged:
+    """Some examples of a whole staged dataset, ascending, with the colour statistics of the whole.
+
+    So all networks see an example alike, whatever part of the data they are trained on.
+    """
+    if isinstance(whole, StagedResident):
+        return replace(whole, labels=whole.labels[rows], example_ids=whole.example_ids[rows], rows=rows)
+    return replace(whole, rows=rows)
 
 
 def _normalized(train: StagedStream, val: StagedStream) -> tuple[StagedStream, StagedStream]:

@@ -21,6 +21,8 @@ ALGORITHM = 2
 _WITHOUT_NORMALIZATION = ("alexnet", "squeezenet1_0", "squeezenet1_1", "vgg11", "vgg13", "vgg16", "vgg19")
 
 LOADERS = ("resident", "ffcv", "torchvision")
+# Fields that came later than the first digests: left out of a digest while they have this value, which changes nothing.
+_NEUTRAL = {"folds": 0}
 _CHOICES = {
     "augmentation": ("shift_flip", "resized_crop_flip", "none"),
     "padding": ("zero", "reflect"),
@@ -62,9 +64,12 @@ class Recipe:
     # weights and losses are float32.
     precision: str = "auto"
     common_random_numbers: bool = False  # seeds that all architectures share: a control
+    # Parts of the training set: trial m trains on all but part m mod folds, and measures every example; 0: on all.
+    folds: int = 0
 
     def __post_init__(self) -> None:
-        minima = {"epochs": 1, "batch_size": 2, "trials": 1, "seed": 0, "threads": 1, "resolution": 1, "shift": 0}
+        minima = {"epochs": 1, "batch_size": 2, "trials": 1, "threads": 1, "resolution": 1}
+        minima |= dict.fromkeys(("seed", "shift", "folds"), 0)
         for name, minimum in minima.items():
             value = getattr(self, name)
             if value < minimum:
@@ -81,6 +86,14 @@ class Recipe:
         score_at = self.score_at or ()
         if any(update < 0 for update in score_at) or len(set(score_at)) < len(score_at):
             raise ValueError(f"score_at is {self.score_at}, and must be different numbers of updates, none below 0")
+        if self.folds == 1:
+            raise ValueError("folds is 1, which leaves nothing to train on; use 2 or more, or 0 to hold nothing out")
+        if self.folds and self.trials % self.folds:
+            least = -(-self.trials // self.folds) * self.folds
+            raise ValueError(
+                f"trials is {self.trials}, and must be a multiple of folds ({self.folds}), so that every example is "
+                f"held out as often as any other; use trials={least}, or other folds"
+            )
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, and must be one of {', '.join(allowed)}")
@@ -93,7 +106,9 @@ class Recipe:
 
     def digest(self) -> str:
         """SHA-256 (hex) of what decides the numbers of a trial: all fields but the number of trials."""
-        fields = self.settings() | {"algorithm": ALGORITHM}
+        settings = self.settings().items()
+        fields = {name: value for name, value in settings if name not in _NEUTRAL or value != _NEUTRAL[name]}
+        fields |= {"algorithm": ALGORITHM}
         del fields["trials"]
         return _sha256(fields)
 
@@ -103,6 +118,8 @@ class Recipe:
 
     def trial_digest(self, trial: int, fingerprints: tuple[str, ...]) -> str:
         """SHA-256 (hex) of recipe, trial number and fingerprints of the training and validation set.
+
+        With folds, the fingerprints are of the examples that it trains on, and of all that it measures.
 
         For a user's model it includes the file that defines it, but not what that file imports.
         """

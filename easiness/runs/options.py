@@ -171,8 +171,8 @@ class TrainingSetup:
     """A recipe with its data, on a device."""
 
     recipe: Recipe  # how to train, and when to measure; loader and precision are settled
-    train: Dataset  # training and validation set
-    val: Dataset
+    train: Dataset  # training set
+    val: Dataset  # validation set; with folds, the training set, of which each trial holds a part out
     device: torch.device  # where to train
     training: TrainingOptions  # the options that it was made from
     run: RunOptions  # likewise
@@ -196,8 +196,10 @@ class TrainingSetup:
         """One line: which data, how many, which trials, which part of a schedule, how trained."""
         recipe, train = self.recipe, self.train
         skipped = f", {len(train.skipped)} bad files skipped" if train.skipped else ""
+        apart = f"{len(train)} training and {len(self.val)} validation images"
+        images = f"{len(train)} images in {recipe.folds} folds" if recipe.folds else apart
         return (
-            f"{self.name}: {len(train)} training and {len(self.val)} validation images of {train.num_classes} classes "
+            f"{self.name}: {images} of {train.num_classes} classes "
             f"(fingerprint {train.fingerprint[:12]}{skipped}); loader {recipe.loader} ({self.why_loader}); "
             f"{trials}: {recipe.length()}, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}, on "
             f"{self.device}"
@@ -229,17 +231,21 @@ def prepare_training(training: TrainingOptions, run: RunOptions, **chosen: objec
         prepare_workers()  # they start while the data are read
     root = absolute(training.data)
     common = {"seed": recipe.seed, "skip_bad": training.skip_bad, "verify": run.verify}
-    everything = open_dataset(training.dataset, root, split="train", **common)
-    train = limited(everything, training.limit, recipe.seed)
+    tree = {"val_fraction": 0.0} if recipe.folds else {}
+    whole = open_dataset(training.dataset, root, split="train", **common, **tree)
+    train = limited(whole, training.limit, recipe.seed)
     at_least("limit_val", training.limit_val, train.num_classes, "one example of every class")
-    val = open_dataset(training.dataset, root, split="val", limit=training.limit_val, **common)
+    val = None
+    if not recipe.folds:
+        val = open_dataset(training.dataset, root, split="val", limit=training.limit_val, **common)
     if training.keep is not None:
         path = absolute(training.keep)
         train = train.subset(kept_rows(train, read_kept(path), path))
     decisions = None if training.decisions is None else read_decisions(absolute(training.decisions))
     if decisions is not None:  # after limit and keep, whose draws and lists are of the data as they are
-        train = decide(train, decisions, everything, val.sources)
+        train = decide(train, decisions, whole, () if val is None else val.sources)
     train = mark_duplicates(train, val)
+    val = train if val is None else val
     loader, why_loader = choose_loader(training.loader, recipe, train, val)
     # What `auto` comes to decides the numbers, so it belongs to the names by which trials are known.
     recipe = replace(recipe, loader=loader, precision=settle_precision(recipe.precision, device))
@@ -254,7 +260,7 @@ def log_training_setup(run_id: str, setup: TrainingSetup) -> None:
     source = str(setup.training.data or "built in")
     descriptions = [
         DataDescription(data.name, data.split, source, data.fingerprint, len(data), data.num_classes)
-        for data in (setup.train, setup.val)
+        for data in ([setup.train] if setup.val is setup.train else [setup.train, setup.val])
     ]
     settled = {"device": str(setup.device), "verify": setup.run.verify}
     tracking.log_settings(run_id, setup.recipe.settings() | settled)

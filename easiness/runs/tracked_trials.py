@@ -5,14 +5,12 @@ import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 
-import numpy as np
 import torch
 
 from easiness import tracking
 from easiness.datasets import Dataset
 from easiness.files import locked
-from easiness.loaders import Staged, restage, stage
-from easiness.recipes.recipe import Recipe
+from easiness.loaders import Staged, part_of, restage, stage
 from easiness.recipes.schedule import scored_updates
 from easiness.runs.options import RunOptions
 from easiness.runs.progress import TrialDisplay
@@ -20,7 +18,7 @@ from easiness.runs.trial_log import WORK, Trial, TrialLog, TrialOptions, TrialRe
 from easiness.tracking.host import own_folder
 from easiness.trials.engines import choose_engine, run_trials
 from easiness.trials.trial import Progress, TrialTask, work_in_trial
-from easiness.trials.trial_folder import artifact_files, remove_folder
+from easiness.trials.trial_folder import remove_folder
 
 LOG = logging.getLogger("easiness")
 
@@ -31,7 +29,10 @@ SCORE_PASSES = ("each", "joint")
 
 
 class SharedData:
-    """Training and validation set, staged when first needed and once for any number of trials; a context manager."""
+    """Training and validation set, staged when first needed and once for any number of trials; a context manager.
+
+    Of trials with folds, the training set is both.
+    """
 
     def __init__(self, train: Dataset, val: Dataset) -> None:
         self.train, self.val = train, val
@@ -44,22 +45,34 @@ class SharedData:
     def __exit__(self, *_: object) -> None:
         self._folders.close()
 
-    def staged(self, recipe: Recipe, rows: np.ndarray | None, *, in_files: bool) -> tuple[Staged, Staged]:
-        """Training examples of a trial, and the validation set; `in_files` where other processes open them."""
+    def staged(self, trial: Trial, *, in_files: bool) -> dict[str, Staged]:
+        """What a trial trains on, validates on, and measures; `in_files` where other processes open them."""
+        recipe = trial.recipe
         key = (recipe.loader, recipe.resolution, in_files)
         if key not in self._staged:
             folder = self._folders.enter_context(own_folder(WORK.absolute(), "staged")) if in_files else None
             self._staged[key] = stage(self.train, self.val, recipe, folder)
-        return restage(*self._staged[key], recipe, rows)
+        if trial.held_out is None:
+            return dict(zip(("train", "val"), restage(*self._staged[key], recipe, trial.rows), strict=True))
+        whole, _ = restage(*self._staged[key], recipe)
+        return {"train": part_of(whole, trial.rows), "val": part_of(whole, trial.held_out), "scored": whole}
 
     def count(self, trial: Trial) -> int:
         """Number of training examples of a trial."""
         return len(self.train) if trial.rows is None else len(trial.rows)
 
+    def work(self, trial: Trial) -> int:
+        """Images that a trial trains on and evaluates."""
+        holds_out = trial.held_out is not None
+        val_count = len(trial.held_out) if holds_out else len(self.val)
+        return work_in_trial(trial.recipe, self.count(trial), val_count, holds_out=holds_out)
+
     def record(self, trial: Trial) -> TrialRecord:
         """Record of a trial on these data, which is nowhere yet."""
         fingerprint = self.train.fingerprint if trial.rows is None else self.train.fingerprint_of(trial.rows)
         digest = trial.recipe.trial_digest(trial.number, (fingerprint, self.val.fingerprint))
+        if trial.held_out is not None:
+            fingerprint = self.train.fingerprint
         return TrialRecord(trial, digest, fingerprint, scored_updates(trial.recipe, self.count(trial)))
 
 
@@ -112,10 +125,7 @@ def _run(
     """Run trials in one pool, the longest first, and log them."""
     engine = choose_engine(run.engine, device, len(waiting))
     tasks = _staged_tasks(waiting, data, engine, options.score_pass == "joint")
-    images = {
-        record.trial.name: work_in_trial(record.trial.recipe, data.count(record.trial), len(data.val))
-        for record in waiting
-    }
+    images = {record.trial.name: data.work(record.trial) for record in waiting}
     tasks.sort(key=lambda task: -images[task.name])
     log = TrialLog(run_id, waiting, options)
     with TrialDisplay(images, {task.name: task.recipe.epochs for task in tasks}) as display, log:
@@ -146,8 +156,7 @@ def _find(run_id: str, records: Sequence[TrialRecord], measures: Sequence[str]) 
     for record in records:
         for candidate in found.get(record.digest, ()):
             try:
-                files = artifact_files(record.updates)
-                record.arrays = tracking.verify_trial(candidate, record.digest, files, measures)
+                record.arrays = tracking.verify_trial(candidate, record.digest, record.files, measures)
             except (ValueError, FileNotFoundError) as error:
                 LOG.warning("%s  set aside, and made again: %s", record.trial.name, error)
                 tracking.set_tags(candidate, {tracking.DAMAGED: str(error)})
@@ -174,6 +183,7 @@ def _staged_tasks(waiting: Sequence[TrialRecord], data: SharedData, engine: str,
     tasks = []
     for record in waiting:
         trial = record.trial
-        train, val = data.staged(trial.recipe, trial.rows, in_files=engine in ("processes", "torchrun"))
-        tasks.append(TrialTask(trial.recipe, trial.number, train, val, record.folder, trial.name, joint))
+        staged = data.staged(trial, in_files=engine in ("processes", "torchrun"))
+        about = {"folder": record.folder, "name": trial.name, "joint": joint}
+        tasks.append(TrialTask(trial.recipe, trial.number, **staged, **about))
     return tasks

@@ -15,7 +15,7 @@ from easiness.recipes.recipe import Recipe
 from easiness.tracking import TrackingError, TrialManifest
 from easiness.trials.evaluation import MEASURES
 from easiness.trials.trial import Progress, TrialTask, example_batch, load_model
-from easiness.trials.trial_folder import EPOCHS, Ledger, artifact_files, read_measure, remove_folder
+from easiness.trials.trial_folder import EPOCHS, HELD_OUT, Ledger, artifact_files, read_measure, remove_folder
 
 LOG = logging.getLogger("easiness")
 
@@ -33,6 +33,8 @@ class Trial:
     name: str = ""  # name of its run, unlike any other of one call; "trial 3" if nothing is given
     kind: str = "trial"  # the tag `easiness.kind` of its run
     tags: dict[str, str] = field(default_factory=dict)  # more tags of its run
+    # The other rows, ascending: it measures all, and these are its validation set; None = a validation set apart.
+    held_out: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or f"trial {self.number}")
@@ -44,7 +46,7 @@ class TrialRecord:
 
     trial: Trial
     digest: str  # name by which it is known: recipe, number and data
-    fingerprint: str  # fingerprint of the training examples
+    fingerprint: str  # fingerprint of the examples that it measures
     updates: tuple[int, ...]  # T scored moments
     run_id: str = ""  # run that holds the finished trial; empty while there is none
     # (T, N) of the measures that were asked for, where the trial was finished or verified on this machine.
@@ -59,6 +61,11 @@ class TrialRecord:
     def claim(self) -> Path:
         """File that the command which works on this trial keeps locked."""
         return WORK.absolute() / "claims" / self.digest[:16]
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of the artifacts of the finished trial."""
+        return artifact_files(self.updates, held_out=self.trial.held_out is not None)
 
     def measure(self, name: str) -> np.ndarray:
         """(T, N) float32 of a measure; fetched from the server where the trial was not finished here."""
@@ -174,7 +181,7 @@ class TrialLog:
 
 def _manifest(task: TrialTask, record: TrialRecord) -> TrialManifest:
     """Manifest of a finished trial; DamagedError if its folder does not hold all of it as it was written."""
-    ledger, names = Ledger(task.folder), artifact_files(record.updates)
+    ledger, names = Ledger(task.folder), record.files
     missing = [f"{name} is missing" for name in names if name not in ledger.files]
     if ledger.damage or missing:
         raise DamagedError(f"{task.name}: {ledger.damage or missing[0]}; the same command trains it again")
@@ -192,7 +199,7 @@ def _log_results(run_id: str, task: TrialTask, *, with_model: bool) -> None:
     seeds = {f"seed_{name}": seed for name, seed in vars(task.recipe.trial_seeds(task.trial)).items()}
     tracking.log_settings(run_id, task.recipe.settings() | {"trial": task.trial} | seeds)
     tracking.log_epochs(run_id, json.loads((task.folder / EPOCHS).read_text()))
-    for name in (*MEASURES, "validation"):
+    for name in (*MEASURES, HELD_OUT, "validation"):
         if (task.folder / name).is_dir():  # a recipe may measure nothing but the validation set
             tracking.log_folder(run_id, task.folder / name, name)
     if with_model:

@@ -94,10 +94,12 @@ class TrialManifest(Manifest):
 class ScoreManifest(Manifest):
     """Contents and origin of the arrays of a score run.
 
-    `source` and `limit` are as they were asked for, None for the default; `skipped` are files that could not be read;
+    `source` and `limit` are as they were asked for, None for the default; each trial trained on `trained` of the
+    `examples` (all but a fold; the fewest, where folds differ in size); `skipped` are files that could not be read;
     `recipe` is `Recipe.settings()`; `updates` are the T scored moments, and `moment` the one of the table; each of M
-    `trials` has its number `trial`, `run_id` and `digest`; `label_changes` has the SHA-256 of the `decisions.csv` that
-    the labels follow, and the `flips` made on purpose, where there are such; `code` is from `code_versions`.
+    `trials` has its number `trial`, `run_id`, `digest`, and the `fold` that it left out (None without folds);
+    `label_changes` has the SHA-256 of the `decisions.csv` that the labels follow, and the `flips` made on purpose, where
+    there are such; `code` is from `code_versions`.
     """
 
     FILE: ClassVar[str] = "scores/manifest.json"
@@ -111,6 +113,7 @@ class ScoreManifest(Manifest):
     limit: int | None
     order: str = "row i of every array is row i of the table; example_id is the row in the whole dataset"
     examples: int
+    trained: int
     skipped: tuple[str, ...]
     class_names: tuple[str, ...]
     model: str
@@ -124,6 +127,11 @@ class ScoreManifest(Manifest):
     trials: tuple[dict, ...]
     label_changes: dict = field(default_factory=dict)
     code: dict
+
+    @property
+    def folds(self) -> int:
+        """Number of folds K, of which trial m left out m mod K; 0 where every trial trained on all examples."""
+        return self.recipe["folds"]
 
     @property
     def trial_runs(self) -> list[str]:

@@ -28,11 +28,24 @@ class ExampleMetrics:
 MEASURES = tuple(field.name for field in fields(ExampleMetrics))
 
 
+@dataclass(frozen=True)
+class HeldOutMetrics(ExampleMetrics):
+    """Metrics of examples that the network was not trained on."""
+
+    probabilities: np.ndarray  # (N, K) float16 softmax of the logits
+
+
 def evaluate_examples(
-    model: nn.Module, loader: Loader, *, logits: Logits | None = None, ranks: Ranks = ALONE
+    model: nn.Module,
+    loader: Loader,
+    *,
+    logits: Logits | None = None,
+    ranks: Ranks = ALONE,
+    classes: int = 0,
 ) -> ExampleMetrics:
     """Metrics of every example under one model, as from `evaluate_networks`; FloatingPointError for NaN or infinity."""
-    (metrics,) = evaluate_networks([model], loader, logits=None if logits is None else [logits], ranks=ranks)
+    several = None if logits is None else [logits]
+    (metrics,) = evaluate_networks([model], loader, logits=several, ranks=ranks, classes=classes)
     require_finite(metrics)
     return metrics
 
@@ -44,34 +57,45 @@ def evaluate_networks(
     *,
     logits: Sequence[Logits] | None = None,
     ranks: Ranks = ALONE,
+    classes: int = 0,
 ) -> list[ExampleMetrics]:
     """Metrics of every example under each of several models; each batch is decoded once, for all of them.
 
     They are computed in float32, and on the CPU equal to the bit to what each model gives alone; may hold NaN or
     infinity. `models` are on the loader's device, and their training modes are restored afterwards; `logits` are their
     forward passes, where these are not the models themselves. `ranks` are processes that hold the same models: each
-    evaluates a shard of the batches, and gets all results.
+    evaluates a shard of the batches, and gets all results. With their number of `classes`, they are
+    `HeldOutMetrics`.
     """
     was_training = [model.training for model in models]
     logits = models if logits is None else logits
     for model in models:
         model.eval()
     # Metrics stay on the device until the end: fetching them batch by batch would make the device wait.
-    rows, metrics = [], []
+    rows, metrics, shares = [], [], []
     try:
         for batch in ranks.shard_batches(loader.score_batches()):
             rows.append(batch.rows)
-            metrics.append(
-                torch.stack([logit_metrics(forward(batch.images).float(), batch.labels) for forward in logits])
-            )
+            for forward in logits:
+                logits_BK = forward(batch.images).float()
+                metrics.append(logit_metrics(logits_BK, batch.labels))
+                if classes:
+                    shares.append(logits_BK.softmax(dim=1).half())
     finally:
         for model, training in zip(models, was_training, strict=True):
             model.train(training)
     results = np.zeros((len(models), len(MEASURES), loader.count), np.float32)
-    if metrics:
-        results[:, :, np.concatenate(rows)] = torch.cat(metrics, dim=2).cpu().numpy()
+    probabilities = np.zeros((len(models), loader.count, classes), np.float32)
+    for m in range(len(models) if metrics else 0):  # a process may have no batch
+        results[m][:, np.concatenate(rows)] = torch.cat(metrics[m :: len(models)], dim=1).cpu().numpy()
+        if classes:
+            probabilities[m, np.concatenate(rows)] = torch.cat(shares[m :: len(models)]).cpu().numpy()
     ranks.all_reduce(torch.from_numpy(results))
-    return [ExampleMetrics(*result) for result in results]
+    if not classes:
+        return [ExampleMetrics(*result) for result in results]
+    ranks.all_reduce(torch.from_numpy(probabilities))
+    half = probabilities.astype(np.float16)
+    return [HeldOutMetrics(*result, shares_NK) for result, shares_NK in zip(results, half, strict=True)]
 
 
 def require_finite(metrics: ExampleMetrics) -> None:

@@ -36,6 +36,7 @@ from easiness.trials.trial_folder import (
     array_file,
     checkpoint_file,
     metrics_files,
+    probabilities_file,
     tensor_file,
     weights_file,
 )
@@ -57,9 +58,16 @@ class TrialTask:
     folder: Path  # of the results; see `run_trial`
     name: str = ""  # in progress and errors, unique among the trials of a run; default "trial 3" for number 3
     joint: bool = False  # keep the weights of every scored moment, for `evaluate_jointly`, instead of evaluating them
+    # Examples that it measures, where they are not those of `train`: `val` are then those among them that it held out.
+    scored: Staged | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or f"trial {self.trial}")
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether its validation set is part of what it measures."""
+        return self.scored is not None
 
 
 @dataclass(frozen=True)
@@ -77,9 +85,17 @@ Report = Callable[[Progress], None]
 Finished = Callable[[TrialTask], None]
 
 
-def work_in_trial(recipe: Recipe, count: int, val_count: int) -> int:
-    """Images that a whole trial trains on and evaluates."""
-    return recipe.epochs * (count + val_count) + len(scored_updates(recipe, count)) * count
+def work_in_trial(recipe: Recipe, count: int, val_count: int, *, holds_out: bool = False) -> int:
+    """Images that a whole trial trains on and evaluates: `count` and `val_count`; `holds_out` as in `TrialTask`."""
+    updates = scored_updates(recipe, count)
+    scored = len(updates) * (count + val_count if holds_out else count)
+    return recipe.epochs * (count + val_count) + scored + _between(recipe, count, updates, holds_out) * val_count
+
+
+def _between(recipe: Recipe, count: int, updates: Sequence[int], holds_out: bool) -> int:
+    """Number of the scored moments at which a trial evaluates what it held out, and no epoch ends."""
+    per_epoch = updates_per_epoch(count, recipe.batch_size)
+    return sum(update == 0 or update % per_epoch > 0 for update in updates) if holds_out else 0
 
 
 def run_trial(task: TrialTask, device: torch.device, report: Report, ranks: Ranks = ALONE) -> None:
@@ -141,7 +157,8 @@ def _evaluate_waiting(
         return
     if device.type == "cpu":
         use_cores(tasks[0].recipe.threads)
-    loader, precision = tasks[0].train.open(device), settle_precision(tasks[0].recipe.precision, device)
+    data = tasks[0].scored or tasks[0].train
+    loader, precision = data.open(device), settle_precision(tasks[0].recipe.precision, device)
     for update in updates:
         weights = weights_file(update)
         waiting = [task for task in tasks if weights in ledgers[task.name].files]
@@ -176,17 +193,20 @@ def _run(task: TrialTask, ledger: Ledger, device: torch.device, report: Report, 
         use_cores(recipe.threads)
     train_loader = _ReportingLoader(task.train.open(device), [task.name], report)
     val_loader = _ReportingLoader(task.val.open(device), [task.name], report)
+    score_loader = _ReportingLoader(task.scored.open(device), [task.name], report) if task.holds_out else train_loader
+    classes = task.scored.num_classes if task.holds_out else 0
     model, steps = _network(task, device, ranks)
     optimizer = make_optimizer(model, recipe)
     metrics: list[dict[str, float]] = []
-    first_epoch, past = _finished_epochs(ledger, recipe, train_loader.count)
+    first_epoch, past = _finished_epochs(ledger, task, train_loader.count)
     if first_epoch:
         state = torch.load(task.folder / checkpoint_file(first_epoch), weights_only=True, map_location=device)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         metrics = state["metrics"]
         evaluated = sum(weights_file(update) not in ledger.files for update in past)
-        images = first_epoch * (train_loader.count + val_loader.count) + evaluated * train_loader.count
+        images = first_epoch * (train_loader.count + val_loader.count) + evaluated * score_loader.count
+        images += _between(recipe, train_loader.count, past, task.holds_out) * val_loader.count
         report(Progress(task.name, images, resumed=True))
     if ranks.is_main:
         ledger.update({}, without=[checkpoint_file(epoch) for epoch in ledger.checkpoints() if epoch > first_epoch])
@@ -198,9 +218,11 @@ def _run(task: TrialTask, ledger: Ledger, device: torch.device, report: Report, 
         if checkpoint.scored and task.joint:
             files[weights_file(checkpoint.update)] = tensor_file(model.state_dict())
         elif checkpoint.scored:
-            files |= metrics_files(checkpoint.update, _evaluate(model, train_loader, checkpoint, steps, ranks))
-        if checkpoint.ends_epoch:
-            validation = _evaluate(model, val_loader, checkpoint, steps, ranks)
+            files |= metrics_files(checkpoint.update, _evaluate(model, score_loader, checkpoint, steps, ranks))
+        if checkpoint.ends_epoch or (checkpoint.scored and task.holds_out):
+            validation = _evaluate(model, val_loader, checkpoint, steps, ranks, classes)
+            if checkpoint.scored and task.holds_out:
+                files |= probabilities_file(checkpoint.update, validation.probabilities, score_loader.count)
         scoring_seconds += time.perf_counter() - started
         if checkpoint.ends_epoch:
             metrics.append(_epoch_metrics(checkpoint, validation, metrics) | {"scoring_seconds": scoring_seconds})
@@ -217,12 +239,12 @@ def _run(task: TrialTask, ledger: Ledger, device: torch.device, report: Report, 
         ledger.update(files, without=[checkpoint_file(epoch) for epoch in ledger.checkpoints()])
 
 
-def _finished_epochs(ledger: Ledger, recipe: Recipe, count: int) -> tuple[int, list[int]]:
+def _finished_epochs(ledger: Ledger, task: TrialTask, count: int) -> tuple[int, list[int]]:
     """Epochs whose checkpoint is there, with all that was measured until then; the updates of these measures."""
     for epoch in reversed(ledger.checkpoints()):
-        last = epoch * updates_per_epoch(count, recipe.batch_size)
-        past = [update for update in scored_updates(recipe, count) if update <= last]
-        if all(map(ledger.has, past)):
+        last = epoch * updates_per_epoch(count, task.recipe.batch_size)
+        past = [update for update in scored_updates(task.recipe, count) if update <= last]
+        if all(ledger.has(update, held_out=task.holds_out) for update in past):
             return epoch, past
     return 0, []
 
@@ -247,9 +269,11 @@ class _ReportingLoader:
                 self._report(Progress(name, len(batch.rows)))
 
 
-def _evaluate(model: nn.Module, loader: Loader, checkpoint: Checkpoint, steps: Steps, ranks: Ranks) -> ExampleMetrics:
+def _evaluate(
+    model: nn.Module, loader: Loader, checkpoint: Checkpoint, steps: Steps, ranks: Ranks, classes: int = 0
+) -> ExampleMetrics:
     try:
-        return evaluate_examples(model, loader, logits=steps.logits, ranks=ranks)
+        return evaluate_examples(model, loader, logits=steps.logits, ranks=ranks, classes=classes)
     except FloatingPointError as error:
         raise DivergedError(
             f"{error} after epoch {checkpoint.epoch}, update {checkpoint.update}, at learning rate "

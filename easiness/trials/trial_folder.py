@@ -12,6 +12,11 @@ from easiness.trials.evaluation import MEASURES, ExampleMetrics
 
 LEDGER, MODEL = "ledger.json", "model.pt"
 EPOCHS, CORRECT = "validation/epochs.json", "validation/correct.npy"
+# Class probabilities of the examples that a trial with folds held out, beside the measures.
+HELD_OUT = "heldout_probs"
+
+# Above so many entries of examples by classes, the greatest probabilities of each example are kept alone.
+GREATEST_ENTRIES, TOP = 50_000_000, 5
 
 # Checkpoints that are kept: where the last one is damaged, training goes on from the one before.
 _KEPT = 2
@@ -81,8 +86,10 @@ class Ledger:
         self._damage = {}
         self._save()
 
-    def has(self, update: int) -> bool:
-        """Whether the measures after `update` updates, or the weights for them, are there."""
+    def has(self, update: int, *, held_out: bool = False) -> bool:
+        """Whether the measures after `update` updates, or the weights for them, are there; probabilities with folds."""
+        if held_out and measure_file(HELD_OUT, update) not in self.files:
+            return False
         return weights_file(update) in self.files or all(measure_file(name, update) in self.files for name in MEASURES)
 
     def waiting_updates(self) -> set[int]:
@@ -148,14 +155,25 @@ def measure_file(measure: str, update: int) -> str:
     return f"{measure}/updates={update:06d}.npy"
 
 
-def artifact_files(updates: Sequence[int]) -> list[str]:
-    """Paths of everything that a trial with these scored moments leaves for readers."""
-    return [*(measure_file(measure, update) for measure in MEASURES for update in updates), EPOCHS, CORRECT]
+def artifact_files(updates: Sequence[int], *, held_out: bool = False) -> list[str]:
+    """Paths of everything that a trial with these scored moments leaves for readers; `held_out`: one with folds."""
+    measures = (*MEASURES, HELD_OUT) if held_out else MEASURES
+    return [*(measure_file(measure, update) for measure in measures for update in updates), EPOCHS, CORRECT]
 
 
 def metrics_files(update: int, metrics: ExampleMetrics) -> dict[str, Write]:
     """Files of every measure after `update` updates, (N,) each."""
     return {measure_file(measure, update): array_file(getattr(metrics, measure)) for measure in MEASURES}
+
+
+def probabilities_file(update: int, probabilities_NK: np.ndarray, examples: int) -> dict[str, Write]:
+    """File of (N, K) class probabilities after `update` updates; of the greatest, where `examples` in all have many."""
+    classes = probabilities_NK.shape[1]
+    if examples * classes > GREATEST_ENTRIES:
+        shares, labels = torch.from_numpy(probabilities_NK).topk(min(TOP, classes))
+        probabilities_NK = np.empty(labels.shape, [("label", "<i4"), ("share", "<f2")])
+        probabilities_NK["label"], probabilities_NK["share"] = labels.numpy(), shares.numpy()
+    return {measure_file(HELD_OUT, update): array_file(probabilities_NK)}
 
 
 def read_measure(folder: Path, measure: str, updates: Sequence[int]) -> np.ndarray:

@@ -27,6 +27,15 @@ def test_nothing_is_said_of_none(caplog):
     assert not caplog.text
 
 
+def test_a_training_set_alone(caplog):
+    train = tiny_dataset(9)
+    train.digests[3] = train.digests[0]
+    assert mark_duplicates(train, None).duplicates.tolist()[:4] == ["train", "", "", "train"]
+    assert caplog.messages == [
+        "exact duplicates: 2 training examples share their content with another, 0 of them under another label"
+    ]
+
+
 def test_a_val_of_training_examples_is_refused():
     train, val = tiny_dataset(9), tiny_dataset(4, split="val", seed=1)
     val.digests[:] = train.digests[[0, 0, 4, 8]]

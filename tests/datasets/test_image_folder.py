@@ -10,6 +10,7 @@ from PIL import Image
 
 from easiness.datasets import open_dataset
 from easiness.datasets.image_folder import name_odd_images, open_image_folder
+from easiness.datasets.opening import is_one_tree, undivided
 
 
 def save(path, seed=0, size=(5, 4)):
@@ -192,11 +193,58 @@ def test_one_tree_is_split_by_seed(tmp_path, val_fraction, expected):
     assert len(seen) > 1
 
 
-@pytest.mark.parametrize("val_fraction", [0, 1, -0.1, 1.5, float("nan")])
+@pytest.mark.parametrize("val_fraction", [1, -0.1, 1.5, float("nan")])
 def test_val_fraction_outside(tmp_path, val_fraction):
     make_tree(tmp_path, {"a": 3, "b": 3})
-    with pytest.raises(ValueError, match=f"val_fraction is {val_fraction}, and must be between 0 and 1"):
+    with pytest.raises(ValueError, match=f"val_fraction is {val_fraction}, and must be at least 0 and below 1"):
         open_image_folder(tmp_path, "train", val_fraction=val_fraction)
+
+
+def test_one_tree_may_stay_whole(tmp_path, caplog):
+    make_tree(tmp_path, {"a": 1, "b": 3})
+    caplog.set_level("INFO", "easiness")
+    whole = open_image_folder(tmp_path, "train", val_fraction=0)
+    assert np.bincount(whole.labels).tolist() == [1, 3]
+    assert "one tree of 2 classes, all of it train: a, b" in caplog.text
+    with pytest.raises(ValueError, match="val_fraction is 0, which leaves .* without a val; open train alone"):
+        open_image_folder(tmp_path, "val", val_fraction=0)
+
+
+def test_an_undivided_tree_is_the_whole_one(tmp_path):
+    make_tree(tmp_path, {"a": 10, "b": 3})
+    whole = open_image_folder(tmp_path, "train", val_fraction=0)
+    train, val = (open_image_folder(tmp_path, split) for split in ("train", "val"))
+    fingerprint, rows = undivided(train, val)
+    assert fingerprint == whole.fingerprint
+    np.testing.assert_array_equal(whole.sources[rows], train.sources)
+    assert undivided(train, val.subset([0, 1]))[0] != whole.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("folders", "name", "expected"),
+    [
+        (["a", "b"], "folder", True),
+        (["a", "b"], "imagenet", True),
+        (["train/a", "train/b", "val/a", "val/b"], "folder", False),
+        (["a", "b"], "cifar10", False),
+    ],
+)
+def test_one_tree_has_no_val(tmp_path, folders, name, expected):
+    for folder in folders:
+        save(tmp_path / folder / "0.png", 0)
+    assert is_one_tree(name, tmp_path) is expected
+
+
+def test_packed_data_have_their_val(tmp_path):
+    (tmp_path / "packed.json").write_text("{}")
+    assert not is_one_tree("imagenet", tmp_path)
+
+
+def test_one_tree_says_how_many_images_are_not_scored(tmp_path, caplog):
+    make_tree(tmp_path, {"a": 10, "b": 3})
+    caplog.set_level("INFO", "easiness")
+    open_image_folder(tmp_path, "train")
+    assert "20% of each is val, by seed 0: 3 images that are not trained on or scored" in caplog.text
 
 
 def test_classes_may_be_called_train_and_val(tmp_path):

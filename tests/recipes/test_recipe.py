@@ -31,6 +31,7 @@ OTHER = {
     "loader": "ffcv",
     "precision": "bfloat16",
     "common_random_numbers": True,
+    "folds": 5,
 }
 
 
@@ -40,6 +41,27 @@ def test_digest_moves_with_every_field_but_trials(name):
     other = dataclasses.replace(base, **{name: OTHER[name]})
     assert getattr(other, name) != getattr(base, name)
     assert (other.digest() != base.digest()) == (name != "trials")
+
+
+def test_digests_are_those_of_before_there_were_folds():
+    recipe = planted("alexnet")
+    assert recipe.digest() == "2ad7e7bcc8b5b562c218970381b397808703ad6790772792e1f53a3a95b4bd54"
+    digest = recipe.trial_digest(3, ("a", "b"))
+    assert digest == "dfe15d5eaa3ee4424b397fe50d0c9e38a2efa1192905fbabf99d7d8e47265942"
+
+
+@pytest.mark.parametrize(
+    ("folds", "trials", "message"),
+    [
+        (-1, 4, "folds is -1, and must be at least 0"),
+        (1, 4, "folds is 1, which leaves nothing to train on; use 2 or more, or 0 to hold nothing out"),
+        (5, 4, r"trials is 4, and must be a multiple of folds \(5\), .*; use trials=5, or other folds"),
+        (3, 7, "use trials=9"),
+    ],
+)
+def test_folds_that_hold_some_examples_out_more_often(folds, trials, message):
+    with pytest.raises(ValueError, match=message):
+        make_recipe("planted", "alexnet", folds=folds, trials=trials)
 
 
 def test_digest_moves_with_the_algorithm(monkeypatch):

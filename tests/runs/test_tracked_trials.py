@@ -293,9 +293,9 @@ def test_left_behind_images_of_a_killed_process_are_removed(store, data, recipe)
     dead.mkdir(parents=True)
     far.mkdir()
     with room.SharedData(*data) as shared:
-        train, val = shared.staged(recipe, None, in_files=True)
+        staged = shared.staged(Trial(recipe, 0), in_files=True)
         assert not dead.exists()
-        assert TrialTask(recipe, 0, train, val, WORK).train.open(CPU).count == 64
+        assert TrialTask(recipe, 0, **staged, folder=WORK).train.open(CPU).count == 64
     assert list(WORK.glob("staged-*")) == [far]
 
 

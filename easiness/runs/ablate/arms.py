@@ -121,7 +121,7 @@ class Scoring:
 
     recipe: Recipe  # of the score run, with its number of trials
     moment: int  # updates after which easiness is taken
-    count: int  # number of examples it scored
+    count: int  # number of examples that its trials trained on
 
     @property
     def per_epoch(self) -> int:
@@ -152,6 +152,7 @@ class Scoring:
             schedule_epochs=schedule_epochs,
             score_at=(moment,),
             seed=_spawned(self.recipe.seed, _RESCORE, path, count),
+            folds=0,
         )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from easiness import tracking
 from easiness.datasets.kept import write_kept
+from easiness.datasets.opening import is_one_tree, undivided
 from easiness.figures import save
 from easiness.recipes.recipe import make_recipe, recipe_from
 from easiness.runs.ablate.arms import LEAST_TRIALS, STEPWISE, FinishedArm, Plan, Scoring, run_arms
@@ -66,14 +67,20 @@ def ablate(
     scored = None if scores is None else open_scores(scores, training.model, plan, score_moment)
     setup = prepare_training(whole_training(training), run)
     plan.check(len(setup.train))
+    whole, rows_in_whole = "", None
+    if is_one_tree(training.dataset, setup.training.data):
+        whole, rows_in_whole = undivided(setup.train, setup.val)
     if scored is not None:
-        _refuse_other_data(scored, setup)
+        _refuse_other_data(scored, setup, whole)
     description = describe(setup, plan)
     LOG.info(description)
     with tracking.tracked_run("ablate", f"ablate {setup.name}") as run_id:
         log_training_setup(run_id, setup)
-        scored = scored or open_scores(_latest_scores(run_id, setup), training.model, plan, score_moment)
+        scored = scored or open_scores(_latest_scores(run_id, setup, whole), training.model, plan, score_moment)
         easiness_N, scoring = choose_moment(scored, score_moment)
+        if scored.manifest.fingerprint == whole:
+            LOG.info("the validation set was scored, too: %d of %d scores are used", len(setup.train), len(easiness_N))
+            easiness_N = easiness_N[rows_in_whole]
         tracking.set_tags(run_id, {"easiness.scores": scored.run_id})
         source = f"easiness after {scoring.moment_name}, from score run {scored.run_id}"
         LOG.info(source)
@@ -124,9 +131,10 @@ def open_scores(run_id: str, model: str, plan: Plan, moment: int | None) -> Scor
     return scores
 
 
-def _latest_scores(run_id: str, setup: TrainingSetup) -> str:
+def _latest_scores(run_id: str, setup: TrainingSetup, whole: str) -> str:
     fingerprint = setup.train.fingerprint
-    scores = tracking.find_score_run(run_id, setup.recipe.model, fingerprint)
+    found = (tracking.find_score_run(run_id, setup.recipe.model, data) for data in (fingerprint, whole))
+    scores = next(filter(None, found), None)
     if scores is None:
         raise ValueError(
             f"this experiment has no finished score run of {setup.name} with fingerprint {fingerprint[:12]}; run "
@@ -135,9 +143,10 @@ def _latest_scores(run_id: str, setup: TrainingSetup) -> str:
     return scores
 
 
-def _refuse_other_data(scores: Scores, setup: TrainingSetup) -> None:
+def _refuse_other_data(scores: Scores, setup: TrainingSetup, whole: str) -> None:
+    """Refuse scores of other data; `whole` is the fingerprint of training and validation set as one tree."""
     scored, fingerprint = scores.manifest, setup.train.fingerprint
-    if scored.fingerprint != fingerprint:
+    if scored.fingerprint not in (fingerprint, whole):
         raise ValueError(
             f"score run {scores.run_id} is of {scored.examples} examples of {scored.dataset} with fingerprint "
             f"{scored.fingerprint[:12]}, and this training set has {fingerprint[:12]}; take the same dataset, limit, "
@@ -154,7 +163,7 @@ def choose_moment(scores: Scores, moment: int | None) -> tuple[np.ndarray, Scori
             f"score_moment is {moment}, and score run {scores.run_id} scored after {', '.join(map(str, updates))} "
             "updates"
         )
-    scoring = Scoring(recipe_from(scores.manifest.recipe), moment, len(scores.table))
+    scoring = Scoring(recipe_from(scores.manifest.recipe), moment, scores.manifest.trained)
     return scores.trajectory_TN[updates.index(moment)], scoring
 
 

@@ -14,7 +14,6 @@ from easiness.analysis.sets import set_size
 from easiness.datasets import Dataset
 from easiness.datasets.image_files import usable_cores
 from easiness.figures import Figure, save
-from easiness.recipes.schedule import updates_per_epoch
 from easiness.runs.checks import at_least, at_most, existing, one_of, processors, unused
 from easiness.runs.match.comparable import open_common_runs, open_matched_runs, scored_models
 from easiness.runs.match.external import POLARITIES, SUFFIXES, read_external_scores
@@ -28,7 +27,7 @@ from easiness.runs.public import public
 from easiness.runs.score.reading import Scores
 from easiness.runs.score.tables import trials_needed_table
 from easiness.runs.score.thumbnails import write_thumbnails
-from easiness.tracking import DataDescription, MatchManifest, ScoreManifest
+from easiness.tracking import DataDescription, MatchManifest
 
 LOG = logging.getLogger("easiness")
 
@@ -186,18 +185,17 @@ def _manifest(
         ),
         moment_overlaps=results.overlaps["global"],
         moment_overlaps_per_class=results.overlaps["per_class"],
-        lengths={name: _length(run.manifest) for name, run in scores.items()},
+        lengths={name: _length(run) for name, run in scores.items()},
         verdict=tuple(verdicts(results.pairs)),
         beyond_noise=tuple(results.beyond_noise.to_dict("records")),
     )
     return MatchManifest.from_json(manifest.to_json(), "")  # arrays as lists, as a reader gets them
 
 
-def _length(manifest: ScoreManifest) -> dict[str, float]:
+def _length(run: Scores) -> dict[str, float]:
     """Epochs up to the last scored moment, and those of the whole training."""
-    per_epoch = updates_per_epoch(manifest.examples, manifest.recipe["batch_size"])
-    epochs = round(manifest.updates[-1] / per_epoch, 2)
-    return {"epochs": epochs, "schedule_epochs": manifest.recipe["schedule_epochs"]}
+    epochs = round(run.manifest.updates[-1] / run.per_epoch, 2)
+    return {"epochs": epochs, "schedule_epochs": run.manifest.recipe["schedule_epochs"]}
 
 
 def _write_artifacts(folder: Path, matching: Matching, figures: Mapping[str, Figure], dataset: Dataset | None) -> None:

@@ -9,14 +9,17 @@ import numpy as np
 import pandas as pd
 
 from easiness import tracking
+from easiness.analysis.folds import in_sample
 from easiness.recipes.schedule import moment_name, updates_per_epoch
 from easiness.runs.pages import result_html
+from easiness.runs.score.held_out import fold_problems, probability_problems, read_greatest
 from easiness.runs.score.tables import class_counts
 from easiness.runs.score.thumbnails import read_thumbnails
 from easiness.tracking import RunArtifacts, ScoreManifest
 
 # Columns of every table of scores.
 COLUMNS = ("example_id", "source", "label", "class_name", "easiness", "easiness_std", "rank", "set")
+
 
 # Above so many classes a person looks into the file.
 _FEW_CLASSES = 20
@@ -32,7 +35,8 @@ class Scores:
         Score run, and its dataset, fingerprint, recipe, updates and trials.
     table : pandas.DataFrame
         One row per example: example_id, source, label, class_name, easiness (nats), easiness_std, rank, set, predicted,
-        predicted_share; group where the truth is known.
+        predicted_share; group where the truth is known. With folds: fold, heldout_loss (nats), heldout_share,
+        memorization, suggested_label, suggested_share.
     trajectory_TN : numpy.ndarray
         (T, N) easiness in nats at every scored moment.
     metrics : dict of float
@@ -65,21 +69,26 @@ class Scores:
         return np.asarray(self.manifest.updates, np.int64)
 
     @property
+    def per_epoch(self) -> int:
+        """Updates of an epoch of a trial."""
+        return updates_per_epoch(self.manifest.trained, self.manifest.recipe["batch_size"])
+
+    @property
     def moment_name(self) -> str:
         """When easiness was taken: `1,955 updates (epoch 5 of 300)`."""
-        manifest, recipe = self.manifest, self.manifest.recipe
-        per_epoch = updates_per_epoch(manifest.examples, recipe["batch_size"])
-        return moment_name(manifest.moment, per_epoch, recipe["schedule_epochs"])
+        return moment_name(self.manifest.moment, self.per_epoch, self.manifest.recipe["schedule_epochs"])
 
     @cached_property
     def losses_TMN(self) -> np.ndarray:  # noqa: N802
-        """(T, M, N) float32 cross-entropy in nats; lower = easier."""
+        """(T, M, N) float32 cross-entropy in nats, as `measure` reads them; lower = easier."""
         return self.measure("losses")
 
     def measure(self, name: str, mapped: Path | None = None) -> np.ndarray:
         """(T, M, N) float32 of a measure: losses, el2n, margin, correct or predicted, fetched from the trials' runs.
 
-        With a folder `mapped`, the array lies in a file there and is only mapped into memory.
+        With K folds, it is (T, M - M/K, N), of the trials that trained on an example, see
+        `easiness.analysis.folds.in_sample`. With a folder `mapped`, the array lies in a file there and is only mapped
+        into memory.
         """
         manifest = self.manifest
         values_TMN = tracking.read_trials(
@@ -90,11 +99,38 @@ class Scores:
                 f"score run {self.run_id} is of {manifest.examples} examples, and its trials have {name} of "
                 f"{values_TMN.shape[2]}"
             )
-        return values_TMN
+        file = None if mapped is None else mapped / f"{name}.in_sample.npy"
+        return self._in_sample(values_TMN, file) if manifest.folds else values_TMN
+
+    def _in_sample(self, values_TMN: np.ndarray, file: Path | None = None) -> np.ndarray:
+        folds, fold_N = self.manifest.folds, self.table["fold"].to_numpy()
+        shape = (len(values_TMN), self.trials - self.trials // folds, len(fold_N))
+        found_TMN = np.empty(shape, values_TMN.dtype) if file is None else None
+        if found_TMN is None:
+            found_TMN = np.lib.format.open_memmap(file, "w+", values_TMN.dtype, shape)
+        for t, values_MN in enumerate(values_TMN):
+            found_TMN[t] = in_sample(values_MN, fold_N, folds)
+        return found_TMN
+
+    @cached_property
+    def pred_probs(self) -> np.ndarray:
+        """(N, K) float16 mean class probabilities by the trials that held an example out, in the table's order.
+
+        Of very large data (N, 5) `label` and `share` of the greatest, see `easiness.analysis.folds.dense`. A ValueError
+        of a run without folds.
+        """
+        if not self.manifest.folds:
+            raise ValueError(f"score run {self.run_id} held nothing out, so it has no pred_probs; score with folds=5")
+        found = self._artifacts.optional("scores/pred_probs.npy", np.load)
+        if found is None:
+            found = self._artifacts.read("scores/pred_probs_top5.npz", read_greatest)
+        for problem in probability_problems(found, len(self.table), len(self.manifest.class_names)):
+            raise ValueError(f"pred_probs of score run {self.run_id} {problem}; make the run again")
+        return found
 
     @cached_property
     def predicted_MN(self) -> np.ndarray:  # noqa: N802
-        """(M, N) label that every trial predicts at the last moment, in the smallest type."""
+        """(M, N) label that every trial predicts at the last moment, in the smallest type; with folds as `measure`."""
         manifest, count = self.manifest, len(self.table)
         classes, name = len(manifest.class_names), f"predicted/updates={manifest.updates[-1]:06d}.npy"
         predicted_MN = np.empty((self.trials, count), np.min_scalar_type(classes - 1))
@@ -108,7 +144,7 @@ class Scores:
                     f"{labels_N.shape}, {labels_N.min()} to {labels_N.max()}"
                 )
             predicted_MN[m] = labels_N
-        return predicted_MN
+        return self._in_sample(predicted_MN[None])[0] if manifest.folds else predicted_MN
 
     @cached_property
     def thumbnails(self) -> dict[int, bytes]:
@@ -199,6 +235,7 @@ def _problems(manifest: ScoreManifest, table: pd.DataFrame, trajectory_TN: np.nd
             f"it is of {expected[0]} moments and {expected[1]} examples, scores/trajectory.npy has shape "
             f"{trajectory_TN.shape}, and scores/easiness.parquet {len(table)} rows"
         )
+    yield from fold_problems(manifest, table)
     if manifest.moment not in manifest.updates:
         yield f"its moment is {manifest.moment}, and it was scored after {manifest.updates} updates"
     for name, values in (("easiness.parquet", table["easiness"].to_numpy()), ("trajectory.npy", trajectory_TN)):

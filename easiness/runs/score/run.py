@@ -26,6 +26,15 @@ from easiness.runs.options import (
 )
 from easiness.runs.public import public
 from easiness.runs.score.flips import FlipOptions, describe_flips, flip_metrics, flip_training
+from easiness.runs.score.folds import (
+    Folds,
+    choose_folds,
+    held_out_columns,
+    held_out_metrics,
+    read_probabilities,
+    split_folds,
+)
+from easiness.runs.score.held_out import write_probabilities
 from easiness.runs.score.outliers import describe_outliers
 from easiness.runs.score.preview import write_preview
 from easiness.runs.score.reading import Scores
@@ -38,7 +47,7 @@ from easiness.runs.tracked_trials import (
     names_with_model,
     run_tracked_trials,
 )
-from easiness.runs.trial_log import Trial, TrialRecord
+from easiness.runs.trial_log import TrialRecord
 from easiness.tracking.manifests import ScoreManifest
 
 LOG = logging.getLogger("easiness")
@@ -51,6 +60,8 @@ def score(
     run: RunOptions,
     flips: FlipOptions,
     trials: int | None = None,
+    folds: int | None = None,
+    groups: str | Path | None = None,
     score_at: tuple[int, ...] = (),
     score_pass: str = "each",
     common_random_numbers: bool = False,
@@ -70,7 +81,12 @@ def score(
     flips : FlipOptions
         Wrong labels made on purpose.
     trials : int, optional
-        Number of independent trials M; does not change any one of them.
+        Number of independent trials M; does not change any one of them. A multiple of `folds`.
+    folds : int, optional
+        Parts of the images: each trial leaves one out, and measures all; 5 if not given where the data have no
+        validation set, else 0, which trains on all training images.
+    groups : path, optional
+        Table (.csv) with columns group, and file or example_id: images of one group stay in one fold.
     score_at : tuple of int
         Updates after which every training example is measured; empty: at the end of every epoch.
     score_pass : str
@@ -97,44 +113,54 @@ def score(
     if score_at and moment is not None:
         one_of("moment", moment, score_at)
     set_size(fraction, 2)
-    chosen = {"trials": trials, "score_at": score_at, "common_random_numbers": common_random_numbers}
-    setup = flip_training(prepare_training(training, run, **chosen), flips)
+    chosen = {"score_at": score_at, "common_random_numbers": common_random_numbers}
+    setup = prepare_training(training, run, **chosen, **choose_folds(training, folds, trials, groups))
+    setup = flip_training(setup, flips)
     recipe, train = setup.recipe, setup.train
-    updates = scored_updates(recipe, len(train))
-    moment = early_moment(recipe, len(train)) if moment is None else moment
+    split = split_folds(setup, groups)
+    updates = scored_updates(recipe, split.trained)
+    moment = early_moment(recipe, split.trained) if moment is None else moment
     if moment not in updates:
         raise ValueError(f"moment is {moment}, and the scored moments are after {', '.join(map(str, updates))} updates")
     description = setup.describe(f"{recipe.trials} trials")
     LOG.info(description)
-    named = moment_name(moment, updates_per_epoch(len(train), recipe.batch_size), recipe.schedule_epochs)
+    named = moment_name(moment, updates_per_epoch(split.trained, recipe.batch_size), recipe.schedule_epochs)
     with tracking.tracked_run("score", f"score {setup.name} after {named}") as run_id:
         log_training_setup(run_id, setup)
-        records = _run_trials(setup, run_id, score_pass)
-        losses_TMN = np.stack([record.measure("losses") for record in records], axis=1)
+        records = _run_trials(setup, split, run_id, score_pass)
+        measured_MN = _at_moment(records, "losses", updates.index(moment))
+        _check_outliers(describe_outliers(records, measured_MN, train.labels), allow_outliers)
+        predicted_MN = _at_moment(records, "predicted", updates.index(moment))
+        losses_TMN = np.stack([split.in_sample(_at_moment(records, "losses", t)) for t in range(len(updates))])
         losses_MN = losses_TMN[updates.index(moment)]
-        _check_outliers(describe_outliers(records, losses_MN, train.labels), allow_outliers)
         table = score_table(
             train,
             losses_MN,
             fraction=fraction,
             per_class=per_class,
             seed=recipe.seed,
-            predicted_MN=np.stack([record.measure("predicted")[updates.index(moment)] for record in records]),
+            predicted_MN=split.in_sample(predicted_MN),
         )
+        probabilities = None
+        if split.count:
+            probabilities = read_probabilities(records, split, moment, train.num_classes)
+            table = table.assign(**held_out_columns(train, split, measured_MN, predicted_MN, probabilities))
         trajectory_TN = np.stack([easiness(losses_MN) for losses_MN in losses_TMN])
         cut = {"fraction": fraction, "per_class": per_class}
-        manifest = _manifest(setup, records, run_id, moment=moment, allow_outliers=allow_outliers, **cut)
+        manifest = _manifest(setup, split, records, run_id, moment=moment, allow_outliers=allow_outliers, **cut)
         options = MatchOptions(fraction, ("per_class",) if per_class else ("global",), seed=recipe.seed)
         scored = ScoredModel(setup.name, updates, list(losses_TMN))
         repeats = repeat_table(predict_repeats(scored, train.labels, options))
         needed = trials_needed_table(repeats)
         metrics = score_metrics(table, losses_MN, needed[needed["updates"] == moment])
-        metrics |= (found := flip_metrics(table, recipe.seed))
+        metrics |= {"trials": recipe.trials} | held_out_metrics(table) | (found := flip_metrics(table, recipe.seed))
         if found:
             LOG.info(describe_flips(found, len(train)))
         scores = Scores(run_id, manifest, table, trajectory_TN, metrics)
         with tempfile.TemporaryDirectory() as folder:
             _write_artifacts(Path(folder), scores, setup, repeats)
+            if probabilities is not None:
+                write_probabilities(Path(folder, "scores"), probabilities)
             scores = replace(scores, manifest=tracking.log_results(run_id, Path(folder), manifest))
         vars(scores)["losses_TMN"] = losses_TMN  # they are here: no need to fetch them
         tracking.log_metrics(run_id, metrics)
@@ -152,8 +178,13 @@ def _check_outliers(said: str, allow: bool) -> None:
         LOG.warning("%s; averaged in, since allow_outliers is true", said)
 
 
-def _run_trials(setup: TrainingSetup, run_id: str, score_pass: str) -> list[TrialRecord]:
-    trials = [Trial(setup.recipe, number) for number in range(setup.recipe.trials)]
+def _at_moment(records: Sequence[TrialRecord], measure: str, moment: int) -> np.ndarray:
+    """(M, N) of a measure, at the moment with this position."""
+    return np.stack([record.measure(measure)[moment] for record in records])
+
+
+def _run_trials(setup: TrainingSetup, split: Folds, run_id: str, score_pass: str) -> list[TrialRecord]:
+    trials = split.trials(setup.recipe)
     options = TrialOptions(
         with_model=names_with_model(trials, setup.run.log_models),
         score_pass=score_pass,
@@ -163,7 +194,9 @@ def _run_trials(setup: TrainingSetup, run_id: str, score_pass: str) -> list[Tria
         return run_tracked_trials(trials, data, run_id, setup.device, setup.run, options)
 
 
-def _manifest(setup: TrainingSetup, records: Sequence[TrialRecord], run_id: str, **table: object) -> ScoreManifest:
+def _manifest(
+    setup: TrainingSetup, split: Folds, records: Sequence[TrialRecord], run_id: str, **table: object
+) -> ScoreManifest:
     recipe, train = setup.recipe, setup.train
     manifest = ScoreManifest(
         run_id=run_id,
@@ -173,6 +206,7 @@ def _manifest(setup: TrainingSetup, records: Sequence[TrialRecord], run_id: str,
         source=None if setup.training.data is None else str(setup.training.data),
         limit=setup.training.limit,
         examples=len(train),
+        trained=split.trained,
         skipped=tuple(train.skipped),
         class_names=tuple(train.class_names),
         model=recipe.model,
@@ -180,7 +214,13 @@ def _manifest(setup: TrainingSetup, records: Sequence[TrialRecord], run_id: str,
         recipe_digest=recipe.digest(),
         updates=records[0].updates,
         trials=tuple(
-            {"trial": record.trial.number, "run_id": record.run_id, "digest": record.digest} for record in records
+            {
+                "trial": record.trial.number,
+                "run_id": record.run_id,
+                "digest": record.digest,
+                "fold": split.fold_of(record.trial.number),
+            }
+            for record in records
         ),
         label_changes=setup.label_changes,
         code=tracking.code_versions(run_id),

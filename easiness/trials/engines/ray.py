@@ -56,7 +56,9 @@ def run_on_cluster(
                 continue
             train, train_images = _send_images(task.train, sent_images)
             val, val_images = _send_images(task.val, sent_images)
-            small_task = replace(task, train=train, val=val, folder=task.folder.absolute())
+            # What a trial with folds measures has the images of what it trains on.
+            scored = None if task.scored is None else _send_images(task.scored, sent_images)[0]
+            small_task = replace(task, train=train, val=val, scored=scored, folder=task.folder.absolute())
             start = remote_run.options(
                 num_cpus=task.recipe.threads,
                 num_gpus=1 if device.type == "cuda" else 0,
@@ -156,7 +158,9 @@ def _run(
     reporter = _Reporter(messages)
     try:
         train, val = _with_images(task.train, train_images), _with_images(task.val, val_images)
-        run_trial(replace(task, train=train, val=val, folder=folder), torch.device(device), reporter.report)
+        scored = None if task.scored is None else _with_images(task.scored, train_images)
+        whole = replace(task, train=train, val=val, scored=scored, folder=folder)
+        run_trial(whole, torch.device(device), reporter.report)
         files = [] if shared else [path for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
     except BlockingIOError:
