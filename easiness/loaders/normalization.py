@@ -1,4 +1,4 @@
-"""Global contrast normalization of a batch, on its device."""
+"""Normalization of a batch, on its device."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,8 +6,15 @@ from functools import partial
 import numpy as np
 import torch
 
+from easiness.recipes.recipe import Recipe
+
 # Grey levels of 0 to 255. An image of one colour becomes all zeros instead of amplified rounding errors.
 STD_FLOOR = 1.0
+
+# Mean and standard deviation of red, green and blue over ImageNet, in shares of white, as torchvision and many others
+# have taken them.
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+WHITE = 255.0
 
 
 def normalize_images(images_BCHW: torch.Tensor) -> torch.Tensor:
@@ -32,7 +39,7 @@ def normalize_streamed(images_BCHW: torch.Tensor) -> torch.Tensor:
 
 
 def normalize_channels(images_BCHW: torch.Tensor, mean_C: np.ndarray, std_C: np.ndarray) -> torch.Tensor:
-    """Each colour minus its mean over the training set, divided by its standard deviation there; grey levels."""
+    """Each colour minus a mean, divided by a standard deviation, of the training set or given; grey levels."""
     mean, std = (
         torch.as_tensor(np.asarray(values, dtype=np.float32), device=images_BCHW.device).view(1, 3, 1, 1)
         for values in (mean_C, np.maximum(std_C, STD_FLOOR))
@@ -40,10 +47,14 @@ def normalize_channels(images_BCHW: torch.Tensor, mean_C: np.ndarray, std_C: np.
     return images_BCHW.to(torch.float32, copy=True).sub_(mean).div_(std)
 
 
-def normalizer(normalization: str, mean_C: np.ndarray, std_C: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Function from grey levels to a network's input; mean and standard deviation are used by `channel`."""
-    if normalization == "image":
-        return normalize_images
+def normalizer(recipe: Recipe, mean_C: np.ndarray, std_C: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Function from grey levels to a network's input; the mean and standard deviation given are for `channel`."""
+    if recipe.normalization == "image":
+        return normalize_images if recipe.loader == "resident" else normalize_streamed
+    if recipe.normalization == "imagenet":
+        mean_C, std_C = WHITE * np.array(IMAGENET)
+    elif recipe.normalization == "fixed":
+        mean_C, std_C = np.array(recipe.colour_mean), np.array(recipe.colour_std)
     return partial(normalize_channels, mean_C=mean_C, std_C=std_C)
 
 

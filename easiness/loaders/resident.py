@@ -59,7 +59,7 @@ class ResidentLoader:
         self._example_ids = staged.example_ids
         self._recipe = staged.recipe
         self._device = device
-        self._normalize = normalizer(staged.recipe.normalization, staged.mean_C, staged.std_C)
+        self._normalize = normalizer(staged.recipe, staged.mean_C, staged.std_C)
         self.count = len(staged.labels)
 
     def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:

@@ -11,7 +11,7 @@ from easiness.datasets import Dataset
 from easiness.datasets.beton import BetonImages
 from easiness.loaders.ffcv import FFCVDecoder, why_no_ffcv
 from easiness.loaders.files import PillowDecoder
-from easiness.loaders.normalization import level_counts, level_statistics, normalize_streamed, normalizer
+from easiness.loaders.normalization import level_counts, level_statistics, normalizer
 from easiness.loaders.protocol import Staged
 from easiness.loaders.resident import GREATEST_BYTES, StagedResident, resident_bytes, restage_resident, stage_resident
 from easiness.loaders.streaming import Columns, StreamingLoader
@@ -36,9 +36,7 @@ class StagedStream:
             images, labels, example_ids = columns
             columns = Columns(images.take(self.rows), labels[self.rows], example_ids[self.rows])
         decoder = FFCVDecoder if self.recipe.loader == "ffcv" else PillowDecoder
-        normalize = normalize_streamed
-        if self.recipe.normalization == "channel":
-            normalize = normalizer("channel", self.mean_C, self.std_C)
+        normalize = normalizer(self.recipe, self.mean_C, self.std_C)
         return StreamingLoader(columns, self.recipe, decoder(columns.images), normalize, device)
 
 

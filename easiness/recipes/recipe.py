@@ -8,8 +8,11 @@ import difflib
 import hashlib
 import importlib.util
 import json
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from easiness.recipes.randomness import TrialSeeds, trial_seeds
 
@@ -21,15 +24,28 @@ ALGORITHM = 2
 _WITHOUT_NORMALIZATION = ("alexnet", "squeezenet1_0", "squeezenet1_1", "vgg11", "vgg13", "vgg16", "vgg19")
 
 LOADERS = ("resident", "ffcv", "torchvision")
-# Fields that came later than the first digests: left out of a digest while they have this value, which changes nothing.
-_NEUTRAL = {"folds": 0}
 _CHOICES = {
     "augmentation": ("shift_flip", "resized_crop_flip", "none"),
     "padding": ("zero", "reflect"),
-    "normalization": ("image", "channel"),
+    "normalization": ("image", "channel", "imagenet", "fixed"),
     "loader": LOADERS,
     "precision": ("auto", "float32", "bfloat16"),
+    "optimizer": ("sgd", "adamw"),
+    "schedule": ("steps", "cosine"),
 }
+
+# Fields that never change the numbers of a trial: how many there are, and the name of what `weights_sha256` proves.
+_NOT_IN_DIGEST = ("trials", "weights")
+
+Value = TypeVar("Value")
+
+
+def neutral(value: Value) -> Value:
+    """Field with a default that changes nothing: with that value it is left out of the digest.
+
+    So a trial without what the field is about keeps its name, and is found again.
+    """
+    return dataclasses.field(default=value, metadata={"neutral": True})
 
 
 @dataclass(frozen=True)
@@ -43,15 +59,16 @@ class Recipe:
     # Length of the learning rate schedule; longer than `epochs` where a trial is the beginning of a whole training.
     schedule_epochs: int
     batch_size: int  # examples per update; the last batch of an epoch may be smaller
-    learning_rate: float  # SGD learning rate (plain momentum, no Nesterov)
+    learning_rate: float  # of SGD (plain momentum, no Nesterov) or AdamW
     milestones: tuple[float, ...]  # shares of the schedule after which the learning rate is divided by ten
-    momentum: float = 0.9
-    weight_decay: float = 1e-4  # L2 penalty on all parameters
+    momentum: float = 0.9  # of AdamW, the first beta
+    weight_decay: float = 1e-4  # L2 penalty on all parameters; of AdamW, decoupled from the gradient
     augmentation: str = "shift_flip"  # or resized_crop_flip, none
     shift: int = 4  # largest translation of shift_flip in pixels
     padding: str = "zero"  # what comes in at the border of a translated image: black, or `reflect`, its mirror image
     # `image`: every view minus its mean, divided by its standard deviation (global contrast normalization); `channel`:
-    # mean and standard deviation of each colour over the training set.
+    # mean and standard deviation of each colour over the training set; `imagenet`: over ImageNet; `fixed`: the values
+    # below, which come with weights.
     normalization: str = "image"
     # Updates after which every training example is scored; empty: at the end of every epoch. None, from Python only:
     # never, because only the validation accuracy is wanted.
@@ -65,11 +82,19 @@ class Recipe:
     precision: str = "auto"
     common_random_numbers: bool = False  # seeds that all architectures share: a control
     # Parts of the training set: trial m trains on all but part m mod folds, and measures every example; 0: on all.
-    folds: int = 0
+    folds: int = neutral(0)
+    weights: str = neutral("none")  # name of the trained weights that all trials start from
+    weights_sha256: str = neutral("")  # SHA-256 (hex) of their file
+    new_head: bool = neutral(False)  # whether the last layer is drawn anew for every trial, not read
+    optimizer: str = neutral("sgd")  # or adamw
+    schedule: str = neutral("steps")  # `steps` at the milestones, or `cosine` down to zero
+    head_epochs: int = neutral(0)  # first epochs that train the last layer alone; all follow at a tenth of the rate
+    colour_mean: tuple[float, ...] = neutral(())  # of red, green, blue in grey levels, for normalization `fixed`
+    colour_std: tuple[float, ...] = neutral(())
 
     def __post_init__(self) -> None:
         minima = {"epochs": 1, "batch_size": 2, "trials": 1, "threads": 1, "resolution": 1}
-        minima |= dict.fromkeys(("seed", "shift", "folds"), 0)
+        minima |= dict.fromkeys(("seed", "shift", "folds", "head_epochs"), 0)
         for name, minimum in minima.items():
             value = getattr(self, name)
             if value < minimum:
@@ -97,20 +122,37 @@ class Recipe:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, and must be one of {', '.join(allowed)}")
+        if self.head_epochs >= self.schedule_epochs:
+            raise ValueError(f"head_epochs is {self.head_epochs}, and must be below schedule_epochs: all layers follow")
+        if (self.weights == "none") != (not self.weights_sha256):
+            raise ValueError(f"weights is {self.weights!r}, and their SHA-256 is {self.weights_sha256!r}: give both")
+        if self.weights_sha256 and not re.fullmatch("[0-9a-f]{64}", self.weights_sha256):
+            raise ValueError(f"weights_sha256 is {self.weights_sha256!r}, and must be 64 hexadecimal digits")
+        self._check_colours()
         if self.augmentation == "shift_flip" and self.shift >= self.resolution:
             raise ValueError(f"shift is {self.shift} pixels, and must be below the resolution ({self.resolution})")
+
+    def _check_colours(self) -> None:
+        colours = self.colour_mean, self.colour_std
+        if self.normalization != "fixed" and any(colours):
+            raise ValueError(f"normalization is {self.normalization!r}, and fixed colours are for 'fixed' alone")
+        if self.normalization == "fixed" and not (
+            all(len(values) == 3 and all(map(math.isfinite, values)) for values in colours) and min(self.colour_std) > 0
+        ):
+            raise ValueError("normalization is 'fixed', whose values come with weights; use image, channel or imagenet")
 
     def settings(self) -> dict[str, object]:
         """Fields as plain values, ready for json."""
         return dataclasses.asdict(self)
 
     def digest(self) -> str:
-        """SHA-256 (hex) of what decides the numbers of a trial: all fields but the number of trials."""
-        settings = self.settings().items()
-        fields = {name: value for name, value in settings if name not in _NEUTRAL or value != _NEUTRAL[name]}
-        fields |= {"algorithm": ALGORITHM}
-        del fields["trials"]
-        return _sha256(fields)
+        """SHA-256 (hex) of what decides the numbers of a trial."""
+        content = self.settings() | {"algorithm": ALGORITHM}
+        for field in dataclasses.fields(self):
+            unchanged = field.metadata.get("neutral") and getattr(self, field.name) == field.default
+            if unchanged or field.name in _NOT_IN_DIGEST:
+                del content[field.name]
+        return _sha256(content)
 
     def trial_seeds(self, trial: int) -> TrialSeeds:
         """Seeds of one trial, numbered from 0."""
@@ -141,17 +183,28 @@ class Recipe:
         return f"a whole training of {self.epochs} epochs"
 
     def learning_rate_at(self, update: int, updates_per_epoch: int) -> float:
-        """Learning rate of an update (counted from 0): divided by ten after every milestone passed.
+        """Learning rate of an update (counted from 0).
+
+        It is divided by ten after every milestone passed, or falls along half a cosine; after the epochs of the last
+        layer alone, all this happens at a tenth.
 
         Examples
         --------
         >>> paper = cifar10("wide_resnet_16_4", epochs=300)
         >>> [paper.learning_rate_at(epoch * 391, 391) for epoch in (0, 149, 150, 250)]
         [0.1, 0.1, 0.01, 0.001]
+        >>> tuned = make_recipe("folder", "resnet18", recipe="finetune", epochs=5)
+        >>> [round(tuned.learning_rate_at(epoch * 13, 13), 4) for epoch in range(5)]
+        [0.1, 0.01, 0.0085, 0.005, 0.0015]
         """
-        total = self.schedule_epochs * updates_per_epoch
+        head, total = (epochs * updates_per_epoch for epochs in (self.head_epochs, self.schedule_epochs))
+        if update < head:
+            return self.learning_rate
+        rate = self.learning_rate / 10 if head else self.learning_rate
+        if self.schedule == "cosine":
+            return rate * (1 + math.cos(math.pi * (update - head) / (total - head))) / 2
         passed = sum(update >= round(share * total) for share in self.milestones)
-        return self.learning_rate / 10**passed
+        return rate / 10**passed
 
 
 def recipe_from(settings: dict[str, object]) -> Recipe:
@@ -228,11 +281,23 @@ def imagenet(model: str = "resnet50", *, epochs: int = 5) -> Recipe:
     )
 
 
+def finetune(base: Recipe, optimizer: str = "sgd") -> Recipe:
+    """Recipe that goes on from trained weights, as a whole training of the base's epochs.
+
+    The last layer alone for one epoch, then all layers at a tenth of the rate along a cosine; with SGD at the base's
+    rate, with AdamW at 0.001.
+    """
+    adamw = {"learning_rate": 1e-3, "weight_decay": 0.05} if optimizer == "adamw" else {}
+    lengths = {"schedule_epochs": base.epochs, "head_epochs": min(1, base.epochs - 1)}
+    return dataclasses.replace(base, optimizer=optimizer, schedule="cosine", **lengths, **adamw)
+
+
 RECIPES = {"cifar10": cifar10, "planted": planted, "folder": folder, "imagenet": imagenet}
+KINDS = ("paper", "finetune")
 
 
-def make_recipe(dataset: str, model: str, **chosen: object) -> Recipe:
-    """Recipe of a dataset with some fields replaced; None leaves the recipe's default.
+def make_recipe(dataset: str, model: str, recipe: str = "paper", **chosen: object) -> Recipe:
+    """Recipe of a dataset, `paper` or `finetune`, with some fields replaced; None leaves the recipe's default.
 
     Examples
     --------
@@ -244,4 +309,12 @@ def make_recipe(dataset: str, model: str, **chosen: object) -> Recipe:
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(RECIPES)}"
         raise ValueError(f"unknown dataset {dataset!r}; {hint}")
     fields = {name: value for name, value in chosen.items() if value is not None}
-    return dataclasses.replace(RECIPES[dataset](model), **fields)
+    if recipe not in KINDS:
+        raise ValueError(f"recipe is {recipe!r}, and must be one of {', '.join(KINDS)}")
+    base = RECIPES[dataset](model)
+    if recipe == "finetune":
+        epochs = fields.get("epochs", base.epochs)
+        longest = max(epochs, base.schedule_epochs)
+        base = dataclasses.replace(base, epochs=epochs, schedule_epochs=longest)
+        base = finetune(base, fields.get("optimizer", base.optimizer))
+    return dataclasses.replace(base, **fields)

@@ -17,11 +17,12 @@ from easiness.datasets.duplicates import mark_duplicates
 from easiness.datasets.kept import KEPT_SUFFIXES, kept_rows, read_kept
 from easiness.datasets.packed import VERIFY
 from easiness.loaders import choose_loader
-from easiness.recipes.recipe import LOADERS, Recipe, make_recipe
+from easiness.recipes.recipe import KINDS, LOADERS, Recipe, make_recipe
 from easiness.recipes.schedule import scored_updates
 from easiness.runs.checks import at_least, at_most, existing, one_of, processors, unused
 from easiness.runs.decisions import log_decisions
 from easiness.runs.public import absolute
+from easiness.runs.weights import NONE, Start, fit_start, open_start, start_fields
 from easiness.tracking import DataDescription
 from easiness.trials.distributed import joined
 from easiness.trials.engines import ENGINES, choose_engine, prepare_workers
@@ -37,7 +38,7 @@ _RUN_CHOICES = {"device": DEVICES, "engine": ENGINES, "verify": VERIFY, "log_mod
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Options that decide the numbers of a training. None takes the recipe's value for that dataset.
+    """Options that decide the numbers of a training. None takes the recipe's value for that dataset, or the weights'.
 
     Attributes
     ----------
@@ -47,6 +48,17 @@ class TrainingOptions:
         cifar10, imagenet, folder or planted.
     data : path, optional
         Archive or folder that holds the dataset.
+    weights : str
+        Trained weights that all trials start from: `none`, weights of torchvision (`IMAGENET1K_V1`), a file (.pt) that
+        holds a state_dict, `runs:/RUN_ID` of a network that `train` logged, or `timm:NAME`. Size and normalization of
+        the images come with them; the last layer is new where the classes are others.
+    recipe : str, optional
+        `paper`, or `finetune`, the default with weights: the last layer first, then all layers at a tenth of the rate
+        along a cosine.
+    optimizer : str, optional
+        Of `finetune`: `sgd` or `adamw`.
+    head_epochs : int, optional
+        Of `finetune`: first epochs, which train the last layer alone.
     epochs : int, optional
         Passes over the training set.
     schedule_epochs : int, optional
@@ -55,7 +67,9 @@ class TrainingOptions:
     batch_size : int, optional
         Examples per update; the last batch of an epoch may be smaller.
     learning_rate : float, optional
-        SGD learning rate (plain momentum, no Nesterov).
+        SGD learning rate (plain momentum, no Nesterov), or that of AdamW.
+    weight_decay : float, optional
+        L2 penalty on all parameters; of AdamW, decoupled from the gradient.
     resolution : int, optional
         Height and width of the network's input in pixels.
     augmentation : str, optional
@@ -66,7 +80,7 @@ class TrainingOptions:
         What comes in at the border of a translated image: `zero` (black) or `reflect` (its mirror image).
     normalization : str, optional
         `image`: every view minus its mean, divided by its standard deviation (global contrast normalization);
-        `channel`: mean and standard deviation of each colour over the training set.
+        `channel`: mean and standard deviation of each colour over the training set; `imagenet`: over ImageNet.
     precision : str, optional
         Precision of products and convolutions: `float32`, `bfloat16` or `auto`, which is bfloat16 on a GPU and float32
         on a CPU; weights and losses are float32.
@@ -90,10 +104,15 @@ class TrainingOptions:
     model: str = "alexnet"
     dataset: str = "planted"
     data: str | Path | None = None
+    weights: str = NONE
+    recipe: str | None = None
+    optimizer: str | None = None
+    head_epochs: int | None = None
     epochs: int | None = None
     schedule_epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
+    weight_decay: float | None = None
     resolution: int | None = None
     augmentation: str | None = None
     shift: int | None = None
@@ -126,11 +145,24 @@ class TrainingOptions:
             reads_files = self.loader if self.loader in ("ffcv", "torchvision") else None
             unused("loader", reads_files, f"dataset={self.dataset} is in memory; use loader=resident")
 
-    def recipe(self, **chosen: object) -> Recipe:
+        kind = self.recipe_name
+        one_of("recipe", kind, KINDS)
+        if kind == "paper":
+            for name in ("optimizer", "head_epochs"):
+                unused(name, getattr(self, name), "recipe=paper is SGD on all layers; use recipe=finetune")
+        elif self.weights == NONE:
+            raise ValueError(f"recipe is {kind!r}, and weights is 'none': give the weights to start from")
+
+    @property
+    def recipe_name(self) -> str:
+        """Recipe that is meant where none is given."""
+        return self.recipe or ("paper" if self.weights == NONE else "finetune")
+
+    def make_recipe(self, **chosen: object) -> Recipe:
         """Recipe of these options, with more of its fields chosen; loader and precision are not settled yet."""
         names = {field.name for field in fields(Recipe)} & {field.name for field in fields(self)}
-        options = {name: getattr(self, name) for name in names - {"model", "dataset", "loader"}}
-        return make_recipe(self.dataset, self.model, **options, **chosen)
+        options = {name: getattr(self, name) for name in names - {"model", "dataset", "loader", "weights"}}
+        return make_recipe(self.dataset, self.model, self.recipe_name, **options | chosen)
 
 
 @dataclass(frozen=True)
@@ -179,6 +211,7 @@ class TrainingSetup:
     why_loader: str  # why the recipe's loader was chosen
     decisions: Decisions | None = None  # decisions of a review, which the training set follows
     flips: dict[str, object] | None = None  # share and way of labels that were flipped on purpose, and how many
+    start: str = ""  # where the trials start from, in words
 
     @property
     def name(self) -> str:
@@ -202,16 +235,18 @@ class TrainingSetup:
             f"{self.name}: {images} of {train.num_classes} classes "
             f"(fingerprint {train.fingerprint[:12]}{skipped}); loader {recipe.loader} ({self.why_loader}); "
             f"{trials}: {recipe.length()}, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g}, on "
-            f"{self.device}"
+            f"{self.device}{self.start and f'; {self.start}'}"
         )
 
 
-def check_training(training: TrainingOptions, run: RunOptions, **chosen: object) -> tuple[Recipe, torch.device]:
-    """Refuse what is wrong with the options alone, before anything is read; the recipe and the device.
+def check_training(
+    training: TrainingOptions, run: RunOptions, **chosen: object
+) -> tuple[Recipe, torch.device, Start | None]:
+    """Refuse what is wrong with the options alone, before data are read; the recipe, the device and the weights.
 
     `chosen` are more fields of `Recipe`, where None takes the recipe's value.
     """
-    recipe = training.recipe(**chosen)
+    recipe = training.make_recipe(**chosen)
     for name, most in _GREATEST.items():
         at_most(name, getattr(recipe, name), most)
     if run.engine != "ray":
@@ -219,14 +254,20 @@ def check_training(training: TrainingOptions, run: RunOptions, **chosen: object)
     if recipe.augmentation != "shift_flip":
         for name in ("shift", "padding"):
             unused(name, getattr(training, name), f"augmentation={recipe.augmentation} does not translate images")
-    check_model(recipe.model, recipe.resolution)
     # The machine that starts the trials of a cluster needs no GPU itself.
-    return recipe, choose_device(run.device, elsewhere=run.engine == "ray")
+    device = choose_device(run.device, elsewhere=run.engine == "ray")
+    start = open_start(training.weights, training.model)
+    if start is not None:
+        asked = {"resolution": training.resolution, "normalization": training.normalization}
+        recipe = training.make_recipe(**chosen | start_fields(start, asked))
+        at_most("resolution", recipe.resolution, _GREATEST["resolution"])
+    check_model(recipe.model, recipe.resolution)
+    return recipe, device, start
 
 
 def prepare_training(training: TrainingOptions, run: RunOptions, **chosen: object) -> TrainingSetup:
     """Check the options, open the data, and try the model on them; `chosen` as in `check_training`."""
-    recipe, device = check_training(training, run, **chosen)
+    recipe, device, start = check_training(training, run, **chosen)
     if choose_engine(run.engine, device, recipe.trials) == "processes":
         prepare_workers()  # they start while the data are read
     root = absolute(training.data)
@@ -252,7 +293,11 @@ def prepare_training(training: TrainingOptions, run: RunOptions, **chosen: objec
     scored_updates(recipe, len(train))
     if ":" in recipe.model or train.num_classes < 2:  # the others were built before
         build_model(recipe.model, train.num_classes, image_size=recipe.resolution, seed=0)
-    return TrainingSetup(recipe, train, val, device, replace(training, data=root), run, why_loader, decisions)
+    said = ""
+    if start is not None:
+        recipe, said = fit_start(start, recipe, train.class_names)
+    asked = replace(training, data=root)
+    return TrainingSetup(recipe, train, val, device, asked, run, why_loader, decisions=decisions, start=said)
 
 
 def log_training_setup(run_id: str, setup: TrainingSetup) -> None:
@@ -276,6 +321,7 @@ def log_training_setup(run_id: str, setup: TrainingSetup) -> None:
             "easiness.dataset": setup.recipe.dataset,
             **({} if setup.flips is None else {tracking.FLIPS: str(setup.flips)}),
             **({"easiness.common_random_numbers": "true"} if setup.recipe.common_random_numbers else {}),
+            **({"easiness.weights": setup.recipe.weights} if setup.recipe.weights_sha256 else {}),
         },
     )
 

@@ -15,6 +15,7 @@ from easiness.recipes.schedule import scored_updates
 from easiness.runs.options import RunOptions
 from easiness.runs.progress import TrialDisplay
 from easiness.runs.trial_log import WORK, Trial, TrialLog, TrialOptions, TrialRecord
+from easiness.runs.weights import weights_path
 from easiness.tracking.host import own_folder
 from easiness.trials.engines import choose_engine, run_trials
 from easiness.trials.trial import Progress, TrialTask, work_in_trial
@@ -71,9 +72,10 @@ class SharedData:
         """Record of a trial on these data, which is nowhere yet."""
         fingerprint = self.train.fingerprint if trial.rows is None else self.train.fingerprint_of(trial.rows)
         digest = trial.recipe.trial_digest(trial.number, (fingerprint, self.val.fingerprint))
+        updates = scored_updates(trial.recipe, self.count(trial))
         if trial.held_out is not None:
             fingerprint = self.train.fingerprint
-        return TrialRecord(trial, digest, fingerprint, scored_updates(trial.recipe, self.count(trial)))
+        return TrialRecord(trial, digest, fingerprint, updates, self.train.class_names)
 
 
 def run_tracked_trials(
@@ -184,6 +186,7 @@ def _staged_tasks(waiting: Sequence[TrialRecord], data: SharedData, engine: str,
     for record in waiting:
         trial = record.trial
         staged = data.staged(trial, in_files=engine in ("processes", "torchrun"))
-        about = {"folder": record.folder, "name": trial.name, "joint": joint}
+        weights = weights_path(trial.recipe.weights_sha256) if trial.recipe.weights_sha256 else None
+        about = {"folder": record.folder, "name": trial.name, "joint": joint, "weights": weights}
         tasks.append(TrialTask(trial.recipe, trial.number, **staged, **about))
     return tasks

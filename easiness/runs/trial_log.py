@@ -2,20 +2,22 @@
 
 import json
 import logging
+import shutil
+import tempfile
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from easiness import tracking
-from easiness.files import DamagedError
+from easiness.files import Checksum, DamagedError, write_whole
 from easiness.recipes.recipe import Recipe
-from easiness.tracking import TrackingError, TrialManifest
+from easiness.tracking import TrackingError, TrialManifest, WeightsManifest
 from easiness.trials.evaluation import MEASURES
 from easiness.trials.trial import Progress, TrialTask, example_batch, load_model
-from easiness.trials.trial_folder import EPOCHS, HELD_OUT, Ledger, artifact_files, read_measure, remove_folder
+from easiness.trials.trial_folder import EPOCHS, HELD_OUT, MODEL, Ledger, artifact_files, read_measure, remove_folder
 
 LOG = logging.getLogger("easiness")
 
@@ -48,6 +50,7 @@ class TrialRecord:
     digest: str  # name by which it is known: recipe, number and data
     fingerprint: str  # fingerprint of the examples that it measures
     updates: tuple[int, ...]  # T scored moments
+    class_names: tuple[str, ...]
     run_id: str = ""  # run that holds the finished trial; empty while there is none
     # (T, N) of the measures that were asked for, where the trial was finished or verified on this machine.
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
@@ -168,7 +171,10 @@ class TrialLog:
     def _send(self, task: TrialTask) -> None:
         run_id, record = self._child(task.name), self._records[task.name]
         manifest = _manifest(task, record)
-        _log_results(run_id, task, with_model=task.name in self._options.with_model)
+        _log_results(run_id, task)
+        if task.name in self._options.with_model:
+            tracking.log_model(run_id, load_model(task), example_batch(task))
+            manifest = replace(manifest, checksums=manifest.checksums | _log_weights(run_id, task, record))
         tracking.log_manifest(run_id, manifest)
         if self._options.as_children:
             tracking.end_child(run_id, "FINISHED")
@@ -194,13 +200,33 @@ def _manifest(task: TrialTask, record: TrialRecord) -> TrialManifest:
     )
 
 
-def _log_results(run_id: str, task: TrialTask, *, with_model: bool) -> None:
-    """Log a finished trial on its run: settings, metrics of all epochs, arrays of all moments, network."""
+def _log_weights(run_id: str, task: TrialTask, record: TrialRecord) -> dict[str, Checksum]:
+    """Log the final weights of a trial, for others to start from; the checksums of the files."""
+    recipe = task.recipe
+    colours = recipe.normalization, recipe.colour_mean, recipe.colour_std
+    if recipe.normalization == "channel":  # of these images, which the weights know
+        colours = "fixed", *(tuple(map(float, values)) for values in (task.train.mean_C, task.train.std_C))
+    network = WeightsManifest(
+        model=recipe.model,
+        class_names=record.class_names,
+        resolution=recipe.resolution,
+        **dict(zip(("normalization", "colour_mean", "colour_std"), colours, strict=True)),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        files = {
+            WeightsManifest.WEIGHTS: lambda path: shutil.copyfile(task.folder / MODEL, path),
+            WeightsManifest.FILE: lambda path: path.write_text(network.to_json(), encoding="utf-8"),
+        }
+        written = write_whole(Path(folder), files)
+        tracking.log_folder(run_id, Path(folder))
+    return written
+
+
+def _log_results(run_id: str, task: TrialTask) -> None:
+    """Log a finished trial on its run: settings, metrics of all epochs, arrays of all moments."""
     seeds = {f"seed_{name}": seed for name, seed in vars(task.recipe.trial_seeds(task.trial)).items()}
     tracking.log_settings(run_id, task.recipe.settings() | {"trial": task.trial} | seeds)
     tracking.log_epochs(run_id, json.loads((task.folder / EPOCHS).read_text()))
     for name in (*MEASURES, HELD_OUT, "validation"):
         if (task.folder / name).is_dir():  # a recipe may measure nothing but the validation set
             tracking.log_folder(run_id, task.folder / name, name)
-    if with_model:
-        tracking.log_model(run_id, load_model(task), example_batch(task))

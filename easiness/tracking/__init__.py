@@ -18,8 +18,15 @@ from easiness.tracking.lookup import (
     runs_of_kind,
     ui_address,
 )
-from easiness.tracking.manifests import AblationManifest, MatchManifest, ScoreManifest, TrialManifest, to_json
-from easiness.tracking.reading import open_trial, read_trials, read_validation, verify_trial
+from easiness.tracking.manifests import (
+    AblationManifest,
+    MatchManifest,
+    ScoreManifest,
+    TrialManifest,
+    WeightsManifest,
+    to_json,
+)
+from easiness.tracking.reading import open_trial, read_trials, read_validation, read_weights, verify_trial
 from easiness.tracking.server import public_address
 from easiness.tracking.tables import read_table, to_csv
 from easiness.tracking.writing import (

@@ -91,6 +91,24 @@ class TrialManifest(Manifest):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WeightsManifest(Manifest):
+    """Network whose final weights a trial left as `WEIGHTS`, and the images that it knows.
+
+    The normalization is one that needs no other images: that of `Recipe`, `channel` as `fixed` with its values.
+    """
+
+    FILE: ClassVar[str] = "weights/manifest.json"
+    WEIGHTS: ClassVar[str] = "weights/model.pt"
+
+    model: str
+    class_names: tuple[str, ...]
+    resolution: int
+    normalization: str
+    colour_mean: tuple[float, ...]
+    colour_std: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScoreManifest(Manifest):
     """Contents and origin of the arrays of a score run.
 
@@ -98,8 +116,8 @@ class ScoreManifest(Manifest):
     `examples` (all but a fold; the fewest, where folds differ in size); `skipped` are files that could not be read;
     `recipe` is `Recipe.settings()`; `updates` are the T scored moments, and `moment` the one of the table; each of M
     `trials` has its number `trial`, `run_id`, `digest`, and the `fold` that it left out (None without folds);
-    `label_changes` has the SHA-256 of the `decisions.csv` that the labels follow, and the `flips` made on purpose, where
-    there are such; `code` is from `code_versions`.
+    `label_changes` has the SHA-256 of the `decisions.csv` that the labels follow, and the `flips` made on purpose,
+    where there are such; `code` is from `code_versions`.
     """
 
     FILE: ClassVar[str] = "scores/manifest.json"
@@ -149,9 +167,9 @@ class MatchManifest(Manifest):
     """Runs that were matched, and the results that programs read.
 
     `numbered_by` is the unit of the moments in the tables; each of `runs` has `run_id`, `model` (its name in the
-    tables), `updates` and `trials`; overlaps are (T, T) by model and set; `lengths` has by model the `epochs` up to the
-    last moment and the `schedule_epochs` of a whole training; `verdict` is from `verdicts`, `beyond_noise` from
-    `disagreement_tables`.
+    tables), `updates`, `trials`, and the `weights` that these start from; overlaps are (T, T) by model and set;
+    `lengths` has by model the `epochs` up to the last moment and the `schedule_epochs` of a whole training; `verdict`
+    is from `verdicts`, `beyond_noise` from `disagreement_tables`.
     """
 
     FILE: ClassVar[str] = "matching.json"

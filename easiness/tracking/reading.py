@@ -1,15 +1,15 @@
 """Arrays of trials, read back."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from easiness.files import DamagedError
-from easiness.tracking.artifacts import RunArtifacts
-from easiness.tracking.manifests import TrialManifest
+from easiness.tracking.artifacts import Content, RunArtifacts
+from easiness.tracking.manifests import TrialManifest, WeightsManifest
 
 
 def read_trials(
@@ -64,12 +64,26 @@ def verify_trial(run_id: str, digest: str, files: Collection[str], measures: Col
     """
     artifacts = RunArtifacts(run_id)
     manifest = artifacts.manifest(TrialManifest)
-    if manifest.digest != digest or set(manifest.checksums) != set(files):
+    arrays = {name for name in manifest.checksums if not name.startswith("weights/")}  # weights are not part of it
+    if manifest.digest != digest or arrays != set(files):
         raise DamagedError(f"{TrialManifest.FILE} of run {run_id} is of another trial than its tags say")
     moments = partial(_read_moments, manifest.updates)
     folders = sorted({path.partition("/")[0] for path in files})
     read = {name: artifacts.read(name, moments if name in measures else lambda _: None) for name in folders}
     return {name: read[name] for name in measures if name in read}
+
+
+def read_weights(run_id: str, reader: Callable[[Path], Content]) -> tuple[WeightsManifest, Content]:
+    """Final weights of a trial, read from their file, and the network that they are of.
+
+    FileNotFoundError if the trial left none; DamagedError if they are not as they were written.
+    """
+    artifacts = RunArtifacts(run_id)
+    artifacts.manifest(TrialManifest)
+    network = artifacts.read(
+        WeightsManifest.FILE, lambda path: WeightsManifest.from_json(path.read_text(encoding="utf-8"), run_id)
+    )
+    return network, artifacts.read(WeightsManifest.WEIGHTS, reader)
 
 
 def read_validation(run_id: str) -> tuple[list[dict[str, float]], np.ndarray]:

@@ -13,6 +13,7 @@ class Steps(NamedTuple):
     # (B, 3, H, W) images and (B,) labels to the mean cross-entropy in float32, ready for `backward`.
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     logits: Callable[[torch.Tensor], torch.Tensor]  # (B, 3, H, W) images to (B, K) float32
+    eager_loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # `loss`, and never captured
 
 
 def settle_precision(precision: str, device: torch.device) -> str:
@@ -48,5 +49,5 @@ def make_steps(model: nn.Module, device: torch.device, precision: str, *, captur
         return nn.functional.cross_entropy(logits(images_BCHW), labels_B)
 
     if not capture:
-        return Steps(loss, logits)
-    return Steps(*(torch.compile(step, mode="reduce-overhead", dynamic=False) for step in (loss, logits)))
+        return Steps(loss, logits, loss)
+    return Steps(*(torch.compile(step, mode="reduce-overhead", dynamic=False) for step in (loss, logits)), loss)

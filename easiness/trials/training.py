@@ -1,7 +1,8 @@
-"""Momentum SGD on one device, with a pause at every scored update and at the end of every epoch."""
+"""SGD or AdamW on one device, with a pause at every scored update and at the end of every epoch."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -33,15 +34,34 @@ class DivergedError(FloatingPointError):
     """The loss of a trial became NaN or infinite."""
 
 
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """Plain momentum SGD of the recipe (no Nesterov); `train` sets the learning rate at every update."""
-    return torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
+def make_optimizer(model: nn.Module, recipe: Recipe, head: Collection[str] = ()) -> torch.optim.Optimizer:
+    """Optimizer of the recipe: plain momentum SGD (no Nesterov) or AdamW; `train` sets the rate at every update.
+
+    `head` are the names of the last layer's parameters, for a recipe that trains these alone at first. They are a group
+    of their own, the second: torch's fused SGD wants that all parameters of a group begin together.
+    """
+    groups = [list(model.parameters())]
+    if recipe.head_epochs:
+        named = list(model.named_parameters())
+        groups = [[values for name, values in named if (name in head) == last] for last in (False, True)]
+    options = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": True}
+    parameters = [{"params": group} for group in groups]
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, betas=(recipe.momentum, 0.999), **options)
+    return torch.optim.SGD(parameters, momentum=recipe.momentum, **options)
+
+
+@contextmanager
+def _last_layer_alone(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Compute gradients of the optimizer's second group alone, so that it leaves the first as it is."""
+    body = [values for values in optimizer.param_groups[0]["params"] if values.requires_grad]
+    for values in body:
+        values.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for values in body:
+            values.requires_grad_(True)
 
 
 def training_step(
@@ -71,8 +91,9 @@ def train(
 ) -> Iterator[Checkpoint]:
     """Train, and pause at every scored update and at the end of every epoch: to evaluate the model, not to change it.
 
-    The model, on the loader's device, is trained in place; the optimizer from `make_optimizer` has the momentum of the
-    `first_epoch` epochs that are done already. `steps` are eager and in float32 by default; each of `ranks` gets all
+    The model, on the loader's device, is trained in place; the optimizer from `make_optimizer` has the state of the
+    `first_epoch` epochs that are done already. While the last layer is trained alone, the network is in eval mode: the
+    statistics of its normalization stay, too. `steps` are eager and in float32 by default; each of `ranks` gets all
     batches and computes its shards. A DivergedError (a loss is NaN or infinite) names epoch, update and learning rate;
     a ValueError, a batch with fewer examples than there are processes.
     """
@@ -87,7 +108,10 @@ def train(
     if update == 0 and 0 in scored:
         yield Checkpoint(0, 0, False, True, float("nan"), recipe.learning_rate, 0, 0.0)
     for epoch in range(first_epoch, recipe.epochs):
-        model.train()
+        head_only = epoch < recipe.head_epochs
+        model.train(not head_only)
+        # A step captured for all parameters would be compiled again for these few epochs.
+        taken = steps._replace(loss=steps.eager_loss) if head_only else steps
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             # Each process draws for its shard; the same draws would drop the same units in every shard.
             torch.manual_seed(epoch_seed(seeds.noise, epoch) + ranks.rank)
@@ -97,7 +121,8 @@ def train(
                 rate = recipe.learning_rate_at(update, per_epoch)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                loss_sum += training_step(model, optimizer, steps, batch, ranks)
+                with _last_layer_alone(optimizer) if head_only else nullcontext():
+                    loss_sum += training_step(model, optimizer, taken, batch, ranks)
                 update += 1
                 images += len(batch.rows)
                 ends_epoch = images == loader.count

@@ -5,6 +5,7 @@ dropout of an epoch are functions of the seeds, and the checkpoint at the end of
 """
 
 import functools
+import hashlib
 import json
 import logging
 import time
@@ -18,6 +19,7 @@ import torch
 from torch import nn
 
 from easiness.architectures import build_model
+from easiness.architectures.pretrained import head_names, load_body, read_state
 from easiness.files import DamagedError, Write, locked
 from easiness.loaders import Batch, Loader, Staged
 from easiness.recipes.randomness import TrialSeeds
@@ -60,6 +62,7 @@ class TrialTask:
     joint: bool = False  # keep the weights of every scored moment, for `evaluate_jointly`, instead of evaluating them
     # Examples that it measures, where they are not those of `train`: `val` are then those among them that it held out.
     scored: Staged | None = None
+    weights: Path | bytes | None = None  # that the recipe starts from, as a file or its content
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or f"trial {self.trial}")
@@ -196,7 +199,7 @@ def _run(task: TrialTask, ledger: Ledger, device: torch.device, report: Report, 
     score_loader = _ReportingLoader(task.scored.open(device), [task.name], report) if task.holds_out else train_loader
     classes = task.scored.num_classes if task.holds_out else 0
     model, steps = _network(task, device, ranks)
-    optimizer = make_optimizer(model, recipe)
+    optimizer = make_optimizer(model, recipe, _head(task) if recipe.head_epochs else ())
     metrics: list[dict[str, float]] = []
     first_epoch, past = _finished_epochs(ledger, task, train_loader.count)
     if first_epoch:
@@ -285,7 +288,7 @@ def _network(task: TrialTask, device: torch.device, ranks: Ranks) -> tuple[nn.Mo
     """Network of a trial on the device, and its steps; captured ones are used again by the next trial."""
     recipe = task.recipe
     precision = settle_precision(recipe.precision, device)
-    fresh = _fresh_model(task).to(device, memory_format=torch.channels_last)
+    fresh = _first_model(task).to(device, memory_format=torch.channels_last)
     if ranks.size > 1 or not captures(device):
         model = synchronize_batch_norm(fresh, ranks)
         return model, make_steps(model, device, precision)
@@ -307,6 +310,21 @@ def _captured(
 def _fresh_model(task: TrialTask) -> nn.Module:
     recipe, seeds = task.recipe, task.recipe.trial_seeds(task.trial)
     return build_model(recipe.model, task.train.num_classes, image_size=recipe.resolution, seed=seeds.initialization)
+
+
+def _first_model(task: TrialTask) -> nn.Module:
+    """Network that the training begins with: drawn, or read but for a last layer that is new."""
+    model, recipe = _fresh_model(task), task.recipe
+    if recipe.weights_sha256:
+        content = task.weights.read_bytes() if isinstance(task.weights, Path) else task.weights
+        if hashlib.sha256(content).hexdigest() != recipe.weights_sha256:
+            raise DamagedError(f"the weights {recipe.weights} are not those with SHA-256 {recipe.weights_sha256[:12]}…")
+        load_body(model, read_state(content, recipe.weights), _head(task) if recipe.new_head else (), recipe.weights)
+    return model
+
+
+def _head(task: TrialTask) -> tuple[str, ...]:
+    return head_names(task.recipe.model, task.train.num_classes, task.recipe.resolution)
 
 
 def _epoch_metrics(checkpoint: Checkpoint, val: ExampleMetrics, earlier: list[dict[str, float]]) -> dict[str, float]:

@@ -11,8 +11,10 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import easiness
+from easiness.architectures import build_model
 from easiness.commandline import command
 from easiness.datasets import open_dataset
 from easiness.datasets.kept import read_kept, write_kept
@@ -207,6 +209,22 @@ def test_a_manifest_names_no_code(store, monkeypatch, capsys, tmp_path, named):
     assert f"scores is {run_id}, a run of model 'stranger:build', and model is '{TINY}'" in line
     assert not (tmp_path / "was_here").exists()
     assert runs("ablate", "FAILED") == []
+
+
+def test_arms_start_from_the_weights_that_the_command_names(store, monkeypatch, capsys, tmp_path):
+    file = tmp_path / "start.pt"
+    torch.save(build_model(TINY, 4, image_size=64, seed=0).state_dict(), file)
+    start = (f"--weights={file}", "--optimizer=adamw")
+    call(monkeypatch, score, *SCORE, "--engine=inline", *start)
+    call(monkeypatch, ablate, *SMALL, "--engine=inline", "--strategies=stepwise", *start)
+    assert "starts from start.pt (sha256 " in capsys.readouterr().err
+    (run,) = runs("ablate")
+    manifest = json.loads((artifacts(run) / "ablation.json").read_text())
+    recipes = manifest["recipe"], manifest["scores_recipe"]
+    assert len({(recipe["weights_sha256"], recipe["optimizer"], recipe["new_head"]) for recipe in recipes}) == 1
+    (tmp_path / "start.pt").unlink()
+    line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, "--engine=inline", "--strategies=stepwise")
+    assert "weights is 'none', and the score run's is 'start.pt'; stepwise scores what is left as that run did" in line
 
 
 @pytest.mark.slow

@@ -35,6 +35,10 @@ def slow_normalized(view, recipe, images):
     view = view.astype(np.float64)
     if recipe.normalization == "image":
         return (view - view.mean()) / max(view.std(), 1)
+    if recipe.normalization == "imagenet":
+        return (view / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    if recipe.normalization == "fixed":
+        return (view - [10.0, 20.0, 30.0]) / [40.0, 50.0, 60.0]
     return (view - images.mean(axis=(0, 1, 2))) / np.maximum(images.std(axis=(0, 1, 2)), 1)
 
 
@@ -105,11 +109,12 @@ def test_train_batches_equal_the_slow_reference(chosen):
             np.testing.assert_array_equal(batch.labels.numpy(), dataset.labels[batch.rows])
 
 
-@pytest.mark.parametrize("normalization", ["image", "channel"])
+@pytest.mark.parametrize("normalization", ["image", "channel", "imagenet", "fixed"])
 def test_score_batches_are_the_plain_images_in_order(normalization):
     dataset = tiny_dataset(300)
-    recipe = tiny_recipe(normalization=normalization)
-    batches = list(loader(dataset, normalization=normalization).score_batches())
+    colours = {"colour_mean": (10.0, 20.0, 30.0), "colour_std": (40.0, 50.0, 60.0)} if normalization == "fixed" else {}
+    recipe = tiny_recipe(normalization=normalization, **colours)
+    batches = list(loader(dataset, normalization=normalization, **colours).score_batches())
     assert np.concatenate([batch.rows for batch in batches]).tolist() == list(range(300))
     expected = np.stack([slow_normalized(image, recipe, dataset.images) for image in dataset.images])
     found = torch.cat([batch.images for batch in batches]).permute(0, 2, 3, 1).numpy()

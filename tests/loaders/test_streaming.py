@@ -189,7 +189,7 @@ def test_a_view_depends_on_seed_epoch_and_id_alone(made, loader):
 
 @pytest.mark.parametrize("loader", LOADERS)
 @pytest.mark.parametrize("augmentation", ["none", "shift_flip"])
-@pytest.mark.parametrize("normalization", ["image", "channel"])
+@pytest.mark.parametrize("normalization", ["image", "channel", "imagenet"])
 def test_streams_are_nearly_what_memory_holds(made, loader, augmentation, normalization):
     chosen = {"augmentation": augmentation, "normalization": normalization}
     resident, stream = (opened(made / "jpg", name, **chosen) for name in ("resident", loader))

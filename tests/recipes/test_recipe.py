@@ -2,11 +2,22 @@ import dataclasses
 import hashlib
 import importlib
 import json
+import math
 
 import pytest
 
 from easiness.recipes import recipe as recipes
-from easiness.recipes.recipe import RECIPES, Recipe, cifar10, folder, imagenet, make_recipe, planted, recipe_from
+from easiness.recipes.recipe import (
+    RECIPES,
+    Recipe,
+    cifar10,
+    folder,
+    imagenet,
+    make_recipe,
+    neutral,
+    planted,
+    recipe_from,
+)
 
 # One other valid value for every field.
 OTHER = {
@@ -32,15 +43,27 @@ OTHER = {
     "precision": "bfloat16",
     "common_random_numbers": True,
     "folds": 5,
+    "weights": "model.pt",
+    "weights_sha256": "ab" * 32,
+    "new_head": True,
+    "optimizer": "adamw",
+    "schedule": "cosine",
+    "head_epochs": 2,
+    "colour_mean": (1.0, 2.0, 3.0),
+    "colour_std": (4.0, 5.0, 6.0),
 }
+# Of a recipe with weights and their colours, where one field asks for another.
+STARTED = {"weights": "a.pt", "weights_sha256": "cd" * 32}
+COLOURED = {"normalization": "fixed", "colour_mean": (0.0, 0.0, 0.0), "colour_std": (1.0, 1.0, 1.0)}
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Recipe)])
-def test_digest_moves_with_every_field_but_trials(name):
-    base = cifar10()
+def test_digest_moves_with_every_field_but_those_that_change_no_number(name):
+    need = (STARTED if name in STARTED else {}) | (COLOURED if name.startswith("colour") else {})
+    base = dataclasses.replace(cifar10(), **need)
     other = dataclasses.replace(base, **{name: OTHER[name]})
     assert getattr(other, name) != getattr(base, name)
-    assert (other.digest() != base.digest()) == (name != "trials")
+    assert (other.digest() != base.digest()) == (name not in ("trials", "weights"))
 
 
 def test_digests_are_those_of_before_there_were_folds():
@@ -85,6 +108,19 @@ def test_digest_is_the_same_in_every_process_and_version():
     assert recipe.digest() == hashlib.sha256(CIFAR10_AS_TEXT.encode()).hexdigest()
     whole = {"data": ["a", "b"], "recipe": recipe.digest(), "trial": 3}
     assert recipe.trial_digest(3, ("a", "b")) == hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class LaterRecipe(Recipe):
+    warmup: int = neutral(0)
+
+
+def test_digest_is_without_a_field_that_changes_nothing():
+    later = LaterRecipe(**cifar10().settings())
+    assert later.digest() == cifar10().digest()
+    assert later.settings()["warmup"] == 0
+    others = [dataclasses.replace(later, warmup=epochs).digest() for epochs in (1, 2)]
+    assert len({*others, later.digest()}) == 3
 
 
 def test_architectures_have_seeds_of_their_own_unless_asked():
@@ -175,6 +211,41 @@ def test_every_recipe_is_the_beginning_of_a_whole_training(name):
     assert made.length() == f"the first 7 of {made.schedule_epochs} epochs"
 
 
+def cosine(count, highest):
+    """Half a cosine from the highest rate towards zero."""
+    return [highest * math.cos(math.pi * k / count / 2) ** 2 for k in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({"epochs": 4}, [0.1] * 7 + cosine(21, 0.01)),
+        ({"epochs": 4, "optimizer": "adamw"}, [1e-3] * 7 + cosine(21, 1e-4)),
+        ({"epochs": 4, "head_epochs": 0}, cosine(28, 0.1)),
+        ({"epochs": 4, "head_epochs": 3, "learning_rate": 0.5}, [0.5] * 21 + cosine(7, 0.05)),
+        ({"epochs": 4, "schedule_epochs": 8}, ([0.1] * 7 + cosine(49, 0.01))[:28]),
+        ({"epochs": 4, "schedule": "steps"}, [0.1] * 7 + [0.01] * 7 + [0.001] * 9 + [0.0001] * 5),
+        ({"epochs": 1}, cosine(7, 0.1)),
+    ],
+)
+def test_rates_of_finetune_are_the_last_layer_first_and_then_a_cosine_from_a_tenth(chosen, expected):
+    recipe = make_recipe("folder", "resnet18", recipe="finetune", **chosen)
+    assert rates(recipe, 7) == pytest.approx(expected, rel=1e-12)
+
+
+def test_finetune_is_a_whole_training_of_the_datasets_recipe():
+    tuned, base = make_recipe("folder", "resnet18", recipe="finetune", epochs=6), folder("resnet18", epochs=6)
+    assert tuned.length() == "a whole training of 6 epochs"
+    changed = {name for name, value in tuned.settings().items() if value != base.settings()[name]}
+    assert changed == {"schedule_epochs", "schedule", "head_epochs"}
+    adamw = make_recipe("folder", "resnet18", recipe="finetune", optimizer="adamw")
+    assert (adamw.optimizer, adamw.learning_rate, adamw.weight_decay) == ("adamw", 1e-3, 0.05)
+    assert make_recipe("folder", "alexnet", recipe="finetune").learning_rate == 0.01
+    assert make_recipe("folder", "resnet18", recipe="finetune", epochs=400).schedule_epochs == 400
+    with pytest.raises(ValueError, match="recipe is 'tune', and must be one of paper, finetune"):
+        make_recipe("folder", "resnet18", recipe="tune")
+
+
 BAD = [
     ("epochs", 0, "at least 1"),
     ("batch_size", 1, "at least 2"),
@@ -200,6 +271,12 @@ BAD = [
     ("score_at", (5, 5), "different"),
     ("augmentation", "mixup", "shift_flip, resized_crop_flip, none"),
     ("normalization", "batch", "image, channel"),
+    ("normalization", "fixed", "come with weights"),
+    ("optimizer", "adam", "sgd, adamw"),
+    ("schedule", "linear", "steps, cosine"),
+    ("head_epochs", -1, "at least 0"),
+    ("head_epochs", 300, "below schedule_epochs"),
+    ("weights", "model.pt", "give both"),
 ]
 
 
@@ -211,6 +288,20 @@ def test_bad_value_is_named_with_the_rule(name, value, rule):
     assert message.startswith(name)
     assert str(value) in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"weights": "a.pt", "weights_sha256": "../" + "a" * 61}, "64 hexadecimal digits"),
+        (COLOURED | {"colour_std": (1.0, 0.0, 1.0)}, "normalization is 'fixed'"),
+        (COLOURED | {"colour_mean": (1.0, float("nan"), 1.0)}, "normalization is 'fixed'"),
+        (COLOURED | {"normalization": "image"}, "for 'fixed' alone"),
+    ],
+)
+def test_bad_values_of_a_start_are_named(fields, rule):
+    with pytest.raises(ValueError, match=rule):
+        make_recipe("cifar10", "resnet18", **fields)
 
 
 def test_shift_may_be_large_where_nothing_is_shifted():

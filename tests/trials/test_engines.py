@@ -1,9 +1,11 @@
 """Every engine leaves the same bits; errors of a worker are raised in the process that owns the run."""
 
+import hashlib
 import os
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from multiprocessing import resource_tracker
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from easiness.architectures import build_model
 from easiness.trials.engines import choose_engine, run_trials
 from easiness.trials.engines.errors import picklable
 from easiness.trials.engines.processes import worker_devices
@@ -19,7 +22,7 @@ from easiness.trials.training import DivergedError
 from easiness.trials.trial import Progress, load_model, run_trial, work_in_trial
 from easiness.trials.trial_folder import is_done, is_trained
 from tests import mortal_model
-from tests.tiny_data import tiny_task
+from tests.tiny_data import MODEL, tiny_task
 
 CPU = torch.device("cpu")
 MORTAL = "tests.mortal_model:build"
@@ -207,6 +210,23 @@ def test_ray_gives_the_bits_of_inline_although_a_worker_is_killed(cluster, tmp_p
     assert any(progress.resumed for progress in news) == shared
     # Three epochs of three steps, killed in the fifth: the second epoch, or both, are walked twice.
     assert steps.stat().st_size == 9 + (2 if shared else 5)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_ray_takes_the_weights_of_a_start_along(cluster, tmp_path, monkeypatch, shared):
+    address, _ = cluster
+    file = tmp_path / "start.pt"
+    torch.save(build_model(MODEL, 5, image_size=12, seed=99).state_dict(), file)
+    start = {"weights": "start.pt", "weights_sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "new_head": True}
+    inline, on_ray = (
+        [replace(tiny_task(tmp_path / name, recipe="finetune", **start), weights=file)] for name in ("inline", "ray")
+    )
+    run(inline, "inline")
+    if not shared:
+        monkeypatch.setattr("easiness.trials.engines.ray._leave_token", lambda folder: "on another machine")
+    run(on_ray, "ray", address=address)
+    assert measured(inline[0]) == measured(on_ray[0])
 
 
 def test_results_cut_off_on_their_way_do_not_pass_for_a_trained_trial(tmp_path, monkeypatch):

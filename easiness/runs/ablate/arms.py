@@ -150,6 +150,7 @@ class Scoring:
             self.recipe,
             epochs=max(math.ceil(moment / per_epoch), 1),
             schedule_epochs=schedule_epochs,
+            head_epochs=_longer(self.recipe.head_epochs, 1 if equal_epochs else whole / per_epoch),
             score_at=(moment,),
             seed=_spawned(self.recipe.seed, _RESCORE, path, count),
             folds=0,
@@ -312,8 +313,8 @@ def _arm_trial(plan: Plan, recipe: Recipe, whole: int, group: Sequence[Arm]) -> 
     recipe = dataclasses.replace(recipe, score_at=None, trials=1, seed=seed)
     if plan.equal_updates:
         longer = updates_per_epoch(whole, recipe.batch_size) / updates_per_epoch(len(arm.kept), recipe.batch_size)
-        lengths = {name: max(round(longer * getattr(recipe, name)), 1) for name in ("epochs", "schedule_epochs")}
-        recipe = dataclasses.replace(recipe, **lengths)
+        names = ("epochs", "schedule_epochs", "head_epochs")
+        recipe = dataclasses.replace(recipe, **{name: _longer(getattr(recipe, name), longer) for name in names})
     return Trial(
         recipe,
         arm.seed,
@@ -326,6 +327,11 @@ def _arm_trial(plan: Plan, recipe: Recipe, whole: int, group: Sequence[Arm]) -> 
             "easiness.seed": str(arm.seed),
         },
     )
+
+
+def _longer(epochs: int, factor: float) -> int:
+    """Epochs so many times as long, at least one where there were some."""
+    return max(round(factor * epochs), min(epochs, 1))
 
 
 def _spawned(seed: int, *key: int) -> int:

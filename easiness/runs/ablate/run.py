@@ -78,6 +78,7 @@ def ablate(
         log_training_setup(run_id, setup)
         scored = scored or open_scores(_latest_scores(run_id, setup, whole), training.model, plan, score_moment)
         easiness_N, scoring = choose_moment(scored, score_moment)
+        _refuse_other_start(scoring, setup, plan)
         if scored.manifest.fingerprint == whole:
             LOG.info("the validation set was scored, too: %d of %d scores are used", len(setup.train), len(easiness_N))
             easiness_N = easiness_N[rows_in_whole]
@@ -151,6 +152,16 @@ def _refuse_other_data(scores: Scores, setup: TrainingSetup, whole: str) -> None
             f"score run {scores.run_id} is of {scored.examples} examples of {scored.dataset} with fingerprint "
             f"{scored.fingerprint[:12]}, and this training set has {fingerprint[:12]}; take the same dataset, limit, "
             "keep, decisions and seed"
+        )
+
+
+def _refuse_other_start(scoring: Scoring, setup: TrainingSetup, plan: Plan) -> None:
+    """Refuse stepwise by a score run with other weights: only the command says which are read."""
+    scored, arms = scoring.recipe, setup.recipe
+    if STEPWISE in plan.strategies and scored.weights_sha256 != arms.weights_sha256:
+        raise ValueError(
+            f"weights is {arms.weights!r}, and the score run's is {scored.weights!r}; stepwise scores what is left as "
+            "that run did: give the same weights, or leave stepwise out of strategies"
         )
 
 

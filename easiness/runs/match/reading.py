@@ -10,6 +10,7 @@ import pandas as pd
 
 from easiness import tracking
 from easiness.runs.match.tables import MatchingResults, at_last_moment
+from easiness.runs.match.verdict import shared_starts
 from easiness.runs.pages import result_html
 from easiness.runs.score.thumbnails import read_thumbnails
 from easiness.tracking import MatchManifest, RunArtifacts
@@ -45,8 +46,8 @@ class Matching(MatchingResults):
 
     @property
     def sentences(self) -> list[str]:
-        """Verdict on each set, in words."""
-        return [entry["sentence"] for entry in self.manifest.verdict]
+        """Verdict on each set, in words, and which trials are no independent beginnings."""
+        return [entry["sentence"] for entry in self.manifest.verdict] + shared_starts(self.manifest.runs)
 
     @cached_property
     def pictures(self) -> dict[str, bytes]:

@@ -22,7 +22,7 @@ from easiness.runs.match.page import write_page
 from easiness.runs.match.pictures import look_at_classes, reopen_dataset, shown_classes
 from easiness.runs.match.reading import Matching, match_title
 from easiness.runs.match.tables import MatchingResults, match_models, metric_curves
-from easiness.runs.match.verdict import verdicts
+from easiness.runs.match.verdict import NONE, shared_starts, verdicts
 from easiness.runs.public import public
 from easiness.runs.score.reading import Scores
 from easiness.runs.score.tables import trials_needed_table
@@ -128,6 +128,8 @@ def match(
             manifest=_manifest(scores, results, options, numbered_by),
             diversity=diversity,
         )
+        for sentence in shared_starts(matching.manifest.runs):
+            LOG.warning("%s", sentence)
         folder = Path(temporary, "artifacts")
         _write_artifacts(folder, matching, figures, dataset)
         matching = replace(matching, manifest=tracking.log_results(run_id, folder, matching.manifest))
@@ -180,7 +182,13 @@ def _manifest(
         draws=options.draws,
         numbered_by=numbered_by,
         runs=tuple(
-            {"run_id": run.run_id, "model": name, "updates": run.manifest.updates, "trials": run.trials}
+            {
+                "run_id": run.run_id,
+                "model": name,
+                "updates": run.manifest.updates,
+                "trials": run.trials,
+                "weights": run.manifest.recipe.get("weights", NONE),
+            }
             for name, run in scores.items()
         ),
         moment_overlaps=results.overlaps["global"],

@@ -1,6 +1,7 @@
 """Verdict of a matching: whether architectures share their sets beyond what luck and class mix give."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -8,6 +9,9 @@ import pandas as pd
 from easiness.analysis.intervals import LEVEL, detectable, holm, p_above, student
 from easiness.analysis.matching.resampling import KINDS
 from easiness.analysis.matching.sides import SCOPES
+
+# Weights of trials that begin on their own.
+NONE = "none"
 
 # Share of what could be shared beyond chance, below which it is said that nothing is.
 LITTLE = 0.1
@@ -124,3 +128,22 @@ def _verdict(judged: Judgement, kind: str, scope: str) -> dict[str, object]:
 def _span(entry: dict[str, object], name: str) -> str:
     low, high = f"{entry[f'{name}_min']:.2f}", f"{entry[f'{name}_max']:.2f}"
     return low if low == high else f"{low} to {high}"
+
+
+def shared_starts(runs: Sequence[Mapping[str, object]]) -> list[str]:
+    """Sentences about models whose trials share trained weights; `runs` are those of `MatchManifest`.
+
+    Examples
+    --------
+    >>> shared_starts([{"model": "a", "weights": "none"}, {"model": "b", "weights": "w.pt"}])[0][:38]
+    'All trials of b start from w.pt (a has'
+    """
+    started = {run["model"]: run.get("weights", NONE) for run in runs}
+    alone = ", ".join(str(model) for model, weights in started.items() if weights == NONE)
+    beside = f" ({alone} has beginnings of its own)" if alone else ""
+    return [
+        f"All trials of {model} start from {weights}{beside}: they are not independent beginnings, and its ceiling "
+        "counts only the noise after that start."
+        for model, weights in started.items()
+        if weights != NONE
+    ]

@@ -48,6 +48,9 @@ def run_on_cluster(
     with _connect(address, {task.recipe.model for task in tasks}):
         messages = Queue(actor_options={"num_cpus": 0})
         sent_images: dict[int, ray.ObjectRef] = {}
+        sent_weights = {
+            path: ray.put(path.read_bytes()) for path in {task.weights for task in tasks if task.weights is not None}
+        }
         remote_run = ray.remote(_run)
         running = {}
         for task in tasks:
@@ -58,7 +61,8 @@ def run_on_cluster(
             val, val_images = _send_images(task.val, sent_images)
             # What a trial with folds measures has the images of what it trains on.
             scored = None if task.scored is None else _send_images(task.scored, sent_images)[0]
-            small_task = replace(task, train=train, val=val, scored=scored, folder=task.folder.absolute())
+            small_task = replace(task, train=train, val=val, scored=scored, folder=task.folder.absolute(), weights=None)
+            data = train_images, val_images, sent_weights.get(task.weights)
             start = remote_run.options(
                 num_cpus=task.recipe.threads,
                 num_gpus=1 if device.type == "cuda" else 0,
@@ -67,7 +71,7 @@ def run_on_cluster(
                 retry_exceptions=[BlockingIOError],
             )
             token = _leave_token(task.folder)
-            running[start.remote(small_task, train_images, val_images, token, str(device), messages)] = task
+            running[start.remote(small_task, *data, token, str(device), messages)] = task
         relay = _Relay(report)
         while running:
             ready, _ = ray.wait(list(running), timeout=_SEND_EVERY_S)
@@ -142,6 +146,7 @@ def _run(
     task: TrialTask,
     train_images: np.ndarray | None,
     val_images: np.ndarray | None,
+    weights: bytes | None,
     token: str,
     device: str,
     messages: Queue,
@@ -159,7 +164,7 @@ def _run(
     try:
         train, val = _with_images(task.train, train_images), _with_images(task.val, val_images)
         scored = None if task.scored is None else _with_images(task.scored, train_images)
-        whole = replace(task, train=train, val=val, scored=scored, folder=folder)
+        whole = replace(task, train=train, val=val, scored=scored, folder=folder, weights=weights)
         run_trial(whole, torch.device(device), reporter.report)
         files = [] if shared else [path for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

@@ -224,6 +224,9 @@ def test_a_smaller_set_is_scored_along_the_same_rates():
 
 
 def test_scores_at_initialization_stay_there():
+    tuned = make_recipe("cifar10", "wide_resnet_16_4", recipe="finetune", epochs=10, head_epochs=2)
+    assert Scoring(tuned, 3910, 50_000).of_rest(20_000, 0).head_epochs == 5
+    assert Scoring(tuned, 3910, 50_000).of_rest(20_000, 0, equal_epochs=True).head_epochs == 2
     own = Scoring(make_recipe("cifar10", "wide_resnet_16_4"), 0, 50_000).of_rest(40_000, 0)
     assert (own.epochs, own.score_at) == (1, (0,))
 
