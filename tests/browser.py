@@ -45,7 +45,7 @@ class Browser:
         os.close(child_in)
         os.close(child_out)
         self._numbers, self._received, self._session = itertools.count(1), b"", None
-        self.complaints = []
+        self.complaints, self._downloads = [], []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -101,6 +101,24 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    def press(self, *keys):
+        """Press keys one after the other: `k`, `Enter`, `ArrowDown` …"""
+        for key in keys:
+            text, code = {"Enter": ("\r", 13), "Escape": ("", 27)}.get(key, (key if len(key) == 1 else "", 0))
+            for kind, typed in (("keyDown", text), ("keyUp", "")):
+                self.call("Input.dispatchKeyEvent", type=kind, key=key, text=typed, windowsVirtualKeyCode=code)
+
+    def download(self, folder, script):
+        """Run a script that downloads a file, and return its path in a folder."""
+        self._downloads.clear()
+        parameters = {"behavior": "allow", "downloadPath": str(folder), "eventsEnabled": True}
+        self.call("Browser.setDownloadBehavior", **parameters)
+        self.run(script)
+        while not {"completed", "canceled"} & {event.get("state") for event in self._downloads}:
+            self._receive()
+        assert self._downloads[-1]["state"] == "completed"
+        return folder / self._downloads[0]["suggestedFilename"]
+
     def picture(self, path, *, whole=False):
         """Write a png of what is seen, or of the whole page."""
         content = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
@@ -132,5 +150,7 @@ class Browser:
             self.complaints.append(str(parameters["args"]))
         elif method == "Log.entryAdded" and parameters["entry"]["level"] == "error":
             self.complaints.append(parameters["entry"]["text"])
+        elif method in ("Browser.downloadWillBegin", "Browser.downloadProgress"):
+            self._downloads.append(parameters)
         elif method == "Network.loadingFailed":
             self.complaints.append(parameters["errorText"])

@@ -92,7 +92,12 @@ def rows(table: pd.DataFrame, number: str = ".4g") -> str:
 
 def write_page(path: Path, title: str, parts: Sequence[str]) -> None:
     """Write an html file of what the functions above return, in order."""
-    path.write_text(_TEMPLATES.get_template("page.html").render(title=title, parts=parts), encoding="utf-8")
+    path.write_text(render("page.html", title=title, parts=parts), encoding="utf-8")
+
+
+def render(template: str, **content: object) -> str:
+    """Html of a template."""
+    return _TEMPLATES.get_template(template).render(content)
 
 
 def result_html(title: str, numbers: Mapping[str, object], table: pd.DataFrame, points: Sequence[str] = ()) -> str:

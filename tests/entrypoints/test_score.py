@@ -102,6 +102,8 @@ def test_easiness_is_that_of_epoch_5_and_every_page_says_so(store, monkeypatch, 
     assert "the first 7 of 300 epochs" in note
     page = Path(mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/preview/index.html")).read_text()
     assert f"easiness after {named}</h1>" in page
+    ends = pd.read_csv(mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/preview/easiest_and_hardest.csv"))
+    assert set(ends["predicted"]) <= set(scores.manifest.class_names)
     assert run.info.run_name.endswith(named)
 
 

@@ -1,4 +1,4 @@
-"""Preview of a score run in the MLflow UI: figures, two small tables, and one page with all of them."""
+"""Preview of a score run in the MLflow UI: figures, two small tables, and a page to judge labels on."""
 
 from pathlib import Path
 
@@ -10,6 +10,8 @@ from easiness.analysis.matching.trials_needed import TARGETS
 from easiness.analysis.scores import deciles
 from easiness.datasets import Dataset
 from easiness.runs import pages
+from easiness.runs.score.reading import Scores
+from easiness.runs.score.review import write_review
 from easiness.runs.score.tables import NEEDED, class_counts, needed_in_words, repeat_curves, trials_needed_table
 
 # Examples at each end: in the picture, and as rows of the table.
@@ -17,11 +19,20 @@ _PICTURES, _ROWS = 24, 50
 
 
 def write_preview(
-    folder: Path, dataset: Dataset, table: pd.DataFrame, trajectory_TN: np.ndarray, repeats: pd.DataFrame, title: str
+    folder: Path,
+    dataset: Dataset,
+    scores: Scores,
+    repeats: pd.DataFrame,
+    title: str,
+    pred_probs: np.ndarray | None = None,
 ) -> None:
-    """Write the preview of a score run: `index.html`, png and csv; `repeats` is from `repeat_table`."""
+    """Write the preview of a score run: `index.html` with the review of labels, png and csv.
+
+    `repeats` is from `repeat_table`, `pred_probs` as for `write_review`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    scores = table["easiness"].to_numpy()
+    table = scores.table
+    easiness_N = table["easiness"].to_numpy()
     counts = class_counts(table, dataset.class_names)
     ordered = table.sort_values("rank")
     easy, hard = ordered.head(_PICTURES), ordered.tail(_PICTURES)[::-1]
@@ -31,14 +42,14 @@ def write_preview(
     groups = table["group"].to_numpy() if "group" in table else None
     drawn = {
         "histogram": figures.easiness_histogram(
-            scores,
+            easiness_N,
             easy_cut=in_easy["easiness"].max() if cut_as_one else None,
             hard_cut=in_hard["easiness"].min() if cut_as_one else None,
             groups_N=groups,
             title=title,
         ),
         "trajectory": figures.trajectory_by_decile(
-            trajectory_TN, deciles(scores), repeats["updates"].unique(), title=title
+            scores.trajectory_TN, deciles(easiness_N), repeats["updates"].unique(), title=title
         ),
         "easiest_and_hardest": figures.easiest_and_hardest(
             *(([dataset.images[row] for row in examples.index], _captions(examples)) for examples in (easy, hard)),
@@ -53,6 +64,8 @@ def write_preview(
     for name, figure in drawn.items():
         figures.save(figure, folder / f"{name}.png")
     ends = pd.concat([ordered.head(_ROWS), ordered.tail(_ROWS)]).drop_duplicates()
+    if "predicted" in ends:
+        ends["predicted"] = [dataset.class_names[label] for label in ends["predicted"]]
     needed = trials_needed_table(repeats)
     for name, rows in {"easiest_and_hardest": ends, "class_counts": counts, "trials_needed": needed}.items():
         (folder / f"{name}.csv").write_text(tracking.to_csv(rows), encoding="utf-8")
@@ -69,7 +82,8 @@ def write_preview(
         pages.heading(f"The {_ROWS} easiest and the {_ROWS} hardest examples"),
         pages.rows(ends),
     ]
-    pages.write_page(folder / "index.html", title, parts)
+    page = folder / "index.html"
+    write_review(page, dataset, table, pred_probs, run_id=scores.run_id, title=title, parts=parts)
 
 
 def _captions(examples: pd.DataFrame) -> list[str]:

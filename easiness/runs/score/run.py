@@ -235,7 +235,7 @@ def _write_artifacts(folder: Path, scores: Scores, setup: TrainingSetup, repeats
     scores.table.to_parquet(folder / "scores" / "easiness.parquet", index=False)
     np.save(folder / "scores" / "trajectory.npy", scores.trajectory_TN)
     title = f"{setup.name}: easiness after {scores.moment_name}"
-    write_preview(preview, setup.train, scores.table, scores.trajectory_TN, repeats, title)
+    write_preview(preview, setup.train, scores, repeats, title)
     shown = shown_rows(scores.table, scores.trajectory_TN[-1])
     write_thumbnails(preview / "thumbnails.npz", setup.train, shown)
 
