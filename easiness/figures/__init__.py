@@ -12,6 +12,7 @@ from easiness.figures.ablation import (
     paired_differences,
     removal_heatmap,
 )
+from easiness.figures.label_errors import FoundCurve, found_over_epochs
 from easiness.figures.matching import MatchingCurve, matching_curves, overlap_heatmap, repeat_curves, sharing_lines
 from easiness.figures.pictures import average_images, easiest_and_hardest, harder_for_either
 from easiness.figures.preview import class_counts, easiness_histogram, trajectory_by_decile
@@ -23,12 +24,14 @@ __all__ = [
     "AccuracyCurve",
     "DifferenceCurve",
     "Figure",
+    "FoundCurve",
     "MatchingCurve",
     "accuracy_against_removed",
     "average_images",
     "class_counts",
     "easiest_and_hardest",
     "easiness_histogram",
+    "found_over_epochs",
     "harder_for_either",
     "matching_curves",
     "overlap_heatmap",

@@ -21,6 +21,7 @@ from sklearn.neighbors import NearestNeighbors
 from easiness.datasets import Dataset
 from easiness.datasets.dataset import digest_keys
 from easiness.runs import pages
+from easiness.runs.score.tables import suspicion
 from easiness.runs.score.thumbnails import encode_webp
 
 EXAMPLES = 2_000
@@ -60,7 +61,7 @@ class Suggestions:
 
 def suspicion_order(table: pd.DataFrame) -> NDArray[np.int64]:
     """Rows of a table of scores, the most suspicious label first: by held-out loss, or by easiness without folds."""
-    return np.argsort(-table["heldout_loss" if "heldout_loss" in table else "easiness"].to_numpy(), kind="stable")
+    return np.argsort(-suspicion(table), kind="stable")
 
 
 def suggestions(table: pd.DataFrame, class_names: Sequence[str]) -> Suggestions:

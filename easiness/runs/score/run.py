@@ -158,9 +158,7 @@ def score(
             LOG.info(describe_flips(found, len(train)))
         scores = Scores(run_id, manifest, table, trajectory_TN, metrics)
         with tempfile.TemporaryDirectory() as folder:
-            _write_artifacts(Path(folder), scores, setup, repeats)
-            if probabilities is not None:
-                write_probabilities(Path(folder, "scores"), probabilities)
+            _write_artifacts(Path(folder), scores, setup, repeats, probabilities)
             scores = replace(scores, manifest=tracking.log_results(run_id, Path(folder), manifest))
         vars(scores)["losses_TMN"] = losses_TMN  # they are here: no need to fetch them
         tracking.log_metrics(run_id, metrics)
@@ -229,13 +227,17 @@ def _manifest(
     return ScoreManifest.from_json(manifest.to_json(), run_id)  # lists where a reader gets lists
 
 
-def _write_artifacts(folder: Path, scores: Scores, setup: TrainingSetup, repeats: pd.DataFrame) -> None:
+def _write_artifacts(
+    folder: Path, scores: Scores, setup: TrainingSetup, repeats: pd.DataFrame, probabilities: np.ndarray | None
+) -> None:
     preview = folder / "preview"
     (folder / "scores").mkdir()
     scores.table.to_parquet(folder / "scores" / "easiness.parquet", index=False)
     np.save(folder / "scores" / "trajectory.npy", scores.trajectory_TN)
+    if probabilities is not None:
+        write_probabilities(folder / "scores", probabilities)
     title = f"{setup.name}: easiness after {scores.moment_name}"
-    write_preview(preview, setup.train, scores, repeats, title)
+    write_preview(preview, setup.train, scores, repeats, title, probabilities)
     shown = shown_rows(scores.table, scores.trajectory_TN[-1])
     write_thumbnails(preview / "thumbnails.npz", setup.train, shown)
 
