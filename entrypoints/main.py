@@ -6,8 +6,9 @@ from easiness.commandline import command
 from easiness.reporting.run import Report, check_report
 from easiness.runs.ablate.arms import Plan
 from easiness.runs.checks import at_least
-from easiness.runs.options import RunOptions, TrainingOptions, check_training
+from easiness.runs.options import RunOptions, TrainingOptions
 from easiness.runs.public import public, say
+from easiness.runs.setup import check_training
 
 
 @public

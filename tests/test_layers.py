@@ -26,7 +26,7 @@ MAY_IMPORT = {
 }
 
 # Where torch may be imported; elsewhere nobody waits for it, and arrays are numpy's.
-TORCH = ("architectures", "loaders", "trials", "benchmarks", "runs.options", "runs.tracked_trials", "runs.ablate")
+TORCH = ("architectures", "loaders", "trials", "benchmarks", "runs.setup", "runs.tracked_trials", "runs.ablate")
 
 # The room of each foreign thing.
 ONE_ROOM = {
@@ -158,7 +158,7 @@ KNOWN = dict.fromkeys(
         "analysis.scores",
         "analysis.sets",
         "tracking",
-        "runs.options",
+        "runs.setup",
         "runs.pages",
         "runs.match.reading",
         "loaders",
@@ -207,7 +207,7 @@ def test_an_arrow_that_runs_up_is_seen(name, source):
         ("tracking", "import mlflow\nimport pandas"),
         ("figures.style", "import matplotlib.style\nimport numpy"),
         ("loaders.ffcv", "import numba\nfrom . import protocol"),
-        ("runs.options", "import torch"),
+        ("runs.setup", "import torch"),
         ("runs.pages", "from jinja2 import Environment"),
     ],
 )

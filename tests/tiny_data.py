@@ -4,9 +4,10 @@ import numpy as np
 import torch
 
 from easiness.datasets import Dataset
-from easiness.loaders import stage_resident
+from easiness.loaders import part_of, stage_resident
 from easiness.recipes.recipe import Recipe, make_recipe
-from easiness.runs.options import RunOptions, TrainingOptions, TrainingSetup
+from easiness.runs.options import RunOptions, TrainingOptions
+from easiness.runs.setup import TrainingSetup
 from easiness.trials.trial import TrialTask
 
 MODEL = "tests.tiny_model:build"
@@ -41,6 +42,19 @@ def tiny_task(folder, *, trial=0, count=21, in_files=None, **chosen) -> TrialTas
     recipe = tiny_recipe(**chosen)
     staged = stage_resident(tiny_dataset(count), tiny_dataset(9, split="val", seed=1), recipe, in_files)
     return TrialTask(recipe, trial, *staged, folder)
+
+
+# Rows of 21 examples that a tiny trial with folds holds out, and trains on.
+HELD_OUT_ROWS = np.array([0, 3, 4, 11, 20])
+REST = np.setdiff1d(np.arange(21), HELD_OUT_ROWS)
+
+
+def tiny_folded_task(folder, *, name="", joint=False, in_files=None, **chosen) -> TrialTask:
+    """A trial that holds five of 21 examples out, and measures all."""
+    data, recipe = tiny_dataset(21), tiny_recipe(**chosen)
+    whole, _ = stage_resident(data, data, recipe, in_files)
+    parts = (part_of(whole, rows) for rows in (REST, HELD_OUT_ROWS))
+    return TrialTask(recipe, 0, *parts, folder, name, joint, whole)
 
 
 def tiny_setup(recipe: Recipe, train: Dataset, val: Dataset, **run) -> TrainingSetup:

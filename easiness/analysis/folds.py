@@ -42,12 +42,14 @@ def make_folds(
     together. A ValueError if there are too few examples or groups.
 
     >>> make_folds(np.array([0, 0, 1, 1]), 2, seed=0, copies_N=np.arange(4))
-    array([0, 1, 0, 1])
+    array([1, 0, 1, 0])
     """
     # They take a second to import, which callers without folds do not wait for.
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    cut = {"n_splits": folds, "shuffle": True, "random_state": seed}
+    # scikit-learn takes 32 bits.
+    bits = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    cut = {"n_splits": folds, "shuffle": True, "random_state": bits}
     if groups_N is None:
         # A content counts once, with one of its labels: bound as groups, a million contents would take hours.
         _, rows, unit_N = np.unique(copies_N, return_index=True, return_inverse=True)

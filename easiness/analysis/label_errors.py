@@ -72,9 +72,9 @@ def wrong_labels(suspicion_N: ArrayLike, flipped_N: ArrayLike, seed: int = 0) ->
     is the lower quantile of π over resamplings of flips and rest, with powers from ½ on, so that right labels may be as
     suspicious as flips, too; from fewer than some thousand examples it is 0, and scores cannot tell that any label is
     wrong. `share` takes pictures that are hard and rightly labelled for wrong ones where they are as suspicious as
-    flips. Wrong labels that are harder to find than flips (of two classes that people confuse) are missed in part, by
-    all three. NaN for fewer than `LEAST_FLIPS` flips. How often the interval holds the truth is measured by
-    `python -m easiness.benchmarks.label_errors`; see docs/label-errors.md.
+    flips. Wrong labels that are harder to find than flips (of two classes that people confuse) are missed by all three,
+    and then `high` is no limit. NaN for fewer than `LEAST_FLIPS` flips. How often the interval holds the truth is
+    measured by `python -m easiness.benchmarks.label_errors`; see docs/label-errors.md.
 
     Sources: Blanchard, Lee & Scott, "Semi-Supervised Novelty Detection" (2010), for the ratio; Elkan & Noto, "Learning
     Classifiers from Only Positive and Unlabeled Data" (2008), for the assumption.

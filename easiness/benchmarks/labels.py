@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-import easiness
 from easiness import figures
 from easiness.analysis.intervals import student
 from easiness.analysis.label_errors import found_among
@@ -32,6 +31,7 @@ from easiness.loaders import stage
 from easiness.recipes.recipe import recipe_from
 from easiness.recipes.schedule import updates_per_epoch
 from easiness.runs.score.reading import Scores
+from easiness.runs.score.run import score
 
 # Trainings in all; two rounds, so that one and two can be compared.
 FOLDS, ROUNDS = 4, 2
@@ -72,7 +72,7 @@ class Setting:
 def measure(setting: Setting, options: argparse.Namespace, confused_as: str | None) -> pd.DataFrame:
     """Score one setting, and judge every suspicion: columns `KEY`, seed, run_id and `JUDGED`."""
     flips = {"flip_labels": setting.share, "flip_by": setting.flips, "flip_from": confused_as}
-    scores = score(options, setting.seed, trials=FOLDS * ROUNDS, **flips)
+    scores = scored(options, setting.seed, trials=FOLDS * ROUNDS, **flips)
     flipped_N = scores.table["flipped"].to_numpy()
     per_epoch = updates_per_epoch(scores.manifest.trained, scores.manifest.recipe["batch_size"])
     rows = []
@@ -93,9 +93,9 @@ def judge(values_N: np.ndarray, flipped_N: np.ndarray) -> dict[str, float]:
     return {"auc": roc_auc(values_N, flipped_N), "found": found, "precision": precision, "recall": recall}
 
 
-def score(options: argparse.Namespace, seed: int, **chosen: object) -> Scores:
+def scored(options: argparse.Namespace, seed: int, **chosen: object) -> Scores:
     """Score the images with folds, after every epoch of the beginning of the recipe's schedule."""
-    return easiness.score(
+    return score(
         model=options.model,
         dataset=options.dataset,
         data=options.data,
@@ -252,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     (options.folder / "runs").mkdir(parents=True, exist_ok=True)
     command = " ".join(["python -m easiness.benchmarks.labels", *map(str, arguments or sys.argv[1:])])
     settings = [Setting(*one) for one in product(options.shares, options.flips, range(options.seeds))]
-    confused_as = score(options, seed=0, trials=FOLDS).run_id if "confusion" in options.flips else None
+    confused_as = scored(options, seed=0, trials=FOLDS).run_id if "confusion" in options.flips else None
     tables = []
     for number, setting in enumerate(settings, 1):
         tables.append(measure(setting, options, confused_as if setting.flips == "confusion" else None))

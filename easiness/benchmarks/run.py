@@ -20,8 +20,8 @@ from easiness.benchmarks.step import bench_step
 from easiness.datasets import open_dataset
 from easiness.recipes.recipe import make_recipe
 from easiness.runs.checks import at_least, at_most, existing, one_of, processors, unused
-from easiness.runs.options import choose_device
 from easiness.runs.public import public
+from easiness.runs.setup import choose_device
 
 log = logging.getLogger("easiness")
 

@@ -6,6 +6,7 @@ any number of subsets.
 
 import hashlib
 import json
+import logging
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from easiness.datasets.image_files import DIGEST_SIZE, ImageFiles
 
 # Of one item for each example, besides the images.
 _COLUMNS = ("labels", "sources", "example_ids", "digests", "groups", "duplicates", "given_labels")
+
+LOG = logging.getLogger("easiness")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +101,11 @@ def limited(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
     if limit is None:
         return dataset
     rows = stratified_rows(dataset.labels, limit, seed=seed)
-    return dataset if len(rows) == len(dataset) else dataset.subset(rows)
+    if len(rows) == len(dataset):
+        return dataset
+    kept, count = f"{len(rows):,}", f"{len(dataset):,}"
+    LOG.info("%s: a limit keeps %s of %s %s images", dataset.name, kept, count, dataset.split)
+    return dataset.subset(rows)
 
 
 def digest_keys(digests: np.ndarray) -> np.ndarray:

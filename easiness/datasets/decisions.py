@@ -62,7 +62,7 @@ class Listing:
     sources: np.ndarray  # (N,) str
     labels: np.ndarray  # (N,) int64
     class_names: tuple[str, ...]
-    example_ids: np.ndarray | None  # (N,) int64; None where they are not known yet
+    example_ids: np.ndarray | None  # (N,) int64; None where they are not known, or may be others
     sources_val: Sequence[str] | np.ndarray
 
 
@@ -167,7 +167,9 @@ def decide(
     short = f"{decisions.fingerprint[:12]}, and these data have {train.fingerprint[:12]}"
     if elsewhere and (decisions.files is None or decisions.given is None):
         raise ValueError(f"{decisions.path} was made for data with fingerprint {short}; give the data that were judged")
-    listing = Listing(whole.sources, whole.labels, whole.class_names, whole.example_ids, sources_val)
+    # Another split of the same files numbers them otherwise; then files and given labels tell.
+    ids = None if elsewhere else whole.example_ids
+    listing = Listing(whole.sources, whole.labels, whole.class_names, ids, sources_val)
     try:
         labels_N = decided_labels(decisions, listing)
     except ValueError as error:
@@ -217,8 +219,8 @@ def _refuse_other_example(decisions: Decisions, number: int, listing: Listing, r
         if said != found:
             raise decisions.refusal(
                 number,
-                f"{ID} is {said}, and that file is {found} here, as of another dataset, split or folds; take the data "
-                f"that were judged, or leave out the column {ID} if the files are the same",
+                f"{ID} is {said}, and that file is {found} here; take the data that were judged, or leave out the "
+                f"column {ID} if the files are the same",
             )
     if decisions.given is not None:
         found = listing.class_names[listing.labels[row]]

@@ -89,7 +89,7 @@ def class_ends(examples: Examples, run: Scores) -> Section:
             rows.append(Row(f"{members['class_name'].iloc[0]}: {end}", items))
     return Section(
         f"Easiest and hardest of every class under {run.model}",
-        f"By easiness after {run.moment_name}, the mean loss of {run.trials} trials. Rank 1 of "
+        f"By easiness after {run.moment_name}, the mean loss of {run.trials_in_sample} trials. Rank 1 of "
         f"{len(run.table):,} is the easiest.",
         rows,
     )

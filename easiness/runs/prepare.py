@@ -129,7 +129,9 @@ def _decided(review: Decisions, root: Path, files: Mapping[str, dict[str, list[s
     """(N,) int64 labels of the listed training images; they are `numbered` where every file is an example."""
     _, sources, labels = flat_listing(root, files["train"])
     _, sources_val, _ = flat_listing(root, files["val"])
-    ids = np.arange(len(sources)) if numbered else None
+    # A review of another split has other ids, and is known by its files and given labels.
+    by_file = review.files is not None and review.given is not None
+    ids = np.arange(len(sources)) if numbered and not by_file else None
     return decided_labels(review, Listing(np.array(sources), labels, tuple(files["train"]), ids, sources_val))
 
 

@@ -9,8 +9,9 @@ import pandas as pd
 from easiness import tracking
 from easiness.runs.ablate.tables import mean_by_group
 from easiness.runs.checks import at_least
-from easiness.runs.options import RunOptions, TrainingOptions, log_training_setup, prepare_training, under_torchrun
+from easiness.runs.options import RunOptions, TrainingOptions
 from easiness.runs.public import public
+from easiness.runs.setup import log_training_setup, prepare_training, under_torchrun
 from easiness.runs.tracked_trials import SharedData, TrialOptions, run_tracked_trials
 from easiness.runs.trial_log import Trial
 

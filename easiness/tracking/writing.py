@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -174,11 +175,16 @@ def log_folder(run_id: str, folder: Path, artifact_path: str | None = None) -> N
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     address = get_run(run_id).info.artifact_uri
     with server_errors(address):
-        repository = get_artifact_repository(address)
+        repository, failed = get_artifact_repository(address), threading.Event()
 
         def send(file: Path) -> None:
             place = "/".join([*filter(None, [artifact_path]), *file.relative_to(folder).parts[:-1]])
-            repository.log_artifact(str(file), place or None)
+            try:
+                if not failed.is_set():
+                    repository.log_artifact(str(file), place or None)
+            except BaseException:
+                failed.set()
+                raise
 
         pool = ThreadPoolExecutor(_UPLOADS)
         try:

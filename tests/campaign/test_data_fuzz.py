@@ -16,21 +16,24 @@ import pytest
 from PIL import Image, features
 
 from easiness.datasets import cifar10, open_dataset, packing
+from easiness.datasets.decisions import KINDS, decide, read_decisions
 from easiness.datasets.imagenet import list_imagenet
 from easiness.datasets.kept import read_kept
 from easiness.datasets.packing import PackOptions, pack
 from easiness.datasets.validation_list import list_flat
 from easiness.runs.match.external import read_external_scores
 from tests.datasets import test_cifar10, test_validation_list
+from tests.tiny_data import tiny_dataset
 
 # Mutated files in the default share and in the campaign.
 FILES = {
-    "packed data": (16, 400),
-    "image folders": (40, 1000),
-    "archives of CIFAR-10": (16, 400),
-    "lists of kept examples": (16, 300),
-    "scores made elsewhere": (24, 500),
-    "validation lists": (24, 400),
+    "packed data": (16, 1000),
+    "image folders": (40, 2500),
+    "archives of CIFAR-10": (16, 1000),
+    "lists of kept examples": (16, 800),
+    "decisions of a review": (24, 700),
+    "scores made elsewhere": (24, 1000),
+    "validation lists": (24, 1000),
 }
 PATIENCE_S = 60
 
@@ -208,6 +211,31 @@ def fuzz_kept(seed, count, folder):
     return outcomes
 
 
+def fuzz_decisions(seed, count, folder):
+    """What is read without a refusal names examples of the data, and classes that they have."""
+    data, val = tiny_dataset(21), tiny_dataset(9, split="val", seed=1)
+    rows = [
+        (
+            data.example_ids[row],
+            data.sources[row],
+            KINDS[row % 3],
+            "class 1" if row % 3 == 2 else "",
+            f"class {row % 3}",
+        )
+        for row in range(12)
+    ]
+    columns = ["example_id", "file", "decision", "label", "given_label"]
+    path = folder / "decisions.csv"
+    pd.DataFrame(rows, columns=columns).assign(fingerprint=data.fingerprint).to_csv(path, index=False)
+
+    def read():
+        found = decide(data, read_decisions(path), data, val.sources)
+        assert set(found.example_ids.tolist()) <= set(data.example_ids.tolist())
+        return [(found.example_ids.tolist(), found.labels.tolist())]
+
+    return fuzz(seed, count, folder, read, checksums=False)
+
+
 def fuzz_external(seed, count, folder):
     table = pd.DataFrame({"example_id": [7, 2, 5], "label": [1, 0, 1]})
     columns = {
@@ -269,6 +297,7 @@ def run_part(name, seed, at_length, tmp_path, monkeypatch, request, record):
         part = {
             "image folders": fuzz_image_folders,
             "lists of kept examples": fuzz_kept,
+            "decisions of a review": fuzz_decisions,
             "scores made elsewhere": fuzz_external,
             "validation lists": fuzz_validation_lists,
         }[name]

@@ -39,6 +39,13 @@ def healthy(empty_store, tmp_path_factory):
 
 
 @pytest.fixture
+def record(request, record_property):
+    """Line of the campaign's table, with the number of seeds: all of them with --campaign, else one."""
+    seeds = 20 if request.config.getoption("--campaign") else 1
+    return lambda line: record_property("campaign", line.format(seeds=seeds))
+
+
+@pytest.fixture
 def remote(store, monkeypatch):
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "elsewhere")
     for name in ("FACTOR", "JITTER"):
@@ -60,7 +67,7 @@ def one_in_five(seed):
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.campaign) for seed in range(1, 20))])
-def test_a_server_that_refuses_one_request_in_five_changes_nothing(remote, healthy, seed):
+def test_a_server_that_refuses_one_request_in_five_changes_nothing(remote, healthy, seed, record):
     remote.fails = one_in_five(seed)
     for _ in range(20):
         try:
@@ -72,10 +79,11 @@ def test_a_server_that_refuses_one_request_in_five_changes_nothing(remote, healt
     runs = mlflow.search_runs(["1"], output_format="list")
     assert {run.info.status for run in runs} <= {"FINISHED", "FAILED"}
     assert not [path for path in Path(".easiness/trials").glob("*/*") if path.name != "lock"]
+    record("a server that answers 500 to one request in five | {seeds} scores, repeated until done: the same table")
 
 
 @pytest.mark.parametrize("dies_after", [4, pytest.param(9, marks=pytest.mark.campaign)])
-def test_a_server_that_dies_costs_nothing_but_the_same_command_again(remote, healthy, monkeypatch, dies_after):
+def test_a_server_that_dies_costs_nothing_but_the_same_command_again(remote, healthy, monkeypatch, dies_after, record):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setattr(tracked_trials, "_PATIENCE_S", (0,))
     remote.fails = lambda method, path: 503 if len(remote.requests) > dies_after else None
@@ -86,12 +94,14 @@ def test_a_server_that_dies_costs_nothing_but_the_same_command_again(remote, hea
     remote.fails = lambda method, path: None
     monkeypatch.setattr("easiness.trials.trial.train", None)  # nothing is trained again
     assert score() == healthy
+    record("a server that dies while trials are uploaded | results wait on disk; the same command trains nothing again")
 
 
-def test_a_slow_server_is_waited_for(remote, healthy):
+def test_a_slow_server_is_waited_for(remote, healthy, record):
     pause = threading.Event()
     remote.fails = lambda method, path: pause.wait(0.05) or None
     assert score() == healthy
+    record("a server that takes 50 ms for each answer | the same table")
 
 
 @contextmanager
@@ -109,7 +119,7 @@ def small_disk(folder, size):
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_full_disk_of_artifacts_is_named_and_costs_nothing_but_the_same_command_again(store, healthy, monkeypatch):
+def test_a_full_disk_of_artifacts_costs_nothing_but_the_same_command_again(store, healthy, monkeypatch, record):
     monkeypatch.setattr(tracked_trials, "_PATIENCE_S", (0,))
     disk = Path("mlruns").absolute()
     with small_disk(disk, "64k"):
@@ -121,6 +131,7 @@ def test_a_full_disk_of_artifacts_is_named_and_costs_nothing_but_the_same_comman
         assert "the same command uploads them" in str(caught.value)
     monkeypatch.setattr("easiness.trials.trial.train", None)
     assert score() == healthy
+    record("a full disk of artifacts | named with its remedy; the same command uploads what waited")
 
 
 def test_a_full_disk_of_the_store_is_named(empty_store, tmp_path):
@@ -140,8 +151,9 @@ def fill_and_open():
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.campaign) for n in range(1, 20))])
-def test_a_kill_while_the_store_is_made_costs_nothing_but_the_same_command_again(tmp_path, seed):
+def test_a_kill_while_the_store_is_made_costs_nothing_but_the_same_command_again(tmp_path, seed, record):
     assert make(tmp_path, random.Random(seed).randrange(300)).returncode in (-signal.SIGKILL, 0)
     assert make(tmp_path, 10**6).returncode == 0
     assert len(client(f"sqlite:///{tmp_path / 'mlflow.db'}").search_experiments()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+    record("kills while mlflow.db is made | {seeds}, each followed by the same command: whole every time")

@@ -21,8 +21,8 @@ TABLE = Path(__file__).with_name("wrong_commands.txt")
 # What reads data, opens runs, or starts processes.
 TRIPWIRES = (
     "easiness.tracking.tracked_run",
-    "easiness.runs.options.open_dataset",
-    "easiness.runs.options.prepare_workers",
+    "easiness.runs.setup.open_dataset",
+    "easiness.runs.setup.prepare_workers",
     "easiness.runs.match.pictures.open_dataset",
     "easiness.runs.prepare.list_imagenet",
     "easiness.runs.prepare.pack",

@@ -56,6 +56,12 @@ def test_ablations_of_different_variants_are_different():
     assert passed == {"i2": "older than run i1 of the same model"}
 
 
+def test_a_run_of_flipped_labels_is_a_test_and_no_result():
+    selected, passed = outcome([run("test", **{tracking.FLIPS: "{'share': 0.05}"}), run("real")])
+    assert selected == ["real"]
+    assert passed["test"].startswith("labels were flipped on purpose ({'share': 0.05}): a test")
+
+
 @pytest.mark.parametrize("status", ["RUNNING", "FAILED", "KILLED", "SCHEDULED"])
 def test_unfinished_runs_are_passed_over_with_their_status(status):
     assert outcome([run("r", status=status)]) == ([], {"r": f"unfinished: its status is {status}"})

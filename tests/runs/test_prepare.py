@@ -86,11 +86,18 @@ def test_decided_images_are_packed_under_their_new_label_or_not_at_all(tree, tmp
     assert easiness.prepare(source=tree, output=tmp_path / "packed").train.seconds > 0
 
 
+def test_without_given_labels_the_ids_must_be_those_of_the_files(tree, tmp_path, store):
+    path = tmp_path / "decisions.csv"
+    path.write_text("example_id,file,decision,label\n1,train/cat/0.png,remove,\n")
+    with pytest.raises(ValueError, match="example_id is 1, and that file is 0 here"):
+        easiness.prepare(source=tree, output=tmp_path / "packed", decisions=path)
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
         ("0,train/cat/9.png,remove,,cat", "it is not in these data; the nearest are train/cat/"),
-        ("1,train/cat/0.png,remove,,cat", "example_id is 1, and that file is 0 here"),
+        ("0,train/cat/0.png,remove,,dog", "given_label is 'dog', and it is 'cat' here"),
         ("0,train/cat/0.png,relabel,dgo,cat", "label 'dgo' is not a class; the nearest are dog"),
     ],
 )

@@ -19,7 +19,8 @@ from easiness.architectures.published import PublishedWeights
 from easiness.datasets import open_dataset
 from easiness.recipes.recipe import recipe_from
 from easiness.runs import options as room
-from easiness.runs.options import RunOptions, TrainingOptions, prepare_training
+from easiness.runs.options import RunOptions, TrainingOptions
+from easiness.runs.setup import prepare_training
 from easiness.runs.weights import open_start
 from tests.conftest import fresh_store
 from tests.tiny_data import MODEL
@@ -149,45 +150,27 @@ def test_a_score_run_says_that_its_trials_share_a_start_and_match_says_so_too(tr
     assert again.manifest.trials == tuned.manifest.trials
 
 
-@pytest.mark.slow
-def test_a_start_is_worth_something_on_classes_that_it_has_not_seen(store, tmp_path):
-    """Drawn pictures of five kinds, then 24 pictures of each of five others."""
-    first, second = write_tree(tmp_path / "a", range(5), count=200), write_tree(tmp_path / "b", range(5, 10), count=24)
-    common = {"model": "wide_resnet_10_1", "dataset": "folder", "resolution": 32, "schedule_epochs": 8, "epochs": 8}
-    pretrained = easiness.train(**common, data=first)
-    accuracy = {
-        weights: np.mean(
-            [
-                easiness.train(**common, data=second, weights=weights, trial=trial).epochs["val_accuracy"].iloc[-1]
-                for trial in range(3)
-            ]
-        )
-        for weights in ("none", f"runs:/{pretrained.run_id}")
-    }
-    scratch, tuned = accuracy.values()
-    assert tuned > scratch + 0.05, accuracy
+def test_on_the_same_pictures_a_start_begins_where_the_run_ended(trained, trees):
+    """Weights, size and colours are those of the run: at a rate of nearly nothing, so is the validation loss."""
+    options = {"model": MODEL, "dataset": "folder", "data": trees[0], "epochs": 2, "learning_rate": 1e-9}
+    again = easiness.train(**options, weights=f"runs:/{trained.run_id}", log_model=False)
+    ended, begins = trained.epochs["val_loss"].iloc[-1], again.epochs["val_loss"].iloc[0]
+    assert begins == pytest.approx(ended, rel=1e-5)
 
 
 @pytest.mark.slow
-def test_a_start_is_worth_something_on_photographs(store, tmp_path, shared_data):
-    """Five of the ten classes of imagenette, then a few pictures of the other five."""
+def test_half_of_the_photographs_can_be_learnt_from_the_other_half(store, tmp_path, shared_data):
     source = shared_data / "imagenette-mini"
     names = sorted(path.name for path in (source / "train").iterdir())
-    for tree, kept, count in (("a", names[:5], None), ("b", names[5:], 25)):
+    for tree, kept in (("a", names[:5]), ("b", names[5:])):
         for split in ("train", "val"):
+            (tmp_path / tree / split).mkdir(parents=True)
             for name in kept:
-                place = tmp_path / tree / split / name
-                place.mkdir(parents=True)
-                for path in sorted((source / split / name).iterdir())[: count if split == "train" else None]:
-                    (place / path.name).symlink_to(path)
-    common = {"model": "resnet18", "dataset": "folder", "resolution": 64, "schedule_epochs": 8, "epochs": 8}
-    pretrained = easiness.train(**common, data=tmp_path / "a")
-    start = f"runs:/{pretrained.run_id}"
-    scratch, tuned = (
-        easiness.train(**common, data=tmp_path / "b", weights=weights).epochs["val_accuracy"].iloc[-1]
-        for weights in ("none", start)
-    )
-    assert tuned > scratch
+                (tmp_path / tree / split / name).symlink_to(source / split / name)
+    common = {"model": "resnet18", "dataset": "folder", "resolution": 64, "epochs": 8}
+    pretrained = easiness.train(**common, schedule_epochs=8, data=tmp_path / "a")
+    tuned = easiness.train(**common, data=tmp_path / "b", weights=f"runs:/{pretrained.run_id}", log_model=False)
+    assert tuned.epochs["val_accuracy"].iloc[-1] > 0.25, "of five classes, by chance a fifth"
 
 
 class Bomb:

@@ -16,8 +16,8 @@ from easiness.trials.engines import choose_engine
 from easiness.trials.evaluation import MEASURES
 from easiness.trials.training import make_optimizer, train
 from easiness.trials.trial import load_model, run_trial
-from easiness.trials.trial_folder import is_done, measure_file
-from tests.tiny_data import tiny_task
+from easiness.trials.trial_folder import HELD_OUT, is_done, measure_file
+from tests.tiny_data import tiny_folded_task, tiny_task
 
 CPU = torch.device("cpu")
 STILL = "tests.still_model:build"
@@ -26,6 +26,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # Three epochs of three batches of 8, 8 and 5, scored in the middle of an epoch, too; shards of 4 + 4, 4 + 4 and 2 + 3.
 CHOSEN = {"model": STILL, "score_at": (2, 3, 9), "epochs": 3}
 
+# With folds, of two batches of 8.
+FOLDED = CHOSEN | {"score_at": (2, 3, 6), "seed": 1}
+
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -33,13 +36,14 @@ import torch
 from easiness.trials.distributed import joined
 from easiness.trials.engines import run_trials
 from easiness.trials.engines.torchrun import join_training
-from tests.trials.test_distributed import CHOSEN, CPU
-from tests.tiny_data import tiny_task
+from tests.trials.test_distributed import CHOSEN, CPU, FOLDED
+from tests.tiny_data import tiny_folded_task, tiny_task
 
 folder = Path(sys.argv[1])
 with joined() as ranks:
     if ranks.is_main:
         tasks = [tiny_task(folder / str(trial), trial=trial, **CHOSEN) for trial in (0, 1)]
+        tasks.append(tiny_folded_task(folder / "folds", name="with folds", **FOLDED))
         seen = []
         run_trials(tasks, engine="torchrun", device=CPU, report=seen.append, finished=lambda task: None)
         print(sum(progress.images for progress in seen if progress.name == "trial 0"))
@@ -80,6 +84,11 @@ def test_two_processes_give_the_losses_of_one(tmp_path):
         )
         for entry, entry_alone in zip(epochs, epochs_alone, strict=True):
             assert entry["train_loss"] == pytest.approx(entry_alone["train_loss"], rel=1e-4)
+    alone, both = (tiny_folded_task(tmp_path / way / "folds", **FOLDED) for way in ("one", "two"))
+    run_trial(alone, CPU, lambda _: None)
+    for update in FOLDED["score_at"]:
+        one, two = (np.load(task.folder / measure_file(HELD_OUT, update)) for task in (alone, both))
+        np.testing.assert_allclose(two.astype(np.float32), one.astype(np.float32), atol=2e-3)
     assert int(done.stdout) == sum(progress.images for progress in news), "the first process counts every image"
 
 

@@ -20,9 +20,9 @@ from easiness.trials.engines.processes import worker_devices
 from easiness.trials.evaluation import MEASURES
 from easiness.trials.training import DivergedError
 from easiness.trials.trial import Progress, load_model, run_trial, work_in_trial
-from easiness.trials.trial_folder import is_done, is_trained
+from easiness.trials.trial_folder import HELD_OUT, is_done, is_trained, measure_file
 from tests import mortal_model
-from tests.tiny_data import MODEL, tiny_task
+from tests.tiny_data import MODEL, tiny_folded_task, tiny_task
 
 CPU = torch.device("cpu")
 MORTAL = "tests.mortal_model:build"
@@ -227,6 +227,16 @@ def test_ray_takes_the_weights_of_a_start_along(cluster, tmp_path, monkeypatch, 
         monkeypatch.setattr("easiness.trials.engines.ray._leave_token", lambda folder: "on another machine")
     run(on_ray, "ray", address=address)
     assert measured(inline[0]) == measured(on_ray[0])
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_ray_gives_the_bits_of_inline_with_folds(cluster, tmp_path):
+    inline, on_ray = ([tiny_folded_task(tmp_path / name)] for name in ("inline", "ray"))
+    run(inline, "inline")
+    run(on_ray, "ray", address=cluster[0])
+    assert measured(inline[0]) == measured(on_ray[0])
+    moment = measure_file(HELD_OUT, 6)
+    assert (inline[0].folder / moment).read_bytes() == (on_ray[0].folder / moment).read_bytes()
 
 
 def test_results_cut_off_on_their_way_do_not_pass_for_a_trained_trial(tmp_path, monkeypatch):

@@ -6,23 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from easiness.loaders import part_of, restage, stage, stage_resident
+from easiness.loaders import part_of, restage, stage
 from easiness.trials.engines import run_trials
 from easiness.trials.evaluation import MEASURES, HeldOutMetrics, evaluate_examples
-from easiness.trials.trial import TrialTask, load_model, run_trial, work_in_trial
+from easiness.trials.trial import load_model, run_trial, work_in_trial
 from easiness.trials.trial_folder import HELD_OUT, Ledger, measure_file, probabilities_file
-from tests.tiny_data import tiny_dataset, tiny_recipe
+from tests.tiny_data import HELD_OUT_ROWS, REST, tiny_dataset, tiny_folded_task, tiny_recipe
 
 CPU = torch.device("cpu")
-OUT = np.array([0, 3, 4, 11, 20])
-REST = np.setdiff1d(np.arange(21), OUT)
-
-
-def folded_task(folder, *, joint=False, in_files=None, **chosen):
-    """Trial that holds five of 21 examples out."""
-    data, recipe = tiny_dataset(21), tiny_recipe(**chosen)
-    whole, _ = stage_resident(data, data, recipe, in_files)
-    return TrialTask(recipe, 0, part_of(whole, REST), part_of(whole, OUT), folder, joint=joint, scored=whole)
 
 
 def results(folder):
@@ -36,17 +27,17 @@ def run(task):
 
 
 def test_all_examples_are_measured_and_the_held_out_ones_validate(tmp_path):
-    task = folded_task(tmp_path / "a")
+    task = tiny_folded_task(tmp_path / "a")
     news = run(task)
     losses_N, correct_N = (np.load(task.folder / measure_file(name, 6)) for name in ("losses", "correct"))
     assert losses_N.shape == (21,)
     probabilities = np.load(task.folder / measure_file(HELD_OUT, 6))
     assert (probabilities.shape, probabilities.dtype) == ((5, 3), np.float16)
-    labels = tiny_dataset(21).labels[OUT]
-    np.testing.assert_allclose(-np.log(probabilities[range(5), labels]), losses_N[OUT], atol=0.01)
-    np.testing.assert_array_equal(np.load(task.folder / "validation" / "correct.npy"), correct_N[OUT])
+    labels = tiny_dataset(21).labels[HELD_OUT_ROWS]
+    np.testing.assert_allclose(-np.log(probabilities[range(5), labels]), losses_N[HELD_OUT_ROWS], atol=0.01)
+    np.testing.assert_array_equal(np.load(task.folder / "validation" / "correct.npy"), correct_N[HELD_OUT_ROWS])
     last = [progress.metrics for progress in news if progress.metrics][-1]
-    assert last["val_accuracy"] == pytest.approx(correct_N[OUT].mean())
+    assert last["val_accuracy"] == pytest.approx(correct_N[HELD_OUT_ROWS].mean())
     np.testing.assert_allclose(
         losses_N, evaluate_examples(load_model(task), task.scored.open(CPU)).losses, rtol=1e-4, atol=1e-6
     )
@@ -56,11 +47,11 @@ def test_all_examples_are_measured_and_the_held_out_ones_validate(tmp_path):
 def test_joint_and_cut_off_trials_give_the_same_files(tmp_path, chosen):
     moments = chosen.get("score_at", (2, 4, 6))
     work = work_in_trial(tiny_recipe(**chosen), 16, 5, holds_out=True)
-    news = run(folded_task(tmp_path / "whole", **chosen))
+    news = run(tiny_folded_task(tmp_path / "whole", **chosen))
     assert sum(progress.images for progress in news) == work
     whole = results(tmp_path / "whole")
     assert len(whole) == len(moments) * (len(MEASURES) + 1) + 1
-    news = run(folded_task(tmp_path / "joint", joint=True, **chosen))
+    news = run(tiny_folded_task(tmp_path / "joint", joint=True, **chosen))
     assert sum(progress.images for progress in news) == work
     assert results(tmp_path / "joint") == whole
 
@@ -71,7 +62,7 @@ def test_joint_and_cut_off_trials_give_the_same_files(tmp_path, chosen):
         if progress.metrics and progress.metrics["epoch"] == 2:
             raise CutError
 
-    task = folded_task(tmp_path / "cut", **chosen)
+    task = tiny_folded_task(tmp_path / "cut", **chosen)
     with pytest.raises(CutError):
         run_trial(task, CPU, cut)
     news = run(task)
@@ -81,7 +72,7 @@ def test_joint_and_cut_off_trials_give_the_same_files(tmp_path, chosen):
 
 
 def test_damaged_probabilities_are_made_again(tmp_path):
-    task = folded_task(tmp_path / "a")
+    task = tiny_folded_task(tmp_path / "a")
     run(task)
     whole = results(task.folder)
     (task.folder / measure_file(HELD_OUT, 4)).write_bytes(b"")
@@ -92,7 +83,7 @@ def test_damaged_probabilities_are_made_again(tmp_path):
 
 
 def test_a_checkpoint_without_its_probabilities_is_not_gone_on_from(tmp_path):
-    task = folded_task(tmp_path / "a")
+    task = tiny_folded_task(tmp_path / "a")
     run(task)
     ledger = Ledger(task.folder)
     assert ledger.has(4, held_out=True)
@@ -102,16 +93,16 @@ def test_a_checkpoint_without_its_probabilities_is_not_gone_on_from(tmp_path):
 
 
 def test_processes_map_one_file_for_all(tmp_path):
-    alone = folded_task(tmp_path / "alone")
+    alone = tiny_folded_task(tmp_path / "alone")
     run(alone)
-    task = folded_task(tmp_path / "mapped", in_files=tmp_path / "staged")
+    task = tiny_folded_task(tmp_path / "mapped", in_files=tmp_path / "staged")
     assert [path.name for path in (tmp_path / "staged").iterdir()] == ["train.npy"]
     run_trials([task], engine="processes", device=CPU, report=lambda _: None, finished=lambda _: None)
     assert results(task.folder) == results(alone.folder)
 
 
 def test_probabilities_are_the_softmax_in_the_order_of_the_examples(tmp_path):
-    task = folded_task(tmp_path / "a")
+    task = tiny_folded_task(tmp_path / "a")
     run(task)
     model, loader = load_model(task), task.val.open(CPU)
     metrics = evaluate_examples(model, loader, classes=3)
@@ -142,7 +133,7 @@ def test_all_parts_see_an_example_alike(normalization):
     assert staged[0] is staged[1]
     whole, _ = restage(*staged, replace(recipe, score_at=(1,)))
     everything = torch.cat([batch.images for batch in whole.open(CPU).score_batches()])
-    for rows in (REST, OUT):
+    for rows in (REST, HELD_OUT_ROWS):
         part = part_of(whole, rows).open(CPU)
         batches = list(part.score_batches())
         torch.testing.assert_close(torch.cat([batch.images for batch in batches]), everything[rows], rtol=0, atol=0)

@@ -30,8 +30,8 @@ from easiness.datasets import Dataset
 from easiness.recipes.recipe import Recipe
 from easiness.recipes.schedule import moment_name, updates_per_epoch
 from easiness.runs.checks import at_least, at_most, one_of, unused
-from easiness.runs.options import TrainingSetup
 from easiness.runs.score.outliers import describe_outliers
+from easiness.runs.setup import TrainingSetup
 from easiness.runs.tracked_trials import SharedData, TrialOptions, names_with_model, run_tracked_trials
 from easiness.runs.trial_log import Trial
 

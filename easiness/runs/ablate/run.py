@@ -18,16 +18,10 @@ from easiness.runs.ablate.figures import ablation_figures
 from easiness.runs.ablate.reading import Ablation
 from easiness.runs.ablate.tables import ablation_tables, sentences
 from easiness.runs.checks import at_least
-from easiness.runs.options import (
-    RunOptions,
-    TrainingOptions,
-    TrainingSetup,
-    log_training_setup,
-    prepare_training,
-    under_torchrun,
-)
+from easiness.runs.options import RunOptions, TrainingOptions
 from easiness.runs.public import public
 from easiness.runs.score.reading import Scores, load_scores, refuse_flipped
+from easiness.runs.setup import TrainingSetup, log_training_setup, prepare_training, under_torchrun
 from easiness.tracking.manifests import AblationManifest
 
 LOG = logging.getLogger("easiness")

@@ -9,7 +9,7 @@ from easiness.analysis.intervals import paired_difference
 from easiness.analysis.removal import removed_shares
 from easiness.datasets import Dataset
 from easiness.runs.ablate.arms import NOTHING, FinishedArm, Plan
-from easiness.runs.options import TrainingSetup
+from easiness.runs.setup import TrainingSetup
 
 KEYS = ("strategy", "ratio", "seed")
 

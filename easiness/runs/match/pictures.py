@@ -3,6 +3,7 @@
 import logging
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,15 +49,21 @@ def shown_classes(dataset: str, class_names: tuple[str, ...], class_name: str | 
     return class_name, class_name
 
 
-def reopen_dataset(manifest: ScoreManifest, example_ids_N: np.ndarray, root: Path | None) -> Dataset:
+def reopen_dataset(manifest: ScoreManifest, table: pd.DataFrame, root: Path | None) -> Dataset:
     """Open the N examples of a score run again, from the archive or folder that holds them now.
 
-    Raises OSError if it is not there, ValueError if it cannot be read or has another fingerprint.
+    `table` has their example_id and label, which follow a person's decisions where there were such. Raises OSError if
+    it is not there, ValueError if it cannot be read or has another fingerprint.
     """
-    seed, skip_bad = manifest.recipe["seed"], bool(manifest.skipped)
-    dataset = open_dataset(manifest.dataset, root, split="train", seed=seed, skip_bad=skip_bad)
+    options = {"seed": manifest.recipe["seed"], "skip_bad": bool(manifest.skipped)}
+    if manifest.folds:  # of data without a validation set, all were scored
+        options["val_fraction"] = 0.0
+    dataset = open_dataset(manifest.dataset, root, split="train", **options)
+    example_ids_N = table["example_id"].to_numpy()
     if not np.array_equal(example_ids_N, dataset.example_ids):
         dataset = dataset.subset(example_ids_N)
+    if manifest.label_changes:
+        dataset = replace(dataset, labels=table["label"].to_numpy(np.int64))
     if dataset.fingerprint != manifest.fingerprint:
         raise ValueError(
             f"the data at {root or 'their usual place'} have fingerprint {dataset.fingerprint[:12]}, and the scores "

@@ -161,7 +161,7 @@ def _find_images(scores: Scores, data: str | Path | None) -> Dataset | None:
         LOG.warning("no pictures; data=PLACE says where the images are, which were scored at %s", source)
         return None
     try:
-        return reopen_dataset(scores.manifest, scores.table["example_id"].to_numpy(), root)
+        return reopen_dataset(scores.manifest, scores.table, root)
     except (OSError, ValueError) as error:
         if data is not None:
             raise

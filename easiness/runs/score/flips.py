@@ -11,9 +11,9 @@ from easiness.analysis.label_errors import LEAST_FLIPS, found_among, wrong_label
 from easiness.analysis.scores import roc_auc
 from easiness.datasets.flips import flip_labels
 from easiness.runs.checks import one_of, unused
-from easiness.runs.options import TrainingSetup
 from easiness.runs.score.reading import Scores, load_scores
 from easiness.runs.score.tables import suspicion
+from easiness.runs.setup import TrainingSetup
 
 WAYS = ("uniform", "confusion")
 
@@ -117,20 +117,20 @@ def flip_metrics(table: pd.DataFrame, seed: int) -> dict[str, float]:
 
 def describe_flips(metrics: Mapping[str, float], examples: int) -> str:
     """Sentences for people on what `flip_metrics` found among so many examples."""
-    flips = metrics["flips"]
+    flips = int(metrics["flips"])
     rest = examples - flips
     found = (
         f"{flips:,} labels were flipped on purpose. By suspicion, area under the curve {metrics['flips_auc']:.3f}; of "
-        f"the {flips:,} most suspicious {metrics['flips_precision']:.0%} are flips; the first 5 % hold "
-        f"{metrics['flips_recall_of_5']:.0%} of them. "
+        f"the {flips:,} most suspicious {100 * metrics['flips_precision']:.0f} % are flips; the first 5 % hold "
+        f"{100 * metrics['flips_recall_of_5']:.0f} % of the flips. "
     )
     if "wrong_labels_share" not in metrics:
-        return f"{found}How many of the other {rest:,} labels are wrong cannot be told: flip {LEAST_FLIPS} or more."
-    share, low, high = (metrics[f"wrong_labels_{end}"] for end in ("share", "low", "high"))
-    none = ", so that there may be none" if low * rest < 1 else ""
+        return f"{found}How many of the other {rest:,} labels are wrong cannot be told: flip {LEAST_FLIPS} or more"
+    share, low, high = (100 * metrics[f"wrong_labels_{end}"] for end in ("share", "low", "high"))
+    none = ", so that there may be none" if low * rest < 100 else ""
     return (
-        f"{found}Of the other {rest:,} labels about {share:.1%} look as suspicious as the flips, {share * rest:,.0f}; "
-        f"at 95 % {low:.1%} to {high:.1%} are wrong{none}. This supposes that wrong labels are found as easily as "
-        "flips: of classes that people confuse they may be harder to find, and more. Pictures that are hard and "
-        "rightly labelled look wrong, too"
+        f"{found}Of the other {rest:,} labels about {share:.1f} % look as suspicious as the flips; {low:.1f} to "
+        f"{high:.1f} % are wrong (95 %){none}. This supposes that wrong labels are found as easily as flips: of "
+        "classes that people confuse they are harder to find, and may be many more (flip_by=confusion makes flips like "
+        "them). Pictures that are hard and rightly labelled look wrong, too"
     )

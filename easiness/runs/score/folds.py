@@ -15,10 +15,11 @@ from easiness.datasets.dataset import Dataset, digest_keys
 from easiness.datasets.groups import GROUPS_SUFFIXES, read_groups
 from easiness.datasets.opening import is_one_tree
 from easiness.recipes.recipe import Recipe, make_recipe
-from easiness.recipes.schedule import scored_updates
+from easiness.recipes.schedule import scored_updates, updates_per_epoch
 from easiness.runs.checks import existing, unused
-from easiness.runs.options import TrainingOptions, TrainingSetup
+from easiness.runs.options import TrainingOptions
 from easiness.runs.public import absolute
+from easiness.runs.setup import TrainingSetup
 from easiness.runs.trial_log import Trial, TrialRecord
 from easiness.trials.trial_folder import HELD_OUT, measure_file
 
@@ -52,14 +53,22 @@ class Folds:
         """All trials of a recipe; with folds, scored after equal numbers of updates, whatever the size of the fold."""
         if not self.count:
             return [Trial(recipe, number) for number in range(recipe.trials)]
-        recipe = replace(recipe, score_at=scored_updates(recipe, self.trained))
         folds = [np.flatnonzero(self.fold_N == fold) for fold in range(self.count)]
         rests = [np.flatnonzero(self.fold_N != fold) for fold in range(self.count)]
+        if len({updates_per_epoch(len(rest), recipe.batch_size) for rest in rests}) > 1:
+            recipe = replace(recipe, score_at=scored_updates(recipe, self.trained))
         numbers = [(number, number % self.count) for number in range(recipe.trials)]
         return [
             Trial(recipe, number, rests[fold], tags={"easiness.fold": str(fold)}, held_out=folds[fold])
             for number, fold in numbers
         ]
+
+    def strata(self, labels_N: np.ndarray) -> np.ndarray:
+        """Number of the class and fold of every example: within one, a trial has seen all examples or none.
+
+        Trials are compared there: what one has memorized, another may have held out.
+        """
+        return labels_N * self.count + self.fold_N if self.count else labels_N
 
     def in_sample(self, values_MN: np.ndarray) -> np.ndarray:
         """Values of the trials that trained on an example, see `easiness.analysis.folds.in_sample`."""
@@ -69,15 +78,16 @@ class Folds:
 def choose_folds(
     training: TrainingOptions, folds: int | None, trials: int | None, groups: str | Path | None
 ) -> dict[str, int | None]:
-    """Numbers of folds and of trials, as asked for; else five folds of data without a validation set.
+    """Numbers of folds and of trials, as asked for; else about five folds of data without a validation set.
 
-    Where trials are not asked for, they are the recipe's number, or the next multiple of the folds.
+    Where folds are not asked for, the trials decide, see `default_folds`; where trials are not, they are the recipe's
+    number, or the next multiple of the folds.
     """
     existing("groups", groups, GROUPS_SUFFIXES)
     if folds is None:
         folds = 0
         with suppress(OSError, ValueError):  # what is wrong with the data is said when they are opened
-            folds = DEFAULT_FOLDS if is_one_tree(training.dataset, absolute(training.data)) else 0
+            folds = default_folds(trials) if is_one_tree(training.dataset, absolute(training.data)) else 0
     if folds:
         unused("limit_val", training.limit_val, "folds hold out training images; leave it out, or say folds=0")
     else:
@@ -86,6 +96,18 @@ def choose_folds(
         least = make_recipe(training.dataset, training.model).trials
         trials = -(-least // folds) * folds
     return {"folds": folds, "trials": trials}
+
+
+def default_folds(trials: int | None) -> int:
+    """Folds of data without a validation set: five, or as many below as divide the trials; else one for each trial.
+
+    >>> [default_folds(trials) for trials in (None, 10, 8, 3, 7, 1)]
+    [5, 5, 4, 3, 7, 0]
+    """
+    if trials is None:
+        return DEFAULT_FOLDS
+    dividing = (folds for folds in range(DEFAULT_FOLDS, 1, -1) if trials % folds == 0)
+    return next(dividing, trials if trials > 1 else 0)
 
 
 def split_folds(setup: TrainingSetup, groups: str | Path | None) -> Folds:

@@ -64,6 +64,12 @@ class Scores:
         return len(self.manifest.trials)
 
     @property
+    def trials_in_sample(self) -> int:
+        """Number of trials that trained on each example: all, or with folds all but one of each round."""
+        folds = self.manifest.folds
+        return self.trials - self.trials // folds if folds else self.trials
+
+    @property
     def updates_T(self) -> np.ndarray:  # noqa: N802, its shape
         """(T,) int64 updates at the scored moments."""
         return np.asarray(self.manifest.updates, np.int64)
@@ -104,7 +110,7 @@ class Scores:
 
     def _in_sample(self, values_TMN: np.ndarray, file: Path | None = None) -> np.ndarray:
         folds, fold_N = self.manifest.folds, self.table["fold"].to_numpy()
-        shape = (len(values_TMN), self.trials - self.trials // folds, len(fold_N))
+        shape = (len(values_TMN), self.trials_in_sample, len(fold_N))
         found_TMN = np.empty(shape, values_TMN.dtype) if file is None else None
         if found_TMN is None:
             found_TMN = np.lib.format.open_memmap(file, "w+", values_TMN.dtype, shape)

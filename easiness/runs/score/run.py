@@ -16,14 +16,7 @@ from easiness.analysis.scores import easiness
 from easiness.analysis.sets import set_size
 from easiness.recipes.schedule import early_moment, moment_name, scored_updates, updates_per_epoch
 from easiness.runs.checks import at_least, one_of
-from easiness.runs.options import (
-    RunOptions,
-    TrainingOptions,
-    TrainingSetup,
-    log_training_setup,
-    prepare_training,
-    under_torchrun,
-)
+from easiness.runs.options import RunOptions, TrainingOptions
 from easiness.runs.public import public
 from easiness.runs.score.flips import FlipOptions, describe_flips, flip_metrics, flip_training
 from easiness.runs.score.folds import (
@@ -40,6 +33,7 @@ from easiness.runs.score.preview import write_preview
 from easiness.runs.score.reading import Scores
 from easiness.runs.score.tables import repeat_table, score_metrics, score_table, trials_needed_table
 from easiness.runs.score.thumbnails import shown_rows, write_thumbnails
+from easiness.runs.setup import TrainingSetup, log_training_setup, prepare_training, under_torchrun
 from easiness.runs.tracked_trials import (
     SCORE_PASSES,
     SharedData,
@@ -83,8 +77,8 @@ def score(
     trials : int, optional
         Number of independent trials M; does not change any one of them. A multiple of `folds`.
     folds : int, optional
-        Parts of the images: each trial leaves one out, and measures all; 5 if not given where the data have no
-        validation set, else 0, which trains on all training images.
+        Parts of the images: each trial leaves one out, and measures all; where the data have no validation set, 5 if
+        not given, or as many as divide `trials`; else 0, which trains on all training images.
     groups : path, optional
         Table (.csv) with columns group, and file or example_id: images of one group stay in one fold.
     score_at : tuple of int
@@ -129,7 +123,7 @@ def score(
         log_training_setup(run_id, setup)
         records = _run_trials(setup, split, run_id, score_pass)
         measured_MN = _at_moment(records, "losses", updates.index(moment))
-        _check_outliers(describe_outliers(records, measured_MN, train.labels), allow_outliers)
+        _check_outliers(describe_outliers(records, measured_MN, split.strata(train.labels)), allow_outliers)
         predicted_MN = _at_moment(records, "predicted", updates.index(moment))
         losses_TMN = np.stack([split.in_sample(_at_moment(records, "losses", t)) for t in range(len(updates))])
         losses_MN = losses_TMN[updates.index(moment)]

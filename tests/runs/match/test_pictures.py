@@ -121,32 +121,43 @@ def test_images_of_one_size_stay_exact_and_others_are_cut(tmp_path):
     assert found["easy"].average_HWC.shape == (12, 12, 3)
 
 
+def rows_of(dataset):
+    return pd.DataFrame({"example_id": dataset.example_ids, "label": dataset.labels})
+
+
 def test_data_are_opened_again_only_if_they_are_the_same(tmp_path):
     dataset = write_images(tmp_path / "here", [(9, 14)] * 6)
     manifest = manifest_of(dataset)
     (tmp_path / "here").rename(tmp_path / "there")
-    assert reopen_dataset(manifest, dataset.example_ids, tmp_path / "there").fingerprint == dataset.fingerprint
+    assert reopen_dataset(manifest, rows_of(dataset), tmp_path / "there").fingerprint == dataset.fingerprint
     with pytest.raises(OSError, match="here"):
-        reopen_dataset(manifest, dataset.example_ids, tmp_path / "here")
+        reopen_dataset(manifest, rows_of(dataset), tmp_path / "here")
     with pytest.raises(ValueError, match=f"and the scores are of {'0' * 12}"):
-        reopen_dataset(replace(manifest, fingerprint="0" * 64), dataset.example_ids, tmp_path / "there")
+        reopen_dataset(replace(manifest, fingerprint="0" * 64), rows_of(dataset), tmp_path / "there")
 
 
 def test_a_part_of_the_data_is_found_by_its_example_ids(tmp_path):
     part = write_images(tmp_path, [(9, 14)] * 6).subset([7, 2, 11])
-    again = reopen_dataset(manifest_of(part), part.example_ids, tmp_path)
+    again = reopen_dataset(manifest_of(part), rows_of(part), tmp_path)
     assert list(again.sources) == list(part.sources)
     with pytest.raises(ValueError, match="outside 0 to 11"):
-        reopen_dataset(manifest_of(part), np.array([7, 2, 12]), tmp_path)
+        reopen_dataset(manifest_of(part), rows_of(part).assign(example_id=[7, 2, 12]), tmp_path)
+
+
+def test_decided_labels_are_those_of_the_table(tmp_path):
+    dataset = write_images(tmp_path, [(9, 14)] * 6)
+    decided = replace(dataset, labels=1 - dataset.labels).subset(range(1, 12))
+    manifest = replace(manifest_of(decided), label_changes={"decisions": "0" * 64})
+    assert list(reopen_dataset(manifest, rows_of(decided), tmp_path).labels) == list(decided.labels)
+    with pytest.raises(ValueError, match="have fingerprint"):
+        reopen_dataset(replace(manifest, label_changes={}), rows_of(decided), tmp_path)
 
 
 def test_files_that_were_skipped_are_skipped_again(tmp_path):
     write_images(tmp_path / "bad", [(9, 14)] * 6)
     (tmp_path / "bad" / "train" / "cat" / "zz.png").write_bytes(b"no image")
     dataset = open_dataset("folder", tmp_path / "bad", skip_bad=True)
-    assert (
-        reopen_dataset(manifest_of(dataset), dataset.example_ids, tmp_path / "bad").fingerprint == dataset.fingerprint
-    )
+    assert reopen_dataset(manifest_of(dataset), rows_of(dataset), tmp_path / "bad").fingerprint == dataset.fingerprint
 
 
 def test_figures_can_be_saved(tmp_path):

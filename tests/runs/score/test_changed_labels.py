@@ -107,6 +107,29 @@ def test_decided_flipped_and_original_labels_are_three_data_sets(store, tmp_path
         easiness.ablate(**ablation, scores=new.run_id, strategies=("hard",))
 
 
+def test_train_and_ablate_follow_decisions_and_a_score_takes_the_trial_over(store, tmp_path):
+    path = tmp_path / "decisions.csv"
+    path.write_text("file,decision,label\nplanted/train#5,remove,\n")
+    few = SMALL | {"limit": None}
+    few |= {"keep": tmp_path / "keep.csv", "decisions": path}
+    (tmp_path / "keep.csv").write_text("example_id\n" + "\n".join(map(str, range(60))) + "\n")
+    train_words = {name: value for name, value in few.items() if name not in ("trials", "engine", "log_models")}
+    trained = easiness.train(**train_words, log_model=False)
+    scores = easiness.score(**few)
+    assert [trial["run_id"] for trial in scores.manifest.trials] == [trained.run_id]
+    assert scores.table["example_id"].tolist() == [number for number in range(60) if number != 5]
+    words = {name: value for name, value in few.items() if name != "trials"}
+    ablation = easiness.ablate(
+        **words, scores=scores.run_id, strategies=("hard",), ratios=(0.2,), seeds=1, balanced=True
+    )
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert ablation.manifest.label_changes == {"decisions": sha256}
+    for run_id in (trained.run_id, scores.run_id, ablation.run_id):
+        assert mlflow.get_run(run_id).data.tags["easiness.decisions"] == sha256
+        logged = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="decisions.csv")
+        assert Path(logged).read_bytes() == path.read_bytes()
+
+
 def table_of(easiness_N, flipped_N, **more):
     import pandas as pd
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from easiness.runs import options
-from easiness.runs.options import RunOptions, TrainingOptions, prepare_training
+from easiness.runs import setup
+from easiness.runs.options import RunOptions, TrainingOptions
+from easiness.runs.setup import prepare_training
 from tests.tiny_data import MODEL
 
 
@@ -17,7 +18,7 @@ from tests.tiny_data import MODEL
     ],
 )
 def test_more_than_the_machine_has_is_refused_before_data_are_read(monkeypatch, chosen, more, message):
-    monkeypatch.setattr(options, "open_dataset", lambda *_, **__: pytest.fail("data are read"))
+    monkeypatch.setattr(setup, "open_dataset", lambda *_, **__: pytest.fail("data are read"))
     with pytest.raises(ValueError, match=message):
         prepare_training(TrainingOptions(model=MODEL, **chosen), RunOptions(), **more)
 
@@ -48,7 +49,10 @@ def test_decisions_do_not_move_the_split_of_one_tree(tree, tmp_path):
     before = opened()
     rows = [f"{name}/{i}.png,remove,,{name}" for name in ("cat", "dog") for i in range(3)]
     rows += ["cat/7.png,relabel,dog,cat", "dog/7.png,relabel,cat,dog"]
-    (tmp_path / "d.csv").write_text("file,decision,label,given_label\n" + "\n".join(rows) + "\n")
+    # As of a review of the whole tree, which numbers its images otherwise.
+    numbered = [f"{number},{row},{'ab' * 32}" for number, row in enumerate(rows)]
+    head = "example_id,file,decision,label,given_label,fingerprint"
+    (tmp_path / "d.csv").write_text("\n".join([head, *numbered]) + "\n")
     after = opened(decisions=tmp_path / "d.csv")
     assert after.val.fingerprint == before.val.fingerprint
     assert after.val.sources.tolist() == before.val.sources.tolist()

@@ -11,6 +11,7 @@ import torch
 
 import easiness
 from easiness import tracking
+from easiness.analysis.outliers import outliers
 from easiness.datasets import open_dataset
 from easiness.runs.ablate import run as ablate_run
 from easiness.runs.score.folds import Folds
@@ -180,7 +181,7 @@ def test_an_ablation_takes_the_scores_of_its_training_images(scores, home, caplo
     monkeypatch.setattr(ablate_run, "run_arms", lambda *words: taken.append(words[2]) or real(*words))
     options = {name: value for name, value in IN_TREE.items() if name != "epochs"}
     options |= {"strategies": ("stepwise",), "ratios": (0.2,), "seeds": 1, "epochs": 1}
-    easiness.ablate(**options)  # finds the scores by the data
+    easiness.ablate(**options, scores=scores.run_id)
     assert "the validation set was scored, too: 22 of 28 scores are used" in caplog.text
     easiness_of = scores.table.set_index("source")["easiness"]
     np.testing.assert_array_equal(taken[0], easiness_of[open_dataset("folder", "tree").sources])
@@ -201,7 +202,7 @@ def test_runs_with_folds_are_matched_and_reported(scores, home):
     ("words", "message"),
     [
         ({"folds": 1}, "folds is 1, which leaves nothing to train on"),
-        ({"trials": 3}, r"trials is 3, and must be a multiple of folds \(5\), .*; use trials=5, or other folds"),
+        ({"folds": 5, "trials": 3}, r"trials is 3, and must be a multiple of folds \(5\), .*; use trials=5, or"),
         ({"limit_val": 9}, "limit_val is 9, and does nothing here: folds hold out training images; .* or say folds=0"),
         ({"folds": 0, "groups": "list.csv"}, "groups is 'list.csv', and does nothing here: folds=0 holds nothing out"),
         ({"groups": "absent.csv"}, "groups is .*absent.csv, and there is no such file or folder"),
@@ -247,8 +248,17 @@ def test_trials_of_other_folds_are_other_trials():
     assert digests(fold_N).isdisjoint(digests(swapped))
 
 
+def test_trials_that_memorize_do_not_stand_apart():
+    rng = np.random.default_rng(0)
+    labels_N, folds = rng.integers(0, 3, 600), Folds(np.arange(600) % 2, 2)
+    losses_MN = rng.normal(size=600) + 0.5 * rng.normal(size=(2, 600))
+    losses_MN += 9 * (folds.fold_N == np.arange(2)[:, None])
+    assert len(outliers(np.exp(losses_MN), labels_N)) == 2
+    assert outliers(np.exp(losses_MN), folds.strata(labels_N)) == []
+
+
 def test_classes_in_one_fold_alone_are_named(store, caplog):
-    scores = easiness.score(**SMALL, dataset="planted", limit=14, folds=2, trials=2, resolution=16, shift=2)
+    scores = easiness.score(**SMALL, dataset="planted", limit=14, folds=2, trials=2, allow_outliers=True)
     assert "classes have all their images in one fold (" in caplog.text
     assert "no trial that holds these out has seen their class" in caplog.text
     assert len(scores.table) == 14
