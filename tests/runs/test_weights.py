@@ -18,7 +18,7 @@ from easiness.architectures import build_model
 from easiness.architectures.published import PublishedWeights
 from easiness.datasets import open_dataset
 from easiness.recipes.recipe import recipe_from
-from easiness.runs import options as room
+from easiness.runs import setup
 from easiness.runs.options import RunOptions, TrainingOptions
 from easiness.runs.setup import prepare_training
 from easiness.runs.weights import open_start
@@ -209,7 +209,7 @@ def test_what_cannot_be_a_start_is_refused_in_one_line(trees, tmp_path, monkeypa
     torch.save({"weight": Bomb(tmp_path / "trace")}, tmp_path / "bomb.pt")
     torch.save(build_model("tests.tiny_model:build_wide", 5, image_size=64, seed=0).state_dict(), tmp_path / "wide.pt")
     if weights != "wide.pt" or chosen:
-        monkeypatch.setattr(room, "open_dataset", lambda *_, **__: pytest.fail("data are read"))
+        monkeypatch.setattr(setup, "open_dataset", lambda *_, **__: pytest.fail("data are read"))
     with pytest.raises((ValueError, OSError, ImportError), match=message) as caught:
         setup_of(trees[1], weights, **chosen)
     assert "\n" not in str(caught.value)
