@@ -124,8 +124,9 @@ def decided_labels(decisions: Decisions, listing: Listing) -> np.ndarray:
     row_of = {name: row for row, name in enumerate(_keys(decisions, listing))}
     label_of = {name: label for label, name in enumerate(listing.class_names)}
     names_val, in_val = set(listing.sources_val), 0
+    known = row_of.keys() | names_val
     for number, key in enumerate(decisions.ids.tolist() if decisions.files is None else decisions.files.tolist()):
-        name = key if decisions.files is None else _unquoted(key, row_of.keys() | names_val)
+        name = key if decisions.files is None else _unquoted(key, known)
         if name in names_val and name not in row_of:
             in_val += 1
             continue
