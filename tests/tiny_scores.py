@@ -94,12 +94,23 @@ def log_trial(run_id, folder, trial, arrays, fingerprint):
 
 
 def log_score_run(
-    folder, dataset, losses_TMN, *, model="net", table=None, predicted_MN=None, more=None, fingerprints=(), **manifest
+    folder,
+    dataset,
+    losses_TMN,
+    *,
+    model="net",
+    table=None,
+    predicted_MN=None,
+    more=None,
+    fingerprints=(),
+    measures=None,
+    **manifest,
 ):
     """Log a score run with its trials, without the writer of the library; returns the run id.
 
-    `table` replaces columns of the table, `manifest` entries of the manifest; `predicted_MN` is kept by the trials,
-    which may have `fingerprints` of their own, by trial; `more` writes further artifacts into a folder.
+    `table` replaces columns of the table, `manifest` entries of the manifest; `predicted_MN` is kept by the trials, as
+    are other `measures`, (T, M, N) by name; trials may have `fingerprints` of their own, by trial; `more` writes
+    further artifacts into a folder.
     """
     fingerprint = manifest.get("fingerprint", dataset.fingerprint)
     updates = manifest.get("updates", list(UPDATES))
@@ -109,6 +120,8 @@ def log_score_run(
         trials = []
         for trial in range(losses_TMN.shape[1]):
             arrays = {"losses": dict(zip(updates, losses_TMN[:, trial], strict=True))}
+            for name, values_TMN in (measures or {}).items():
+                arrays[name] = dict(zip(updates, values_TMN[:, trial], strict=True))
             if predicted_MN is not None:
                 arrays["predicted"] = {updates[-1]: predicted_MN[trial]}
             place, data = folder / run_id / f"{trial}", dict(fingerprints).get(trial, fingerprint)

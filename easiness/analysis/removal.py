@@ -14,6 +14,9 @@ random    1            1             1
 The weighting decides the result: on published CIFAR-10 scores (EL2N), at ratio 0.3, ``inverse`` takes nearly
 all of the easiest decile, ``rank`` half of it and ``reflect`` hardly more than chance. So show
 `removed_shares` with every arm.
+
+Two more strategies go by rank alone, without weights, see `easiness.analysis.ranked_removal`. Any score of which
+higher = harder stands in the place of easiness; one that may be negative takes the weighting ``rank``.
 """
 
 import itertools
@@ -27,18 +30,23 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from easiness.analysis.scores import DECILES, deciles
+from easiness.analysis.ranked_removal import Ranked, ranked_removal
+from easiness.analysis.scores import DECILES, check_scores, deciles
 from easiness.analysis.sets import check_labels, class_members, row_mask
 
-Strategy = Literal["easy", "hard", "random"]
+Drawn = Literal["easy", "hard", "random"]
+Strategy = Literal["easy", "hard", "random", "offset", "coverage"]
 Weighting = Literal["inverse", "rank", "reflect"]
 Seed = int | np.random.SeedSequence | np.random.Generator
+
+# Share of the hardest that `offset` and `coverage` leave out first.
+OFFSET = 0.05
 
 # Nats: the resolution of a float32 loss near zero. Values below it differ by rounding: they weigh the same.
 FLOOR = 2.0**-23
 
 
-def removal_weights(easiness_N: ArrayLike, strategy: Strategy, weighting: Weighting = "inverse") -> NDArray[np.float64]:
+def removal_weights(easiness_N: ArrayLike, strategy: Drawn, weighting: Weighting = "inverse") -> NDArray[np.float64]:
     """Weight with which each example is drawn for removal, by the table at the top of this module.
 
     Positive, finite, not normalized; higher = sooner removed. Equal easiness, equal weight: tied examples share the
@@ -51,8 +59,8 @@ def removal_weights(easiness_N: ArrayLike, strategy: Strategy, weighting: Weight
     >>> removal_weights([0.5, 2.0, 0.25], "easy", "rank")
     array([2., 1., 3.])
     """
-    easiness_N = _check_easiness(easiness_N)
-    for name, value, allowed in (("strategy", strategy, Strategy), ("weighting", weighting, Weighting)):
+    easiness_N = check_scores(easiness_N).astype(np.float64, copy=False)
+    for name, value, allowed in (("strategy", strategy, Drawn), ("weighting", weighting, Weighting)):
         if value not in get_args(allowed):
             raise ValueError(f"unknown {name} {value!r}; choose from {', '.join(get_args(allowed))}")
     if strategy == "random":
@@ -60,6 +68,7 @@ def removal_weights(easiness_N: ArrayLike, strategy: Strategy, weighting: Weight
     if weighting == "rank":
         rank_N = scipy.stats.rankdata(easiness_N)
         return rank_N if strategy == "hard" else len(easiness_N) + 1 - rank_N
+    _refuse_negative(easiness_N, weighting)
     if strategy == "hard":
         return np.maximum(easiness_N, FLOOR)
     if weighting == "inverse":
@@ -76,22 +85,27 @@ def draw_removed(
     seed: Seed,
     labels_N: ArrayLike | None = None,
     balanced: bool = False,
+    offset: float = OFFSET,
 ) -> NDArray[np.int64]:
-    """Draw the examples to remove, without replacement, with `removal_weights`.
+    """Draw the examples to remove, without replacement, with `removal_weights`, or take them by `ranked_removal`.
 
     One pass: the rows with the largest ``log(weight) + Gumbel noise`` have the distribution of one draw after
     another, each with the weights of what is left (Yellott 1977). The noise depends on the seed and N alone. So
     with one int seed all strategies share their luck, and, unless balanced, the smaller of two removals lies
     inside the larger. A seed that is a Generator is advanced. Easiness (lower = easier) is the mean loss or another
-    score that is nowhere negative; rows are returned ascending, at most N - 1 of them.
+    score; rows are returned ascending, at most N - 1 of them. `offset` is the share of the hardest that the strategies
+    offset and coverage remove first; they use the same noise where scores or strata leave a choice.
 
     If balanced, every class of `labels_N` loses the same share, to within one example: quotas by largest remainder,
-    equal remainders in random order. Weights are those of the whole set, drawn from class by class.
+    equal remainders in random order. Weights are those of the whole set, drawn from class by class; offset and strata
+    are those of each class.
 
     >>> draw_removed([1e-6, 2.0, 2e-6, 3.0], 2, strategy="easy", seed=0)
     array([0, 2])
     """
-    weights_N = removal_weights(easiness_N, strategy, weighting)
+    ranked = strategy in get_args(Ranked)
+    scores_N = check_scores(easiness_N)
+    weights_N = np.ones(len(scores_N)) if ranked else removal_weights(scores_N, strategy, weighting)
     n, count = len(weights_N), operator.index(count)
     if not 0 <= count < n:
         raise ValueError(f"cannot remove {count} of {n} examples; take 0 to {n - 1}")
@@ -99,15 +113,19 @@ def draw_removed(
         raise ValueError("balanced=True needs labels_N, the class of every example")
     rng = np.random.default_rng(seed)
     keys_N = np.log(weights_N) + rng.gumbel(size=n)
+
+    def remove(rows: NDArray[np.int64], quota: int) -> NDArray[np.int64]:
+        taken = ranked_removal(strategy, scores_N[rows], quota, offset, keys_N[rows]) if ranked else None
+        return rows[_rows_of_largest(keys_N[rows], quota) if taken is None else taken]
+
     if not balanced:
-        return np.sort(_rows_of_largest(keys_N, count))
+        return np.sort(remove(np.arange(n), count))
 
     if np.shape(labels_N) != (n,):
         raise ValueError(f"labels {np.shape(labels_N)} and easiness {(n,)} must have the same shape")
     rows_by_class = class_members(np.unique(labels_N, return_inverse=True)[1])
     quotas_K = _class_quotas(np.array([len(rows) for rows in rows_by_class]), count, rng)
-    removed = [rows[_rows_of_largest(keys_N[rows], quota)] for rows, quota in zip(rows_by_class, quotas_K, strict=True)]
-    return np.sort(np.concatenate(removed))
+    return np.sort(np.concatenate(list(map(remove, rows_by_class, quotas_K))))
 
 
 def removal_count(ratio: float, n: int) -> int:
@@ -200,7 +218,7 @@ def removed_shares(
 
     The seed breaks ties of easiness between deciles.
     """
-    easiness_N = _check_easiness(easiness_N)
+    easiness_N = check_scores(easiness_N)
     labels_N = check_labels(labels_N, num_classes)
     if labels_N.shape != easiness_N.shape:
         raise ValueError(f"labels {labels_N.shape} and easiness {easiness_N.shape} must have the same shape")
@@ -231,17 +249,13 @@ def _share_by_group(group_N: NDArray, removed_N: NDArray, groups: int) -> NDArra
     return np.divide(removed, sizes, out=np.full(groups, math.nan), where=sizes > 0)
 
 
-def _check_easiness(easiness_N: ArrayLike) -> NDArray[np.float64]:
-    easiness_N = np.asarray(easiness_N, dtype=np.float64)
-    if easiness_N.ndim != 1 or not easiness_N.size:
-        raise ValueError(f"easiness must be one number for each example, got shape {easiness_N.shape}")
-    bad = np.flatnonzero(~(np.isfinite(easiness_N) & (easiness_N >= 0)))
+def _refuse_negative(easiness_N: NDArray[np.float64], weighting: str) -> None:
+    bad = np.flatnonzero(easiness_N < 0)
     if bad.size:
         raise ValueError(
-            f"easiness of {bad.size} of {easiness_N.size} examples is negative or not finite, first "
-            f"{easiness_N[bad[0]]} in row {bad[0]}; give a score >= 0, higher = harder, of finished trials"
+            f"{bad.size} of {easiness_N.size} scores are negative, first {easiness_N[bad[0]]} in row {bad[0]}, and "
+            f"weighting is {weighting!r}, which needs scores of 0 or more, higher = harder; use weighting=rank"
         )
-    return easiness_N
 
 
 def _removed_mask(removed: ArrayLike, n: int) -> NDArray[np.bool_]:

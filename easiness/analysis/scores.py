@@ -1,17 +1,112 @@
-"""Easiness of every example, with the ranks, correlations, areas and deciles that are made of such scores.
+"""Scores of every example, with the ranks, correlations, areas and deciles that are made of them.
 
 Easiness is the mean cross-entropy over independent trials: **lower = easier**. It is computed from the losses of one
-moment of training, ``losses_MN`` (M trials, N examples); callers loop over moments. Arrays may be memory-mapped: no
+moment of training, ``losses_MN`` (M trials, N examples); callers loop over moments. The other `SCORES` are made in the
+same way of other measures of the same trials, and **higher = harder in all of them**. Arrays may be memory-mapped: no
 function makes a float64 copy of the whole.
 """
 
 import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
 DECILES = 10
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of examples, **higher = harder**: the mean over trials of what `trial_scores` makes of a measure."""
+
+    name: str  # as `score_by` takes it
+    title: str  # in sentences and titles
+    meaning: str  # what it is, with the unit
+    measure: str  # array of a trial that it is made of
+    unit: str = ""  # behind a number; empty for counts and shares
+    signed: bool = False  # may be negative
+    cumulative: bool = False  # made of all scored moments up to one, not of that one alone
+    held_out: bool = False  # of the trials that did not train on an example
+
+    @property
+    def column(self) -> str:
+        """Column of the table of scores."""
+        return "heldout_loss" if self.held_out else self.name
+
+    @property
+    def axis(self) -> str:
+        """Label of an axis."""
+        return f"{self.title} ({self.meaning}) · lower = easier"
+
+    @property
+    def by(self) -> str:
+        """Words that a title adds where it is not easiness.
+
+        >>> SCORES["easiness"].by, SCORES["el2n"].by
+        ('', ', by EL2N')
+        """
+        return "" if self.name == EASINESS else f", by {self.title}"
+
+
+EASINESS = "easiness"
+# docs/scores.md says where each comes from, and when to use it.
+SCORES = {
+    score.name: score
+    for score in (
+        Score(EASINESS, "easiness", "mean cross-entropy, nats", "losses", unit="nats"),
+        Score("el2n", "EL2N", "mean norm of the error, 0 to √2", "el2n"),
+        Score("aum", "AUM", "mean margin of the logits, sign turned", "margin", signed=True, cumulative=True),
+        Score("forgetting", "forgetting", "mean number of forgetting events", "correct", cumulative=True),
+        Score("heldout", "held-out loss", "mean cross-entropy, nats", "losses", unit="nats", held_out=True),
+    )
+}
+# Scores that every run has, beside easiness.
+OTHER_SCORES = ("el2n", "aum", "forgetting")
+
+
+def trial_scores(name: str, measure_TMN: Iterable[NDArray]) -> Iterator[NDArray]:
+    """Score (M, N) of every trial after each scored moment, from the (M, N) of its measure; higher = harder.
+
+    easiness, heldout
+        The loss at that moment.
+    el2n
+        Norm of (softmax − one-hot label) at that moment (Paul et al. 2021).
+    aum
+        *Minus* the margin, label's logit less the greatest other, averaged over all moments up to that one (Pleiss et
+        al. 2020, where lower = harder; the sign is turned).
+    forgetting
+        How many of the moments up to that one found a right answer lost since the one before (Toneva et al. 2019). An
+        example that was never right counts one for each moment, more than anyone can lose: as in their code, where it
+        gets the number of epochs.
+
+    With a single moment, AUM is minus its margin, and forgetting 0 where it was right and 1 where it was wrong.
+
+    >>> correct_TMN = np.array([[[1, 0]], [[0, 0]], [[1, 0]], [[0, 0]]])
+    >>> [forgotten_MN.astype(int).tolist() for forgotten_MN in trial_scores("forgetting", correct_TMN)]
+    [[[0, 1]], [[1, 2]], [[1, 3]], [[2, 4]]]
+    """
+    if name == "aum":
+        return _areas(measure_TMN)
+    return _forgetting(measure_TMN) if name == "forgetting" else iter(measure_TMN)
+
+
+def _areas(margin_TMN: Iterable[NDArray]) -> Iterator[NDArray]:
+    total_MN = 0.0
+    for count, margin_MN in enumerate(margin_TMN, 1):
+        total_MN = total_MN + margin_MN
+        yield -total_MN / np.float32(count)
+
+
+def _forgetting(correct_TMN: Iterable[NDArray]) -> Iterator[NDArray]:
+    before_MN = ever_MN = np.False_
+    events_MN = np.float32(0)
+    for count, correct_MN in enumerate(correct_TMN, 1):
+        right_MN = np.asarray(correct_MN) > 0
+        events_MN = events_MN + (before_MN & ~right_MN)
+        before_MN, ever_MN = right_MN, ever_MN | right_MN
+        yield np.where(ever_MN, events_MN, np.float32(count))
 
 
 def easiness(losses_MN: NDArray) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from torch import nn
 
 from easiness import tracking
 from easiness.analysis.folds import dense, held_out, mean_probabilities
+from easiness.analysis.scores import SCORES, trial_scores
 from easiness.architectures import build_model
 from easiness.loaders import Staged
 from easiness.runs.score.reading import Scores
@@ -31,30 +32,16 @@ _CLEANLAB = ("self_confidence", "normalized_margin", "confidence_weighted_entrop
 def in_sample(scores: Scores) -> Iterator[tuple[str, int, int, NDArray]]:
     """Name, number of trials that trained on each example, index of the moment, and suspicion (N,).
 
-    easiness: mean loss. EL2N: mean norm of the error. margin: minus the mean margin. AUM: minus the mean margin over
-    all moments up to this one (Pleiss et al. 2020). forgetting: mean number of moments at which a right example turns
-    wrong, above all of them for one that was never right (Toneva et al. 2019).
+    margin: minus the mean margin at one moment. The others are `easiness.analysis.scores.SCORES`, which says what each
+    is.
     """
-    measures = {name: scores.measure(name) for name in ("losses", "el2n", "margin", "correct")}
-    moments, trials = measures["losses"].shape[:2]
-    sign = {"easiness": ("losses", 1), "EL2N": ("el2n", 1), "margin": ("margin", -1)}
-    for count in range(1, trials + 1):
-        for t in range(moments):
-            for name, (measure, way) in sign.items():
-                yield name, count, t, way * measures[measure][t, :count].mean(axis=0)
-            yield "AUM", count, t, -measures["margin"][: t + 1, :count].mean(axis=(0, 1))
-            yield "forgetting", count, t, forgetting(measures["correct"][: t + 1, :count]).mean(axis=0)
-
-
-def forgetting(correct_TMN: NDArray) -> NDArray[np.float64]:
-    """(M, N) forgetting events of every trial; T for an example that was never right, more than anyone can have.
-
-    >>> forgetting(np.array([1, 0, 1, 0, 0])[:, None, None]), forgetting(np.zeros((3, 1, 1)))
-    (array([[2.]]), array([[3.]]))
-    """
-    correct_TMN = np.asarray(correct_TMN) > 0
-    events_MN = (correct_TMN[:-1] & ~correct_TMN[1:]).sum(axis=0).astype(np.float64)
-    return np.where(correct_TMN.any(axis=0), events_MN, len(correct_TMN))
+    for score in (score for score in SCORES.values() if not score.held_out):
+        for t, values_MN in enumerate(trial_scores(score.name, scores.measure(score.measure))):
+            for count in range(1, len(values_MN) + 1):
+                yield score.title, count, t, values_MN[:count].mean(axis=0)
+    for t, margin_MN in enumerate(scores.measure("margin")):
+        for count in range(1, len(margin_MN) + 1):
+            yield "margin", count, t, -margin_MN[:count].mean(axis=0)
 
 
 def out_of_fold(scores: Scores) -> Iterator[tuple[str, int, int, NDArray]]:

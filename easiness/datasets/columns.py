@@ -39,12 +39,14 @@ class Columns:
         return _integers(self.path, name, self.values[name])
 
 
-def read_columns(path: Path, suffixes: tuple[str, ...], option: str, text: tuple[str, ...] = ()) -> Columns:
+def read_columns(
+    path: Path, suffixes: tuple[str, ...], option: str, text: tuple[str, ...] = (), lone: str = ID
+) -> Columns:
     """Read the columns of a file; `option` names it in messages.
 
-    An npy file is one column of ids. Columns named in `text` are words in a csv, whatever they look like. A ValueError
-    if the file is damaged, too large, or seems to have ids under another name than example_id; a FileNotFoundError if
-    it is not there.
+    An npy file is one column, called `lone`: of ids if not given. Columns named in `text` are words in a csv, whatever
+    they look like. A ValueError if the file is damaged, too large, or seems to have ids under another name than
+    example_id; a FileNotFoundError if it is not there.
     """
     suffix = path.suffix.lower()
     if suffix not in suffixes:
@@ -62,7 +64,7 @@ def read_columns(path: Path, suffixes: tuple[str, ...], option: str, text: tuple
         raise
     except Exception as error:  # the libraries raise almost anything on damaged bytes
         raise ValueError(f"{option} is {path}, which cannot be read as {suffix[1:]} ({reason(error)})") from error
-    columns = dict(pairs)
+    columns = {lone if suffix == ".npy" else name: values for name, values in pairs}
     if len(columns) < len(pairs):
         raise ValueError(f"{path} has two columns of one name")
     ids = None

@@ -24,13 +24,15 @@ def easiness_histogram(
     easy_cut: float | None,
     hard_cut: float | None,
     groups_N: Sequence[str] | np.ndarray | None = None,
+    axis: str = style.EASINESS,
     title: str = "",
 ) -> Figure:
     """Histogram of easiness with the cuts of both sets; on a logarithmic scale where the values span decades.
 
     `easy_cut` and `hard_cut` are the highest easiness in the easy set and the lowest in the hard set, in nats; None for
     sets that were cut in every class, which have no common cut. `groups_N` names the known group of each example (as of
-    a planted dataset); the largest group is drawn below.
+    a planted dataset); the largest group is drawn below. Another score takes the place of easiness where `axis` names
+    it.
     """
     easiness_N = style.as_vector(easiness_N, "easiness_N")
     if not np.isfinite(easiness_N).all():
@@ -40,7 +42,7 @@ def easiness_histogram(
         raise ValueError(f"easy_cut {easy_cut:g} > hard_cut {hard_cut:g}; lower easiness is easier, so swap them")
 
     logarithmic = _spans_decades(easiness_N)
-    drawn_N, x_label = easiness_N, style.EASINESS
+    drawn_N, x_label = easiness_N, axis
     bins = int(np.clip(np.sqrt(easiness_N.size), 10, 60))
     low, high = easiness_N.min(), easiness_N.max()
     if high - low <= 1e-6 * abs(high):  # all alike: one bar in the middle
@@ -100,9 +102,17 @@ def _spans_decades(values: np.ndarray) -> bool:
 
 @style.house_style
 def trajectory_by_decile(
-    trajectory_TN: np.ndarray, decile_N: np.ndarray, updates_T: style.Vector, *, title: str = ""
+    trajectory_TN: np.ndarray,
+    decile_N: np.ndarray,
+    updates_T: style.Vector,
+    *,
+    axis: str = style.EASINESS,
+    title: str = "",
 ) -> Figure:
-    """Mean easiness of each difficulty decile (0 = easiest to 9 = hardest, some may be empty) after `updates_T`."""
+    """Mean easiness, or the score that `axis` names, of each difficulty decile after `updates_T`.
+
+    Deciles are 0 = easiest to 9 = hardest; some may be empty.
+    """
     trajectory_TN, decile_N = np.asarray(trajectory_TN), np.asarray(decile_N)
     updates_T = style.as_vector(updates_T, "updates_T")
     if trajectory_TN.shape != (updates_T.size, decile_N.size) or decile_N.size == 0:
@@ -127,7 +137,7 @@ def trajectory_by_decile(
         axes.set_yscale("log")
         style.log_ticks(axes.yaxis)
     style.integer_ticks(axes.xaxis, updates_T)
-    style.label_axes(axes, x="updates of training", y=style.EASINESS)
+    style.label_axes(axes, x="updates of training", y=axis)
     key = figure.colorbar(
         ScalarMappable(BoundaryNorm(np.arange(11) + 0.5, 10), colours),
         ax=axes, location="bottom", ticks=np.arange(1, 11), aspect=32, drawedges=True,

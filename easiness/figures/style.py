@@ -46,6 +46,7 @@ DOTTED, DASHED = (1, 1.5), (4, 2)
 # Sets and strategies keep their colours in all figures; other names take turns.
 EASY, HARD = BLUE, VERMILLION
 ROLES = {"easy": (EASY, "o"), "hard": (HARD, "s"), "random": (GREY, "D"), "stepwise": (GREEN, "^")}
+ROLES |= {"offset": (PURPLE, "v"), "coverage": (ORANGE, "P")}
 OTHERS = ((PURPLE, "v"), (ORANGE, "P"), (SKY, "X"), (BLACK, "<"))
 
 # Light to dark, so that it survives a grey printer; for shares and rates in [0, 1].

@@ -53,8 +53,8 @@ def ablation_chapter(key: str, ablation: Ablation) -> list[Block]:
     shown = [tables.get(name, pd.DataFrame()) for name in ("accuracy", "removed", "differences")]
     figures = ablation_figures(*shown, manifest.strategies, ablation.title)
     about = (
-        f"{manifest.seeds} trainings per arm of {manifest.recipe['epochs']} epochs each; easiness after "
-        f"{manifest.moment} updates, from score run {manifest.scores}. The **ablation ratio** is the share of the "
+        f"{manifest.seeds} trainings per arm of {manifest.recipe['epochs']} epochs each, after removing by "
+        f"{ablation.scored}. The **ablation ratio** is the share of the "
         "training set that is removed. Accuracy is that of the last epoch on the validation set."
     )
     means = ablation.mean_accuracy()

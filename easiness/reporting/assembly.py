@@ -147,7 +147,7 @@ def _ablation_verdicts(ablations: Sequence[Ablation]) -> list[Verdict]:
         return [judge(None) for judge in judges]
     verdicts = []
     for ablation in ablations:
-        which = f" ({ablation.title})" if len(ablations) > 1 else ""
+        which = f" ({ablation.title})" if len(ablations) > 1 or ablation.by else ""
         for verdict in (judge(ablation.tables["accuracy"]) for judge in judges):
             verdicts.append(replace(verdict, claim=f"{verdict.claim}{which}"))
     return verdicts
@@ -165,7 +165,7 @@ def _content(chapter: _Chapter) -> list[Block]:
 
 
 def _gallery(chapter: _Chapter) -> list[Block]:
-    matching = chapter.matching
+    matching, title = chapter.matching, chapter.scores[0].score.title
     examples = Examples(chapter.scores, matching.thumbnails if matching else {})
     suspects = suspicious(chapter.scores)
     sections = [suspicious_section(examples, suspects)]
@@ -175,7 +175,7 @@ def _gallery(chapter: _Chapter) -> list[Block]:
     caption = "Most suspicious labels, as a table: hard at the end of training for every model."
     return [
         Heading("Gallery"),
-        Text("Choose a picture to see how its easiness changed while the networks trained. Lower = easier."),
+        Text(f"Choose a picture to see how its {title} changed while the networks trained. Lower = easier."),
         Gallery(sections),
         Table(f"{chapter.key}_suspicious", caption, suspects, folded=True),
     ]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from easiness.analysis.scores import Score
 from easiness.runs.score.reading import Scores
 from easiness.runs.score.tables import majority_vote
 from easiness.runs.score.thumbnails import ends_per_class
@@ -17,13 +18,14 @@ _MOMENTS = 16  # points of a drawn trajectory
 
 
 @dataclass(frozen=True, eq=False)
-class EasinessCurve:
-    """Easiness of an example under one model while it trained: `easiness_T` nats after `updates_T`; rank of `count`."""
+class ScoreCurve:
+    """Score of an example under one model while it trained: `values_T` after `updates_T`; rank of `count`."""
 
     model: str
     updates_T: np.ndarray
-    easiness_T: np.ndarray
-    easiness: float
+    values_T: np.ndarray
+    value: float
+    unit: str
     rank: int
     count: int
 
@@ -36,7 +38,7 @@ class GalleryExample:
     class_name: str
     lines: tuple[str, ...]
     picture: bytes | None
-    curves: list[EasinessCurve]
+    curves: list[ScoreCurve]
 
 
 @dataclass(frozen=True)
@@ -76,21 +78,22 @@ class Examples:
 
 def class_ends(examples: Examples, run: Scores) -> Section:
     """The easiest and the hardest examples of every class under one model."""
-    ordered = run.table.sort_values("rank", kind="stable")
+    ordered = run.table.assign(value=run.values_N).sort_values("rank", kind="stable")
     count = ends_per_class(ordered["label"].nunique())
+    trials = "" if run.score.held_out else f", of {run.trials_in_sample} trials"
     rows = []
     for _, members in ordered.groupby("label"):
         shown = min(count, (len(members) + 1) // 2)
         for end, chosen in (("easiest", members.head(shown)), ("hardest", members.tail(shown)[::-1])):
             items = [
-                examples.describe(row.example_id, f"{row.easiness:.3g} nats", f"rank {row.rank:,}")
+                examples.describe(row.example_id, _number(run.score, row.value), f"rank {row.rank:,}")
                 for row in chosen.itertuples()
             ]
             rows.append(Row(f"{members['class_name'].iloc[0]}: {end}", items))
     return Section(
         f"Easiest and hardest of every class under {run.model}",
-        f"By easiness after {run.moment_name}, the mean loss of {run.trials_in_sample} trials. Rank 1 of "
-        f"{len(run.table):,} is the easiest.",
+        f"By {run.score.title} after {run.moment_name} ({run.score.meaning}){trials}. Rank 1 "
+        f"of {len(run.table):,} is the easiest.",
         rows,
     )
 
@@ -101,16 +104,16 @@ def suspicious(runs: Sequence[Scores], count: int = SUSPICIOUS) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        example_id, source, label, class_name, easiness (mean over the models at the last moment, nats), rank (then,
-        under the model that finds it easiest; N = the hardest of all), preferred and preferred_share (class that most
-        trials of all models predict, and their share), group where the truth is known. The most suspicious first.
+        example_id, source, label, class_name, the score (mean over the models at the last moment), rank (then, under
+        the model that finds it easiest; N = the hardest of all), preferred and preferred_share (class that most trials
+        of all models predict, and their share), group where the truth is known. The most suspicious first.
     """
     ranks_AN = np.stack([rankdata(run.trajectory_TN[-1], method="ordinal") for run in runs])
     least_N = ranks_AN.min(axis=0)
     rows = np.lexsort((-ranks_AN.mean(axis=0), -least_N))[:count]
     first = runs[0].table
     table = first.iloc[rows][["example_id", "source", "label", "class_name"]].reset_index(drop=True)
-    table["easiness"] = np.mean([run.trajectory_TN[-1, rows] for run in runs], axis=0)
+    table[runs[0].score.column] = np.mean([run.trajectory_TN[-1, rows] for run in runs], axis=0)
     table["rank"] = least_N[rows]
     names = np.asarray(runs[0].manifest.class_names, object)
     labels, shares = majority_vote(np.concatenate([run.predicted_MN[:, rows] for run in runs]), len(names))
@@ -122,10 +125,11 @@ def suspicious(runs: Sequence[Scores], count: int = SUSPICIOUS) -> pd.DataFrame:
 
 def suspicious_section(examples: Examples, table: pd.DataFrame) -> Section:
     """Labels that look wrong, from `suspicious`."""
+    score = examples.runs[0].score
     items = [
         examples.describe(
             row.example_id,
-            f"{row.easiness:.3g} nats",
+            _number(score, getattr(row, score.column)),
             f"rank {row.rank:,} or more",
             f"models say {row.preferred} ({row.preferred_share:.0%})",
         )
@@ -134,7 +138,7 @@ def suspicious_section(examples: Examples, table: pd.DataFrame) -> Section:
     models = ", ".join(run.model for run in examples.runs)
     note = (
         f"Hard at the end of training for every model ({models}): ordered by the rank under the model that finds the "
-        f"example easiest, {len(examples.runs[0].table):,} = the hardest of all. Easiness is the mean over models. The "
+        f"example easiest, {len(examples.runs[0].table):,} = the hardest of all. {score.title}: mean over models. The "
         "models' own label is the one that most trials of all models predict, with the share that do."
     )
     return Section("Most suspicious labels", note, [Row("all classes", items)])
@@ -160,9 +164,15 @@ def disputed_section(examples: Examples, disagreements: pd.DataFrame) -> Section
     return Section("Most disputed between models", note, rows)
 
 
-def _curve(run: Scores, row: int) -> EasinessCurve:
+def _number(score: Score, value: float) -> str:
+    return f"{value:.3g} {score.unit or score.title}"
+
+
+def _curve(run: Scores, row: int) -> ScoreCurve:
     moments = len(run.manifest.updates)
     chosen = np.unique(np.linspace(0, moments - 1, min(_MOMENTS, moments)).round().astype(int))
-    easiness, rank = run.table["easiness"].iloc[row], run.table["rank"].iloc[row]
-    updates_T, easiness_T = run.updates_T[chosen], run.trajectory_TN[chosen, row]
-    return EasinessCurve(run.model, updates_T, easiness_T, float(easiness), int(rank), len(run.table))
+    value, rank = float(run.values_N[row]), int(run.table["rank"].iloc[row])
+    unit = run.score.unit or run.score.title
+    return ScoreCurve(
+        run.model, run.updates_T[chosen], run.trajectory_TN[chosen, row], value, unit, rank, len(run.table)
+    )

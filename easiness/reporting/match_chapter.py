@@ -101,7 +101,7 @@ def _charts(key: str, matching: Matching) -> dict[str, list[Block]]:
     charts: dict[str, list[Block]] = {
         stem: [] for stem in ("fig3", "sharing", "sensitivity", "external", "trials", "heatmap")
     }
-    for name, figure in matching_figures(matching, matching.manifest.numbered_by).items():
+    for name, figure in matching_figures(matching, matching.manifest.numbered_by, matching.score.by).items():
         caption, alt = _words(name, matching)
         charts[name.split("_")[0]].append(Chart(f"{key}_{name}", caption, alt, lambda figure=figure: figure))
     return charts

@@ -1,20 +1,23 @@
 """A report run: a page with tables and figures of finished runs, written into a folder and logged."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from easiness import tracking
+from easiness.analysis.scores import EASINESS, SCORES
 from easiness.figures.text_fit import file_name
 from easiness.reporting.assembly import assemble
 from easiness.reporting.selection import KINDS, PassedOver, Result, SelectedRun, select_runs
 from easiness.reporting.writing import check_folder, write_report
 from easiness.runs.ablate.reading import read_ablation
+from easiness.runs.checks import one_of
 from easiness.runs.match.reading import read_matching
 from easiness.runs.public import public
 from easiness.runs.score.reading import load_scores
 from easiness.tracking import RunRecord
 
-_READERS = {"score": load_scores, "match": read_matching, "ablate": read_ablation}
+_READERS = {"match": read_matching, "ablate": read_ablation}
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,7 @@ def report(
     runs: tuple[str, ...] = (),
     name: str | None = None,
     folder: str | Path | None = None,
+    score_by: str = EASINESS,
 ) -> Report:
     """Make a page with tables and figures from finished score, match and ablate runs; nothing is trained.
 
@@ -63,12 +67,16 @@ def report(
         Name of the report's own folder; that of the first experiment if not given.
     folder : path, optional
         Folder of all reports; `reports` in the current folder if not given.
+    score_by : str
+        Score that the page shows: easiness, el2n, aum (sign turned), forgetting or heldout, of score and match runs;
+        an ablation is shown whatever its score, and names it.
 
     Returns
     -------
     Report
         Its folder, and the runs that it is made of.
     """
+    one_of("score_by", score_by, tuple(SCORES))
     if experiment and runs:
         raise ValueError(f"experiment is {','.join(experiment)!r} and runs names {len(runs)} runs; give one of the two")
     reports = check_report(name, folder)
@@ -78,15 +86,19 @@ def report(
         if not (experiment or runs):
             records = tracking.runs_of_kind(own, KINDS)
         name = name or file_name((*experiment, own)[0])
-        selection = select_runs(sorted(records, key=lambda run: -run.started), _read, named=bool(runs))
+        latest_first = sorted(records, key=lambda run: -run.started)
+        read = partial(_read, score_by=score_by)
+        selection = select_runs(latest_first, read, named=bool(runs), score_by=score_by)
         place = reports / name
-        write_report(place, assemble(selection, f"Easy and hard examples: {name}"))
+        write_report(place, assemble(selection, f"Easy and hard examples{SCORES[score_by].by}: {name}"))
         tracking.log_folder(run_id, place)
         lines = [f"- {entry.run.kind}: {entry.run.name} ({entry.run.run_id})" for entry in selection.selected]
         note = "Artifacts: `index.html`, `tables/`, `figures/`, `scores/`, `manifest.json`.\n\n" + "\n".join(
             lines or ["No runs."]
         )
-        tracking.set_tags(run_id, {"mlflow.runName": f"report {name}", "mlflow.note.content": note})
+        tracking.set_tags(
+            run_id, {"mlflow.runName": f"report {name}{SCORES[score_by].by}", "mlflow.note.content": note}
+        )
     return Report(run_id, place, selection.selected, selection.passed_over)
 
 
@@ -105,9 +117,9 @@ def check_report(name: str | None, folder: str | Path | None = None) -> Path:
     return reports
 
 
-def _read(run: RunRecord) -> Result:
+def _read(run: RunRecord, score_by: str = EASINESS) -> Result:
     """Read all that a report shows of a run, so that what is missing or damaged is known before the page is made."""
-    result = _READERS[run.kind](run.run_id)
+    result = load_scores(run.run_id).by(score_by) if run.kind == "score" else _READERS[run.kind](run.run_id)
     for name in ("thumbnails", "predicted_MN", "pictures"):
         getattr(result, name, None)
     return result

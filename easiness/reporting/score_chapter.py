@@ -7,7 +7,7 @@ import pandas as pd
 
 from easiness import figures
 from easiness.analysis.matching.trials_needed import TARGETS
-from easiness.analysis.scores import deciles, rank_correlation
+from easiness.analysis.scores import EASINESS, deciles, rank_correlation
 from easiness.reporting.blocks import Block, Chart, Heading, ScoreFile, Table, Text
 from easiness.runs.score.reading import Scores
 from easiness.runs.score.tables import class_counts
@@ -20,27 +20,29 @@ _REPEATED = (
     f"trials_needed_hard_{TARGETS[0]:g}",
 )
 
-MODELS = (
-    "One row per model; easiness in nats after moment_updates updates, lower = easier. Reliability is a correlation "
-    "over all examples. overlap_with_fresh_trials is the share of a set that as many fresh trials are expected to find "
-    "again, trials_needed how many it takes for a share of 0.8 (a dash: more than 100, or it cannot be told)."
+MODELS = "One row per model; {title}, {meaning}, after moment_updates updates, lower = easier."
+REPEATED = (
+    " Reliability is a correlation over all examples. overlap_with_fresh_trials is the share of a set that as many "
+    "fresh trials are expected to find again, trials_needed how many it takes for a share of 0.8 (a dash: more than "
+    "100, or it cannot be told)."
 )
 
 
 def score_chapter(key: str, runs: Sequence[Scores]) -> list[Block]:
     """Section on easiness itself, one run per model; `key` names the dataset and begins the names of its files."""
-    manifest = runs[0].manifest
+    manifest, score = runs[0].manifest, runs[0].score
+    what = f"{score.title[:1].upper()}{score.title[1:]}: {score.meaning}"
+    models = MODELS.format(title=score.title, meaning=score.meaning) + REPEATED * (score.name == EASINESS)
     about = (
         f"{manifest.examples:,} training images of {len(manifest.class_names)} classes of **{manifest.dataset}** "
-        f"(fingerprint {manifest.fingerprint[:12]}). Easiness is the mean cross-entropy of an example over independent "
-        "trials, in nats: **lower = easier**."
+        f"(fingerprint {manifest.fingerprint[:12]}). {what}, over independent trials: **lower = easier**."
     )
-    correlations = "Spearman's rank correlation of easiness between models: 1 = the same order."
+    correlations = f"Spearman's rank correlation of {score.title} between models: 1 = the same order."
     counts = "Examples of every class in the easy and in the hard set of each model."
     return [
         Heading("What was measured"),
         Text(about),
-        Table(f"{key}_models", MODELS, models_table(runs)),
+        Table(f"{key}_models", models, models_table(runs)),
         *([Table(f"{key}_rank_correlations", correlations, rank_correlations(runs))] if len(runs) > 1 else []),
         *(chart for run in runs for chart in _charts(f"{key}_{run.model}", run)),
         Table(f"{key}_class_counts", counts, class_counts_table(runs), folded=True),
@@ -53,7 +55,8 @@ def models_table(runs: Sequence[Scores]) -> pd.DataFrame:
     areas = ("auc_mislabelled", "auc_minority_or_mislabelled")
     rows = []
     for run in runs:
-        manifest, scores, sets = run.manifest, run.table["easiness"], run.table["set"]
+        repeated = _REPEATED if run.score.name == EASINESS else ()
+        manifest, scores, sets = run.manifest, run.table[run.score.column], run.table["set"]
         rows.append(
             {
                 "model": run.model,
@@ -62,12 +65,12 @@ def models_table(runs: Sequence[Scores]) -> pd.DataFrame:
                 "schedule_epochs": manifest.recipe["schedule_epochs"],
                 "moments": len(manifest.updates),
                 "moment_updates": manifest.moment,
-                "easiness_mean": scores.mean(),
-                "easiness_median": scores.median(),
+                f"{run.score.name}_mean": scores.mean(),
+                f"{run.score.name}_median": scores.median(),
                 "easy_cut": scores[sets == "easy"].max(),
                 "hard_cut": scores[sets == "hard"].min(),
-                **{name: run.metrics.get(name, np.nan) for name in _REPEATED},
-                **{name: run.metrics[name] for name in areas if name in run.metrics},
+                **{name: run.metrics.get(name, np.nan) for name in repeated},
+                **{name: run.metrics[name] for name in areas if name in run.metrics and repeated},
                 "run_id": run.run_id,
             }
         )
@@ -75,8 +78,8 @@ def models_table(runs: Sequence[Scores]) -> pd.DataFrame:
 
 
 def rank_correlations(runs: Sequence[Scores]) -> pd.DataFrame:
-    """Spearman's correlation of easiness of each model with each, at the moments of their tables."""
-    scores = {run.model: run.table["easiness"] for run in runs}
+    """Spearman's correlation of the score of each model with each, at the moments of their tables."""
+    scores = {run.model: run.values_N for run in runs}
     columns = {b: [rank_correlation(scores[a], scores[b]) for a in scores] for b in scores}
     return pd.DataFrame({"model": list(scores), **columns})
 
@@ -91,20 +94,22 @@ def class_counts_table(runs: Sequence[Scores]) -> pd.DataFrame:
 
 
 def _score_file(stem: str, run: Scores) -> ScoreFile:
-    """Easiness of every example at every moment, in columns that are named as the trials' own arrays are."""
+    """Score of every example at every moment, in columns that are named as the trials' own arrays are."""
     columns = {
         f"updates={int(t):06d}": easiness_N for t, easiness_N in zip(run.updates_T, run.trajectory_TN, strict=True)
     }
     content = pd.DataFrame({"example_id": run.table["example_id"].to_numpy(np.int32)} | columns).astype(
         dict.fromkeys(columns, np.float32)
     )
-    return ScoreFile(stem, f"Easiness of every example under {run.model} after each number of updates.", content)
+    return ScoreFile(
+        stem, f"{run.score.title} of every example under {run.model} after each number of updates.", content
+    )
 
 
 def _charts(stem: str, run: Scores) -> list[Chart]:
-    table, manifest, model = run.table, run.manifest, run.model
-    scores = table["easiness"].to_numpy()
-    easy, hard = (table.loc[table["set"] == name, "easiness"] for name in ("easy", "hard"))
+    table, manifest, model, score = run.table, run.manifest, run.model, run.score
+    scores, title = run.values_N, f"{run.model}{run.score.by}"
+    easy, hard = (scores[table["set"] == name] for name in ("easy", "hard"))
     # Sets that were cut in every class have no common cut.
     cuts = {} if manifest.per_class else {"easy_cut": easy.max(), "hard_cut": hard.min()}
     groups = table["group"].to_numpy() if "group" in table else None
@@ -115,24 +120,27 @@ def _charts(stem: str, run: Scores) -> list[Chart]:
     return [
         Chart(
             f"{stem}_histogram",
-            f"How easiness after {run.moment_name} is spread over the {len(table):,} examples under {model}, with the "
-            f"cuts of the easiest and the hardest {manifest.fraction:.0%}.",
-            f"Histogram of easiness: a tenth of the examples lies below {low:.3g} nats, half below {median:.3g}, "
-            f"nine tenths below {high:.3g}.",
-            lambda: figures.easiness_histogram(scores, **cuts, groups_N=groups, title=model),
+            f"How {score.title} after {run.moment_name} is spread over the {len(table):,} examples under {model}, with "
+            f"the cuts of the easiest and the hardest {manifest.fraction:.0%}.",
+            f"Histogram of {score.title}: a tenth of the examples lies below {low:.3g}, half below {median:.3g}, nine "
+            f"tenths below {high:.3g}.",
+            lambda: figures.easiness_histogram(scores, **cuts, groups_N=groups, axis=score.axis, title=title),
         ),
         Chart(
             f"{stem}_trajectory",
-            f"Mean easiness of each difficulty decile while {model} trains; deciles are those after {run.moment_name}.",
-            f"Ten lines of falling easiness: the mean of all examples goes from {first:.3g} nats after "
+            f"Mean {score.title} of each difficulty decile while {model} trains; deciles are those after "
+            f"{run.moment_name}.",
+            f"Ten lines of {score.title}: the mean of all examples goes from {first:.3g} after "
             f"{manifest.updates[0]} updates to {last:.3g} after {manifest.updates[-1]}.",
-            lambda: figures.trajectory_by_decile(run.trajectory_TN, deciles(scores), manifest.updates, title=model),
+            lambda: figures.trajectory_by_decile(
+                run.trajectory_TN, deciles(scores), manifest.updates, axis=score.axis, title=title
+            ),
         ),
         Chart(
             f"{stem}_class_counts",
             f"Which classes the easy and the hard set of {model} hold.",
             f"Bars per class: the easy set favours {favoured['class_name'].iloc[-1]} most, the hard set "
             f"{favoured['class_name'].iloc[0]}.",
-            lambda: figures.class_counts(counts["easy"], counts["hard"], manifest.class_names, title=model),
+            lambda: figures.class_counts(counts["easy"], counts["hard"], manifest.class_names, title=title),
         ),
     ]

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from zipfile import BadZipFile
 
+from easiness.analysis.scores import EASINESS
 from easiness.runs.ablate.reading import Ablation
-from easiness.runs.match.reading import Matching
+from easiness.runs.match.reading import SCORE_BY, Matching
 from easiness.runs.score.reading import Scores
 from easiness.tracking import FLIPS, RunRecord, TrackingError
 
@@ -42,7 +43,9 @@ class Selection:
     passed_over: list[PassedOver]
 
 
-def select_runs(runs: Sequence[RunRecord], read: Callable[[RunRecord], Result], *, named: bool) -> Selection:
+def select_runs(
+    runs: Sequence[RunRecord], read: Callable[[RunRecord], Result], *, named: bool, score_by: str = EASINESS
+) -> Selection:
     """Select the latest readable run of every kind, model and dataset, and each variant of an ablation.
 
     Parameters
@@ -55,9 +58,11 @@ def select_runs(runs: Sequence[RunRecord], read: Callable[[RunRecord], Result], 
     named : bool
         Whether a person named these runs: then all data are shown. Otherwise each dataset is shown with one
         fingerprint, the one that most finished runs have, and of several the latest.
+    score_by : str
+        Score that is shown: a matching by another one is passed over.
     """
     runs = list({run.run_id: run for run in runs}.values())
-    reasons = {run.run_id: reason for run in runs if (reason := _unfit(run))}
+    reasons = {run.run_id: reason for run in runs if (reason := _unfit(run, score_by))}
     if not named:
         reasons |= _of_other_data([run for run in runs if run.run_id not in reasons])
     selected: dict[tuple[str, ...], SelectedRun] = {}
@@ -86,7 +91,7 @@ def select_runs(runs: Sequence[RunRecord], read: Callable[[RunRecord], Result], 
     )
 
 
-def _unfit(run: RunRecord) -> str | None:
+def _unfit(run: RunRecord, score_by: str) -> str | None:
     if run.kind not in KINDS:
         return f"it is of kind {run.kind or 'unknown'!r}, and a report shows {', '.join(KINDS)}"
     if run.status != "FINISHED":
@@ -95,6 +100,9 @@ def _unfit(run: RunRecord) -> str | None:
         return "made with common random numbers: a control, which match shows with common=ID,ID"
     if FLIPS in run.tags:
         return f"labels were flipped on purpose ({run.tags[FLIPS]}): a test of how well they are found"
+    other = run.tags.get(SCORE_BY, EASINESS)
+    if run.kind == "match" and other != score_by:
+        return f"its sets are cut by {other}, and this page is by {score_by}; score_by={other} shows it"
     return None if run.fingerprint else "it does not say of which data it is"
 
 

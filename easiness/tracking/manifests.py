@@ -166,10 +166,11 @@ class ScoreManifest(Manifest):
 class MatchManifest(Manifest):
     """Runs that were matched, and the results that programs read.
 
-    `numbered_by` is the unit of the moments in the tables; each of `runs` has `run_id`, `model` (its name in the
-    tables), `updates`, `trials`, and the `weights` that these start from; overlaps are (T, T) by model and set;
-    `lengths` has by model the `epochs` up to the last moment and the `schedule_epochs` of a whole training; `verdict`
-    is from `verdicts`, `beyond_noise` from `disagreement_tables`.
+    `score_by` names the score that sets were cut by, see `easiness.analysis.scores.SCORES`; `numbered_by` is the unit
+    of the moments in the tables; each of `runs` has `run_id`, `model` (its name in the tables), `updates`, `trials`,
+    and the `weights` that these start from; overlaps are (T, T) by model and set; `lengths` has by model the `epochs`
+    up to the last moment and the `schedule_epochs` of a whole training; `verdict` is from `verdicts`, `beyond_noise`
+    from `disagreement_tables`.
     """
 
     FILE: ClassVar[str] = "matching.json"
@@ -181,6 +182,7 @@ class MatchManifest(Manifest):
     fraction: float
     seed: int
     draws: int
+    score_by: str
     numbered_by: str
     runs: tuple[dict, ...]
     moment_overlaps: dict
@@ -194,9 +196,11 @@ class MatchManifest(Manifest):
 class AblationManifest(Manifest):
     """Removals of an ablation, the training of its arms, and the costs.
 
-    `recipe` is that of the arms, `scores_recipe` that of the networks of the score run `scores`, whose easiness was
-    taken after `moment` updates; strategies to ratios are as in `Plan`, the ratios above 0; `summary` says in words
-    what each ratio costs; `label_changes` and `code` are as in `ScoreManifest`.
+    `recipe` is that of the arms. `score_by` names the score that examples were removed by, `score_title` in words;
+    `scores_recipe` is that of the networks of the score run `scores`, whose score was taken after `moment` updates.
+    Where `score_by` is `file`, these three are None, `score_title` is the column, and `scores_file` and `scores_sha256`
+    say which file. Strategies to ratios are as in `Plan`, the ratios above 0; `summary` says in words what each ratio
+    costs; `label_changes` and `code` are as in `ScoreManifest`.
     """
 
     FILE: ClassVar[str] = "ablation.json"
@@ -209,12 +213,17 @@ class AblationManifest(Manifest):
     fingerprint_val: str
     class_names: tuple[str, ...]
     recipe: dict
-    scores: str
-    scores_recipe: dict
-    moment: int
+    score_by: str
+    score_title: str
+    scores: str | None
+    scores_recipe: dict | None
+    moment: int | None
+    scores_file: str | None
+    scores_sha256: str | None
     strategies: tuple[str, ...]
     seeds: int
     weighting: str
+    offset: float
     balanced: bool
     allow_empty: bool
     equal_updates: bool

@@ -575,9 +575,8 @@ def test_ties_between_deciles_are_broken_by_the_seed():
         ([], r"shape \(0,\)"),
         ([[0.1, 0.2]], r"shape \(1, 2\)"),
         (0.5, r"shape \(\)"),
-        ([0.1, math.nan, math.nan], "2 of 3 examples .* first nan in row 1"),
-        ([0.1, 0.2, math.inf], "1 of 3 examples .* first inf in row 2"),
-        ([-0.5, 0.2], "1 of 2 examples .* first -0.5 in row 0"),
+        ([0.1, math.nan, math.nan], "2 of 3 scores are not finite"),
+        ([0.1, 0.2, math.inf], "1 of 3 scores are not finite"),
     ],
 )
 def test_bad_easiness_is_named(easiness_N, message):
@@ -585,6 +584,15 @@ def test_bad_easiness_is_named(easiness_N, message):
         draw_removed(easiness_N, 0, strategy="random", seed=0)
     with pytest.raises(ValueError, match=message):
         removed_shares(easiness_N, [0], [], num_classes=1)
+
+
+def test_negative_scores_take_ranks_alone():
+    with pytest.raises(
+        ValueError, match=r"1 of 2 scores are negative, first -0.5 in row 0, and weighting is 'inverse'"
+    ):
+        draw_removed([-0.5, 0.2], 1, strategy="easy", seed=0)
+    assert removal_weights([-0.5, 0.2], "easy", "rank").tolist() == [2, 1]
+    assert removed_shares([-0.5, 0.2], [0, 0], [0], num_classes=1).classes.tolist() == [0.5]
 
 
 def test_unknown_words_are_named_with_the_known_ones():

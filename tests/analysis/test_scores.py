@@ -1,5 +1,6 @@
 """Easiness, rank correlation, ROC area and deciles against slow versions and known truths."""
 
+import itertools
 import math
 import tracemalloc
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easiness.analysis.reliability import reliability
-from easiness.analysis.scores import deciles, easiness, rank_correlation, roc_auc
+from easiness.analysis.scores import SCORES, deciles, easiness, rank_correlation, roc_auc, trial_scores
 from easiness.analysis.sets import easiest, hardest
 from tests.tiny_scores import noisy_losses
 
@@ -125,3 +126,41 @@ def test_deciles_agree_with_the_sets_even_inside_ties():
     decile_N = deciles(easiness_N, seed=3)
     np.testing.assert_array_equal(np.flatnonzero(decile_N == 0), easiest(easiness_N, 0.1, seed=3))
     np.testing.assert_array_equal(np.flatnonzero(decile_N == 9), hardest(easiness_N, 0.1, seed=3))
+
+
+# ---- other scores
+
+
+def slow_forgetting(course):
+    """Events of one example in one trial; as many as there were moments where it was never right."""
+    if not any(course):
+        return len(course)
+    return sum(bool(before and not after) for before, after in itertools.pairwise(course))
+
+
+def test_forgetting_counts_as_a_slow_loop_does():
+    correct_TMN = np.random.default_rng(0).integers(0, 2, (6, 2, 40)).astype(np.float32)
+    correct_TMN[:, 0, 0] = 0
+    for t, forgotten_MN in enumerate(trial_scores("forgetting", correct_TMN)):
+        slow = [[slow_forgetting(correct_TMN[: t + 1, m, n].tolist()) for n in range(40)] for m in range(2)]
+        np.testing.assert_array_equal(forgotten_MN, slow)
+    assert forgotten_MN[0, 0] == 6
+
+
+def test_area_under_the_margin_is_turned_and_grows_with_the_moments():
+    margin_TMN = np.random.default_rng(0).normal(size=(4, 3, 20)).astype(np.float32)
+    for t, area_MN in enumerate(trial_scores("aum", margin_TMN)):
+        assert area_MN.dtype == np.float32
+        np.testing.assert_allclose(area_MN, -margin_TMN[: t + 1].mean(axis=0), rtol=1e-5, atol=1e-6)
+
+
+def test_one_moment_says_what_it_can():
+    (area_MN,) = trial_scores("aum", np.array([[[2.0, -1.0]]]))
+    (forgotten_MN,) = trial_scores("forgetting", np.array([[[1.0, 0.0]]]))
+    assert area_MN.tolist() == [[-2, 1]]
+    assert forgotten_MN.tolist() == [[0, 1]]
+
+
+def test_every_score_says_that_lower_is_easier():
+    assert list(SCORES) == ["easiness", "el2n", "aum", "forgetting", "heldout"]
+    assert all(score.axis.endswith("lower = easier") for score in SCORES.values())

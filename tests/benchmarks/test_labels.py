@@ -8,22 +8,12 @@ import pytest
 
 import easiness
 from easiness.benchmarks.labels import FOLDS, KEY, ROUNDS, judge, main, summary
-from easiness.benchmarks.suspicions import IN_SAMPLE, forgetting
+from easiness.benchmarks.suspicions import IN_SAMPLE
 
 pytest.importorskip("cleanlab", reason="needs cleanlab; pip install cleanlab")
 
 OPTIONS = ("--dataset=planted", "--limit=100", "--model=tests.tiny_model:build", "--resolution=16", "--epochs=2")
 TINY = (*OPTIONS, "--moments=1,2", "--shares=0.2", "--flips=uniform,confusion", "--seeds=1", "--folder=labels")
-
-
-def test_forgetting_counts_as_a_slow_loop_does():
-    correct_TMN = np.random.default_rng(0).integers(0, 2, (6, 2, 40)).astype(np.float32)
-    correct_TMN[:, 0, 0] = 0
-    for m in range(2):
-        for n in range(40):
-            course = correct_TMN[:, m, n]
-            events = sum(bool(course[t] and not course[t + 1]) for t in range(5))
-            assert forgetting(correct_TMN)[m, n] == (events if course.any() else 6)
 
 
 def test_a_ranking_and_a_set_of_suspects_are_judged():

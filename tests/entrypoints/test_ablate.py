@@ -122,6 +122,93 @@ def test_an_ablate_run_keeps_the_contract(store, monkeypatch, capsys):
         assert (again / path.relative_to(folder)).read_bytes() == path.read_bytes(), path.name
 
 
+RANKED = "--strategies=easy,hard,random,stepwise,offset,coverage"
+
+
+def test_by_another_score_with_all_strategies(store, monkeypatch, capsys):
+    call(monkeypatch, score, *SCORE, "--engine=inline")
+    words = ("--engine=inline", "--ratios=0.5", "--equal_updates=true", "--allow_empty=true", "--score_by=aum", RANKED)
+    call(monkeypatch, ablate, *SMALL, *words)
+    assert "AUM after 4 updates (epoch 2 of 300), from score run" in capsys.readouterr().err
+    (run,) = runs("ablate")
+    folder = artifacts(run)
+    manifest = json.loads((folder / "ablation.json").read_text())
+    assert (manifest["score_by"], manifest["score_title"], manifest["offset"]) == ("aum", "AUM", 0.05)
+    assert manifest["weighting"] == "rank", "a margin may be negative"
+    assert run.info.run_name.startswith(f"{TINY} on planted, by AUM, without easy, hard")
+    accuracy = pd.read_csv(folder / "accuracy.csv")
+    means = accuracy.groupby("strategy")["accuracy"].mean()
+    for strategy in RANKED.removeprefix("--strategies=").split(","):
+        (logged,) = mlflow.MlflowClient().get_metric_history(run.info.run_id, f"accuracy_{strategy}")
+        assert (logged.step, logged.value) == (50, means[strategy])
+    (logged,) = mlflow.MlflowClient().get_metric_history(run.info.run_id, "accuracy_full")
+    assert (logged.step, logged.value) == (0, means["none"])
+    differences = pd.read_csv(folder / "differences.csv")
+    assert set(differences["strategy"]) == {"easy", "hard", "stepwise", "offset", "coverage"}
+    assert differences[["low", "high"]].notna().all(axis=None)
+    # Stepwise scored anew by the same score, of the same moments.
+    rescored = [each for each in runs("trial") if "scoring after" in each.info.run_name]
+    assert {each.data.params["recipe.score_at"] for each in rescored} == {"2,4"}
+    # The hardest share goes first.
+    table = easiness.load_scores(runs("score")[0].info.run_id).table
+    kept = read_kept(folder / "kept" / "offset-0.5-0.csv")
+    gone = table[~table["example_id"].isin(kept)].sort_values("aum")
+    assert set(gone["example_id"][-3:]) == set(table.sort_values("aum")["example_id"][-3:])
+    assert set(gone["example_id"][:-3]) == set(table.sort_values("aum")["example_id"][:27])
+
+
+def test_by_held_out_loss(store, monkeypatch, capsys):
+    words = ("--engine=inline", "--folds=2", "--allow_outliers=true", "--score_by=heldout", "--limit_val=auto")
+    call(monkeypatch, score, *SCORE, *words)
+    (scored,) = runs("score")
+    words = ("--engine=inline", "--ratios=0.5", "--seeds=1", "--allow_empty=true", "--score_by=heldout")
+    call(monkeypatch, ablate, *SMALL, *words, "--strategies=offset")
+    (run,) = runs("ablate")
+    table = easiness.load_scores(scored.info.run_id).table.sort_values("heldout_loss")
+    kept = read_kept(artifacts(run) / "kept" / "offset-0.5-0.csv")
+    assert set(kept) == set(table["example_id"][27:57]), "all but the three hardest, and the easiest"
+    assert json.loads((artifacts(run) / "ablation.json").read_text())["score_title"] == "held-out loss"
+
+
+def test_by_scores_that_were_made_elsewhere(store, monkeypatch, capsys, tmp_path):
+    data = open_dataset("planted", limit=60)
+    scores = np.random.default_rng(0).normal(size=60)
+    table = pd.DataFrame({"example_id": data.example_ids, "mine": scores}).sample(frac=1, random_state=0)
+    table.to_csv(tmp_path / "scores.csv", index=False)
+    np.save(tmp_path / "scores.npy", scores)
+    words = ("--engine=inline", "--ratios=0.5", "--seeds=1", f"--scores={tmp_path / 'scores.csv'}")
+    call(monkeypatch, ablate, *SMALL, *words, "--strategies=offset,random", "--offset=0.1")
+    (run,) = runs("ablate")
+    folder = artifacts(run)
+    manifest = json.loads((folder / "ablation.json").read_text())
+    named = {name: manifest[name] for name in ("score_by", "score_title", "scores_file", "scores", "moment")}
+    assert named == {
+        "score_by": "file", "score_title": "mine", "scores_file": "scores.csv", "scores": None, "moment": None
+    }  # fmt: skip
+    assert manifest["scores_recipe"] is None
+    assert "easiness.scores" not in run.data.tags
+    kept = read_kept(folder / "kept" / "offset-0.5-0.csv")
+    assert set(kept) == set(data.example_ids[np.argsort(scores)[24:54]])
+    assert "mine of the file scores.csv" in run.data.tags["mlflow.note.content"]
+    call(monkeypatch, ablate, *SMALL, *words[:-1], "--strategies=offset,random", f"--scores={tmp_path / 'scores.npy'}")
+    for wrong, message in (
+        ([], "scores is a file, which does not say how its scores were made; stepwise scores what is left anew"),
+        (["--strategies=hard", "--score_by=el2n"], "score_by is 'el2n', and does nothing here: scores is a file"),
+        (["--strategies=hard", "--score_moment=2"], "score_moment is 2, and does nothing here: scores is a file"),
+        (
+            ["--strategies=hard", "--scores_column=other"],
+            "no column 'other' of numbers; choose with scores_column= one",
+        ),
+        (["--strategies=hard", "--weighting=inverse"], "scores are negative, first"),
+        (["--strategies=hard", "--offset=0.1"], "offset is 0.1, and does nothing here: only the strategies offset and"),
+    ):
+        assert message in call_wrongly(monkeypatch, capsys, ablate, *SMALL, *words, *wrong)
+    line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, "--score_by=heldout")
+    assert "score_by is 'heldout', for which what is left would have to be held out in folds" in line
+    line = call_wrongly(monkeypatch, capsys, ablate, *SMALL, "--scores=scores.txt")
+    assert "scores.txt, and must be a file of .npz, .csv, .parquet, .npy" in line
+
+
 def test_a_kept_list_is_a_dataset_of_its_own(store, monkeypatch, capsys, tmp_path):
     data = open_dataset("planted", limit=60)
     kept = data.example_ids[np.flatnonzero(data.groups == "majority")]

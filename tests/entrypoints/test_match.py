@@ -80,7 +80,7 @@ def test_a_match_run_keeps_the_contract(store, monkeypatch, capsys, tmp_path, da
     }  # fmt: skip
     pairs = pd.read_csv(folder / "matching.csv")
     assert list(pairs)[:8] == ["a", "b", "updates_a", "updates_b", "epoch", "set", "scope", "rate"]
-    assert list(pairs)[-2:] == ["corrected_low", "corrected_high"]
+    assert list(pairs)[-2:] == ["corrected_high", "score"]
     assert len(pairs) == 2 * 2 * 2  # moments, scopes, sets
     for row in pairs.itertuples():
         labels = dataset.labels if row.scope == "per_class" else None
@@ -129,7 +129,7 @@ def test_what_is_returned_is_what_is_read(store, tmp_path, dataset):
         hard = [results.overlaps["per_class"][model]["hard"] for results in (read, made)]
         np.testing.assert_array_equal(*hard)
     shown = made._repr_html_()
-    assert "match alpha, beta on planted</h4>" in shown
+    assert "alpha, beta on planted by easiness</h4>" in shown
     assert made.sentences[0] in shown
 
 
@@ -156,12 +156,41 @@ def test_rates_are_metrics_over_epochs(store, monkeypatch, tmp_path, dataset):
     call(monkeypatch, *QUICK)
     run, folder = only_match()
     pairs = pd.read_csv(folder / "matching.csv")
-    wanted = pairs[(pairs["set"] == "hard") & (pairs["scope"] == "per_class")]
-    for measure in ("rate", "corrected", "chance_given_classes", "low", "high", "ceiling"):
-        name = f"hard_per_class_{measure}/alpha vs beta"
-        history = mlflow.MlflowClient().get_metric_history(run.info.run_id, name)
-        assert [each.step for each in history] == list(wanted["epoch"])
-        assert [each.value for each in history] == pytest.approx(list(wanted[measure]))
+    wanted = pairs[(pairs["set"] == "hard") & (pairs["scope"] == "global")]
+    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "overlap_hard")
+    assert [each.step for each in history] == list(wanted["epoch"])
+    assert [each.value for each in history] == pytest.approx(list(wanted["rate"]))
+    assert len(run.data.metrics) <= 12
+    assert run.info.run_name == "alpha, beta on planted by easiness"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("heldout", "is 'heldout', which match cannot judge"), ("loss", "must be one of easiness, el")],
+)
+def test_scores_that_cannot_be_matched(store, monkeypatch, capsys, name, message):
+    assert message in call_wrongly(monkeypatch, capsys, f"--score_by={name}")
+
+
+def test_sets_are_cut_by_another_score(store, monkeypatch, tmp_path, dataset):
+    for seed, name in enumerate(("alpha", "beta")):
+        margin_TMN = np.random.default_rng(seed).normal(size=(2, 3, len(dataset)))
+        measures = {"margin": margin_TMN + 2 * np.linspace(-1, 1, len(dataset))}
+        log_score_run(tmp_path, dataset, draw_losses(dataset, seed), model=name, measures=measures)
+    call(monkeypatch, *QUICK, "--score_by=aum")
+    run, folder = only_match()
+    manifest = json.loads((folder / "matching.json").read_text())
+    assert (manifest["score_by"], run.data.tags["easiness.score_by"]) == ("aum", "aum")
+    assert run.info.run_name == "alpha, beta on planted by AUM"
+    assert set(pd.read_csv(folder / "matching.csv")["score"]) == {"aum"}
+    page = (folder / "preview" / "index.html").read_text()
+    assert "lowest (highest) AUM, mean margin of the logits, sign turned" in page
+    assert "easiness" not in page.split("</style>")[1].lower().replace("lower = easier", "")
+    by_aum = read_matching(run.info.run_id)
+    assert by_aum.score.name == "aum"
+    call(monkeypatch, *QUICK)
+    newest = max(runs("match"), key=lambda each: each.info.start_time)
+    assert (read_matching(newest.info.run_id).pairs["rate"] != by_aum.pairs["rate"]).any()
 
 
 def test_disagreement_names_the_examples_with_their_ranks(store, monkeypatch, tmp_path, dataset):
@@ -340,11 +369,11 @@ def test_one_run_against_outside_scores(store, monkeypatch, capsys, tmp_path, da
     assert (last["rank_correlation"] > 0.999).all()
     assert pd.read_csv(folder / "matching.csv").empty
     assert {path.stem for path in (folder / "figures").glob("external*")} == {"external_global", "external_per_class"}
-    assert run.data.metrics["easy_global_rate/alpha vs el2n"] == 1
+    assert run.data.metrics["against_overlap_easy"] == 1
     mirrored = ("--against_polarity=higher_is_easier", "--against_column=el2n")
     call(monkeypatch, *QUICK, "--against=outside.csv", *mirrored)
     newest = max(runs("match"), key=lambda each: each.info.start_time)
-    assert newest.data.metrics["easy_global_rate/alpha vs el2n"] == 0
+    assert newest.data.metrics["against_overlap_easy"] == 0
 
 
 def test_common_random_numbers_are_a_control_that_must_be_asked_for(store, monkeypatch, capsys, tmp_path, dataset):

@@ -332,3 +332,31 @@ def test_a_folder_that_is_no_report_is_left_alone(store, tmp_path, capsys):
     (tmp_path / "reports" / "x" / "thesis.tex").write_text("mine")
     assert "is not a report; move it away" in call_wrongly(capsys, "--name=x")
     assert (tmp_path / "reports" / "x" / "thesis.tex").read_text() == "mine"
+
+
+def test_a_page_of_another_score(store, tmp_path, capsys):
+    dataset = tiny_planted()
+    for seed, name in enumerate(("ant", "bee")):
+        margin_TMN = np.random.default_rng(seed).normal(size=(2, 3, len(dataset)))
+        log_scores(tmp_path / name, dataset, name, seed, measures={"margin": margin_TMN})
+    call("--draws=20", "--threads=1", function=match)
+    call("--draws=20", "--threads=1", "--score_by=aum", function=match)
+    call("--name=aum", "--score_by=aum")
+    folder = tmp_path / "reports" / "aum"
+    passed_over = pd.read_csv(folder / "tables" / "passed_over.csv")
+    assert passed_over["reason"].tolist() == [
+        "its sets are cut by easiness, and this page is by aum; score_by=easiness shows it"
+    ]
+    page = (folder / "index.html").read_text()
+    assert "Easy and hard examples, by AUM: aum" in page
+    main = re.sub(r"<[^>]*>", " ", page[page.index("<main") : page.index("</main")])
+    assert [line for line in main.splitlines() if "easiness" in line and "cut by easiness" not in line] == []
+    models = pd.read_csv(folder / "tables" / "planted_models.csv")
+    assert "aum_mean" in models
+    assert "reliability" not in models
+    suspects = pd.read_csv(folder / "tables" / "planted_suspicious.csv")
+    assert list(suspects)[4:6] == ["aum", "rank"]
+    call("--name=other")
+    assert "score_by=aum shows it" in (tmp_path / "reports" / "other" / "tables" / "passed_over.csv").read_text()
+    call("--name=none", "--score_by=heldout")
+    assert "score_by is 'heldout', and score run" in capsys.readouterr().out

@@ -50,7 +50,9 @@ def test_a_score_run_keeps_the_contract(store, monkeypatch, capsys):
     scores = easiness.load_scores(run.info.run_id)
     table = scores.table
     columns = ["example_id", "source", "label", "class_name", "easiness", "easiness_std", "rank", "set"]
-    assert list(table) == [*columns, "predicted", "predicted_share", "group"]
+    assert list(table) == [*columns, "predicted", "predicted_share", "group", "el2n", "aum", "forgetting"]
+    for name in ("el2n", "aum", "forgetting"):
+        np.testing.assert_allclose(table[name], scores.by(name).values_N, rtol=1e-6)
     assert scores.losses_TMN.shape == (2, 2, 100)
     np.testing.assert_allclose(table["easiness"], scores.losses_TMN[-1].astype(np.float64).mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(scores.trajectory_TN[-1], table["easiness"], rtol=1e-12)

@@ -99,4 +99,4 @@ def test_a_long_training_is_drawn_with_few_points_from_first_to_last(dataset):
     (course,) = Examples([own], {}).describe(int(dataset.example_ids[5])).curves
     assert len(course.updates_T) == 16
     assert course.updates_T[[0, -1]].tolist() == [4, 400]
-    np.testing.assert_array_equal(course.easiness_T[[0, -1]], own.trajectory_TN[[0, -1], 5])
+    np.testing.assert_array_equal(course.values_T[[0, -1]], own.trajectory_TN[[0, -1], 5])

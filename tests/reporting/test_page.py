@@ -5,13 +5,13 @@ from easiness.figures.text_fit import file_name
 from easiness.reporting.blocks import Chart, Gallery, Heading, Picture, Table, Text, Verdicts
 from easiness.reporting.claims import FAILS, HOLDS, UNKNOWN, Verdict
 from easiness.reporting.formats import to_markdown, to_tex
-from easiness.reporting.gallery import EasinessCurve, GalleryExample, Row, Section
+from easiness.reporting.gallery import GalleryExample, Row, ScoreCurve, Section
 from easiness.reporting.page import LARGEST, make_page
 from easiness.tracking import to_csv
 
 
 def course(model="net", easiness=(2.0, 1.0), updates=(10, 20)):
-    return EasinessCurve(model, np.array(updates), np.array(easiness), easiness[-1], 3, 50)
+    return ScoreCurve(model, np.array(updates), np.array(easiness), easiness[-1], "nats", 3, 50)
 
 
 def item(example_id, picture):
@@ -102,6 +102,12 @@ def test_a_trajectory_begins_and_ends_where_it_should():
     assert "other: 1 nats, rank 3 of 50" in page
     assert '<circle class="model0" cx="272" cy="8" r="3"/>' in page_of(course(easiness=(1.0,), updates=(5,)))
     assert 'points="34,92 34,92"' in page_of(course(easiness=(0.0, 0.0), updates=(0, 0)))
+
+
+def test_a_trajectory_below_zero_has_its_own_floor():
+    page = page_of(course(easiness=(2.0, -2.0), updates=(0, 10)))
+    assert 'points="34,8 272,92"' in page
+    assert '<text x="30" y="92" text-anchor="end">-2</text>' in page
 
 
 TABLE = pd.DataFrame({"name": ["a_b & c|d", "50 %"], "value": [1 / 3, np.nan], "count": [1, 2], "so": [True, False]})

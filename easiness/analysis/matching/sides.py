@@ -32,7 +32,7 @@ Seeds = tuple[NDArray[np.int64], np.random.SeedSequence]
 
 @dataclass(frozen=True)
 class ScoredModel:
-    """One model's losses at every scored moment."""
+    """One model's losses at every scored moment, or another score of which higher = harder."""
 
     name: str
     updates: tuple[int, ...]  # updates done at each of T moments

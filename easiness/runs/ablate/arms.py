@@ -11,25 +11,16 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 
 from easiness import tracking
-from easiness.analysis.removal import (
-    Step,
-    Strategy,
-    Weighting,
-    check_classes,
-    draw_removed,
-    removal_count,
-    stepwise_plan,
-)
-from easiness.analysis.scores import easiness
+from easiness.analysis.removal import Step, Strategy, check_classes, draw_removed, removal_count, stepwise_plan
+from easiness.analysis.scores import EASINESS, SCORES, easiness, trial_scores
 from easiness.datasets import Dataset
 from easiness.recipes.recipe import Recipe
 from easiness.recipes.schedule import moment_name, updates_per_epoch
-from easiness.runs.checks import at_least, at_most, one_of, unused
+from easiness.runs.ablate.plan import STEPWISE, Plan
 from easiness.runs.score.outliers import describe_outliers
 from easiness.runs.setup import TrainingSetup
 from easiness.runs.tracked_trials import SharedData, TrialOptions, names_with_model, run_tracked_trials
@@ -37,82 +28,14 @@ from easiness.runs.trial_log import Trial
 
 LOG = logging.getLogger("easiness")
 
-STEPWISE = "stepwise"
 STEP = 0.1  # share of the original size that goes at a time
-STRATEGIES = (*get_args(Strategy), STEPWISE)
 NOTHING = "none"
 
 # A mean over fewer networks is one network's opinion.
 LEAST_TRIALS = 2
 
-# Each is a network for every strategy and ratio.
-MOST_SEEDS = 1_000
-
 # Purposes of seeds that are spawned from the same one; trials have the short keys (0,), (1,), …
 _DRAW, _RESCORE, _TRAIN = 1, 2, 3
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Examples that are removed, and trainings on the rest.
-
-    Attributes
-    ----------
-    strategies : tuple of str
-        easy, hard, random, stepwise: which examples go first; stepwise is easy, a tenth at a time, scored anew.
-    ratios : tuple of float
-        Shares of the training set to remove; 0 is always measured, too.
-    seeds : int
-        Repetitions of every arm, each with its own initialization, order, augmentation and draw.
-    weighting : str
-        How easiness becomes a weight of the draw: inverse (1/e for easy, e for hard), rank or reflect (max - e).
-    balanced : bool
-        Every class loses the same share.
-    allow_empty : bool
-        Go on, with a warning, where a class loses its last example.
-    equal_updates : bool
-        Train smaller sets for more epochs, until the updates are those of the whole set, or nearly.
-    equal_epochs : bool
-        Let stepwise score what is left after as many epochs as the first score had; else after as many updates, rounded
-        up to whole epochs.
-    """
-
-    strategies: tuple[str, ...] = STRATEGIES
-    ratios: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-    seeds: int = 3
-    weighting: str = "inverse"
-    balanced: bool = False
-    allow_empty: bool = False
-    equal_updates: bool = False
-    equal_epochs: bool = False
-
-    def __post_init__(self) -> None:
-        for strategy in self.strategies:
-            one_of("strategies", strategy, STRATEGIES)
-        if len(set(self.strategies)) < max(len(self.strategies), 1):
-            given = ", ".join(self.strategies) or "empty"
-            raise ValueError(f"strategies is {given}; give one or more of {', '.join(STRATEGIES)}, each once")
-        one_of("weighting", self.weighting, get_args(Weighting))
-        at_least("seeds", self.seeds, 1)
-        at_most("seeds", self.seeds, MOST_SEEDS)
-        for ratio in self.ratios:
-            if not 0 <= ratio < 1:
-                raise ValueError(f"ratios has {ratio}, which is not a share to remove; take 0 <= ratio < 1")
-        if not self.removing_ratios:
-            raise ValueError("ratios has none above 0; give shares to remove, such as 0.1,0.3,0.5")
-        if STEPWISE not in self.strategies:
-            unused("equal_epochs", self.equal_epochs, "only stepwise scores anew, and strategies is without it")
-
-    def check(self, count: int) -> None:
-        """Refuse with a ValueError ratios that cannot be taken of `count` examples."""
-        for ratio in self.ratios:
-            if count - removal_count(ratio, count) < 2:
-                raise ValueError(f"ratios has {ratio}, which leaves 1 of {count} examples; take a smaller ratio")
-
-    @property
-    def removing_ratios(self) -> list[float]:
-        """Ratios above 0, ascending, each once."""
-        return sorted({round(ratio, 12) for ratio in self.ratios} - {0.0})
 
 
 @dataclass(frozen=True)
@@ -120,8 +43,10 @@ class Scoring:
     """Recipe and moment of a score run, by which the rest is scored in the same way."""
 
     recipe: Recipe  # of the score run, with its number of trials
-    moment: int  # updates after which easiness is taken
+    moment: int  # updates after which the score is taken
     count: int  # number of examples that its trials trained on
+    score: str = EASINESS  # name of the score
+    before: tuple[int, ...] = ()  # earlier moments that it is made of, too
 
     @property
     def per_epoch(self) -> int:
@@ -140,18 +65,22 @@ class Scoring:
         rounded up to whole epochs, or after the same share of an epoch.
         """
         whole, per_epoch = self.per_epoch, updates_per_epoch(count, self.recipe.batch_size)
-        if equal_epochs:
-            moment = max(round(self.moment * per_epoch / whole), min(self.moment, 1))
-            schedule_epochs = self.recipe.schedule_epochs
-        else:
-            moment = math.ceil(self.moment / per_epoch) * per_epoch
-            schedule_epochs = math.ceil(self.recipe.schedule_epochs * whole / per_epoch)
+        schedule_epochs = self.recipe.schedule_epochs
+        if not equal_epochs:
+            schedule_epochs = math.ceil(schedule_epochs * whole / per_epoch)
+
+        def moved(update: int) -> int:
+            if equal_epochs:
+                return max(round(update * per_epoch / whole), min(update, 1))
+            return math.ceil(update / per_epoch) * per_epoch
+
+        moment = moved(self.moment)
         return dataclasses.replace(
             self.recipe,
             epochs=max(math.ceil(moment / per_epoch), 1),
             schedule_epochs=schedule_epochs,
             head_epochs=_longer(self.recipe.head_epochs, 1 if equal_epochs else whole / per_epoch),
-            score_at=(moment,),
+            score_at=tuple(sorted({moment, *map(moved, self.before)})),
             seed=_spawned(self.recipe.seed, _RESCORE, path, count),
             folds=0,
         )
@@ -170,7 +99,7 @@ class Arm:
     def name(self) -> str:
         """Name in the UI."""
         removal = "nothing removed" if self.strategy == NOTHING else f"{self.strategy} {100 * self.ratio:g} %"
-        return f"{removal}, seed {self.seed}"
+        return f"{removal} seed {self.seed}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,15 +113,17 @@ class FinishedArm:
 
 
 def run_arms(
-    plan: Plan, setup: TrainingSetup, easiness_N: np.ndarray, scoring: Scoring, run_id: str
+    plan: Plan, setup: TrainingSetup, easiness_N: np.ndarray, scoring: Scoring | None, run_id: str
 ) -> list[FinishedArm]:
     """Train all arms; finished ones are taken from the tracking server, cut-off ones go on.
 
-    Arms and re-scoring trials of all strategies and seeds share one pool; all paths of `stepwise` take a step
-    together. Trial number s of the setup's recipe belongs to seed s. The result is sorted by strategy (nothing removed
-    first), ratio and seed.
+    `easiness_N`, or another score of which higher = harder, was made as `scoring` says: None where that is not known,
+    and nothing can be scored anew. Arms and re-scoring trials of all strategies and seeds share one pool; all paths of
+    `stepwise` take a step together. Trial number s of the setup's recipe belongs to seed s. The result is sorted by
+    strategy (nothing removed first), ratio and seed.
     """
     recipe, train = setup.recipe, setup.train
+    score = SCORES[EASINESS if scoring is None else scoring.score]
     steps = stepwise_plan(plan.removing_ratios, len(train), STEP) if STEPWISE in plan.strategies else []
     levels = sorted({step.before for step in steps}) or [0]
     paths = {seed: (np.arange(len(train)), np.asarray(easiness_N)) for seed in range(plan.seeds)}
@@ -213,7 +144,7 @@ def run_arms(
             with_model = names_with_model(training, log_models)
             options = TrialOptions(
                 with_model=with_model if following is None or log_models == "all" else (),
-                measures=("losses",),  # re-scoring trials have them; arms measure no training example
+                measures=tuple({"losses", score.measure}),  # of re-scoring trials; arms measure no training example
             )
             trials = [*itertools.chain(*rescoring.values()), *training]
             records = run_tracked_trials(trials, data, run_id, setup.device, setup.run, options)
@@ -223,11 +154,13 @@ def run_arms(
                 finished += [FinishedArm(arm, record_of[trial].run_id, *validation) for arm in group]
             for seed, scored in rescoring.items():
                 scores = [record_of[trial] for trial in scored]
-                losses_MN = np.stack([record.measure("losses")[0] for record in scores])
+                losses_MN = np.stack([record.measure("losses")[-1] for record in scores])
                 apart = describe_outliers(scores, losses_MN, train.labels[scored[0].rows])
                 if apart:
                     LOG.warning("%s; averaged in, so look at seed %d of stepwise with care", apart, seed)
-                paths[seed] = scored[0].rows, easiness(losses_MN)
+                measured_TMN = np.stack([record.measure(score.measure) for record in scores], axis=1)
+                *_, values_MN = trial_scores(score.name, measured_TMN)
+                paths[seed] = scored[0].rows, easiness(values_MN)
             arms = []
     order = {strategy: position for position, strategy in enumerate((NOTHING, *plan.strategies))}
     return sorted(finished, key=lambda done: (order[done.arm.strategy], done.arm.ratio, done.arm.seed))
@@ -288,6 +221,7 @@ def _left(
         seed=np.random.SeedSequence(draw_seed, spawn_key=(_DRAW, seed, gone)),
         labels_N=train.labels[rows_n],
         balanced=plan.balanced,
+        offset=plan.offset,
     )
     left = np.delete(rows_n, removed)
     everything = np.arange(len(train))

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from easiness import tracking
+from easiness.analysis.removal import OFFSET
+from easiness.analysis.scores import EASINESS
 from easiness.runs.pages import result_html
 from easiness.tracking import AblationManifest, RunArtifacts
 
@@ -37,7 +39,28 @@ class Ablation:
         """Weights of the draw and length of training, which differ between ablations of one model and data."""
         flags = [name.replace("_", " ") for name in ("balanced", "equal_updates") if getattr(self.manifest, name)]
         flags += ["scored anew after equal epochs"] * self.manifest.equal_epochs
-        return ", ".join([f"{self.manifest.weighting} weights", *flags])
+        flags += [f"offset {self.manifest.offset:g}"] * (self.manifest.offset != OFFSET)
+        return ", ".join([f"{self.manifest.weighting} weights", *flags]) + self.by
+
+    @property
+    def by(self) -> str:
+        """Words that a title adds where the score is not easiness."""
+        return "" if self.manifest.score_by == EASINESS else f", by {self.manifest.score_title}"
+
+    @property
+    def scored(self) -> str:
+        """Score that examples were removed by: which, when, and where it is from."""
+        manifest = self.manifest
+        if manifest.scores is None:
+            return f"{manifest.score_title} of the file {manifest.scores_file}"
+        return f"{manifest.score_title} after {manifest.moment} updates, from score run {manifest.scores}"
+
+    @property
+    def name(self) -> str:
+        """Name of the run: what differs between such runs first, since lists cut names."""
+        manifest = self.manifest
+        model, strategies = manifest.recipe["model"], ", ".join(manifest.strategies)
+        return f"{model} on {manifest.dataset}{self.by}, without {strategies}"
 
     @property
     def title(self) -> str:
@@ -65,7 +88,7 @@ class Ablation:
 
     def _repr_html_(self) -> str:
         manifest = self.manifest
-        numbers = {"seeds": manifest.seeds, "easiness after": f"{manifest.moment} updates", "run": self.run_id}
+        numbers = {"seeds": manifest.seeds, "removed by": self.scored, "run": self.run_id}
         title = f"Accuracy after removing examples of {manifest.dataset}: {self.title}"
         return result_html(title, numbers, self.mean_accuracy(), manifest.summary)
 

@@ -8,7 +8,8 @@ import pandas as pd
 from easiness.analysis.intervals import paired_difference
 from easiness.analysis.removal import removed_shares
 from easiness.datasets import Dataset
-from easiness.runs.ablate.arms import NOTHING, FinishedArm, Plan
+from easiness.runs.ablate.arms import NOTHING, FinishedArm
+from easiness.runs.ablate.plan import Plan
 from easiness.runs.setup import TrainingSetup
 
 KEYS = ("strategy", "ratio", "seed")
@@ -123,6 +124,18 @@ def differences_table(accuracy: pd.DataFrame, strategies: Sequence[str]) -> pd.D
 def costs_table(accuracy: pd.DataFrame, strategies: Sequence[str]) -> pd.DataFrame:
     """Accuracy minus that with nothing removed, at the same seed, below 0 = it costs; else as `differences_table`."""
     return _against(accuracy, strategies, lambda ratio: (NOTHING, 0.0))
+
+
+def accuracy_curves(accuracy: pd.DataFrame) -> list[dict[str, float]]:
+    """Metrics of an ablation: `accuracy_<strategy>`, a share, mean over seeds, with the percent removed as the step.
+
+    `accuracy_full` is that with nothing removed.
+    """
+    means = accuracy.groupby(["ratio", "strategy"])["accuracy"].mean()
+    return [
+        {"epoch": round(100 * ratio), f"accuracy_{'full' if strategy == NOTHING else strategy}": float(mean)}
+        for (ratio, strategy), mean in means.items()
+    ]
 
 
 def sentences(costs: pd.DataFrame) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from easiness import tracking
 from easiness.analysis.matching.sides import ScoredModel
+from easiness.analysis.scores import EASINESS
 from easiness.runs.score.reading import Scores, load_scores, refuse_flipped
 from easiness.tracking import ScoreManifest
 
@@ -80,13 +81,13 @@ def open_common_runs(first: Scores, wanted: Sequence[str]) -> dict[str, Scores]:
     return dict(sorted(controls.items()))
 
 
-def scored_models(scores: Mapping[str, Scores], folder: Path) -> list[ScoredModel]:
-    """Losses of every run, mapped from files in a folder."""
+def scored_models(scores: Mapping[str, Scores], folder: Path, score_by: str = EASINESS) -> list[ScoredModel]:
+    """Losses of every run, or another score of its trials, mapped from files in a folder."""
     models = []
     for name, run in scores.items():
         (folder / run.run_id).mkdir()
-        losses_TMN = run.measure("losses", mapped=folder / run.run_id)
-        models.append(ScoredModel(name, run.manifest.updates, list(losses_TMN)))
+        values_TMN = run.trial_scores(score_by, mapped=folder / run.run_id)
+        models.append(ScoredModel(name, run.manifest.updates, list(values_TMN)))
     return models
 
 

@@ -23,32 +23,35 @@ _PICTURES = 12
 _TITLES = {"global": "sets cut from all images", "per_class": "sets cut from every class"}
 
 
-def matching_figures(results: MatchingResults, x: str) -> dict[str, Figure]:
-    """Fig. 3, other cuts, outside scores, trials needed, heat maps of moments; `x` is what the moments count."""
+def matching_figures(results: MatchingResults, x: str, by: str = "") -> dict[str, Figure]:
+    """Fig. 3, other cuts, outside scores, trials needed, heat maps of moments; `x` is what the moments count.
+
+    `by` is what titles say of the score, see `Score.by`.
+    """
     charts = {}
     tables = {"fig3": ("Shared by architectures", results.pairs), "external": ("Outside scores", results.external)}
     for stem, (title, table) in tables.items():
         for scope in SCOPES if table is not None and len(table) else ():
-            charts[f"{stem}_{scope}"] = _curves(table[table["scope"] == scope], x, f"{title}: {_TITLES[scope]}")
-    charts |= _sharing(results, x)
-    charts |= _sensitivity(results, x)
+            charts[f"{stem}_{scope}"] = _curves(table[table["scope"] == scope], x, f"{title}{by}: {_TITLES[scope]}")
+    charts |= _sharing(results, x, by)
+    charts |= _sensitivity(results, x, by)
     repeats = results.repeats[results.repeats["scope"] == "global"]
     for model, table in repeats.groupby("model", sort=False):
         if table["overlap"].notna().any():
-            title = f"{model}: trials needed, {_TITLES['global']}"
+            title = f"{model}: trials needed{by}, {_TITLES['global']}"
             curves = repeat_curves(table, "epoch", x)
             charts[f"trials_{file_name(model)}"] = figures.repeat_curves(curves, targets=TARGETS, title=title)
     for scope, by_model in results.overlaps.items():
         for model, overlaps in by_model.items():
             updates_T = results.updates[model]
             for kind in KINDS if len(updates_T) > 1 else ():
-                title = f"{model} at any two moments: {kind} {_TITLES[scope]}"
+                title = f"{model} at any two moments{by}: {kind} {_TITLES[scope]}"
                 name = f"heatmap_{scope}_{kind}_{file_name(model)}"
                 charts[name] = figures.overlap_heatmap(overlaps[kind], updates_T, title=title)
     return charts
 
 
-def disagreement_figures(disagreements: pd.DataFrame, dataset: Dataset) -> dict[str, Figure]:
+def disagreement_figures(disagreements: pd.DataFrame, dataset: Dataset, by: str = "") -> dict[str, Figure]:
     """Examples on which each pair of models differs most, with their pictures."""
     charts = {}
     row_of = {example_id: row for row, example_id in enumerate(dataset.example_ids.tolist())}
@@ -62,12 +65,12 @@ def disagreement_figures(disagreements: pd.DataFrame, dataset: Dataset) -> dict[
             for model, side in sides.items()
         }
         if any(map(len, sides.values())):
-            title = f"Where {a} and {b} disagree most"
+            title = f"Where {a} and {b} disagree most{by}"
             charts[f"disagreement_{file_name(a)}_{file_name(b)}"] = figures.harder_for_either(pictures, title)
     return charts
 
 
-def _sharing(results: MatchingResults, x: str) -> dict[str, Figure]:
+def _sharing(results: MatchingResults, x: str, by: str) -> dict[str, Figure]:
     """What sharing is made of, for every pair and scope."""
     charts = {}
     columns = {"epochs": "epoch", "chance": "chance", "class_chance": "chance_given_classes", "rate": "rate"}
@@ -84,12 +87,12 @@ def _sharing(results: MatchingResults, x: str) -> dict[str, Figure]:
             for kind, rows in common.groupby("set", sort=False):
                 at_epochs = rows.set_index("epoch").reindex(lines[kind]["epochs"])
                 lines[kind] |= {name: at_epochs[column].to_numpy() for name, column in control.items()}
-        title = f"What sharing is made of: {a} and {b}, {_TITLES[scope]}"
+        title = f"What sharing is made of{by}: {a} and {b}, {_TITLES[scope]}"
         charts[f"sharing_{scope}_{file_name(a)}_{file_name(b)}"] = figures.sharing_lines(lines, x=x, title=title)
     return charts
 
 
-def _sensitivity(results: MatchingResults, x: str) -> dict[str, Figure]:
+def _sensitivity(results: MatchingResults, x: str, by: str) -> dict[str, Figure]:
     """Every pair at every cut, at the last moment that all pairs have."""
     table, charts = last_common_moment(results.sensitivity), {}
     for scope, rows in table.groupby("scope", sort=False):
@@ -108,7 +111,7 @@ def _sensitivity(results: MatchingResults, x: str) -> dict[str, Figure]:
         names = [
             f"{fraction:.3g}" if measure == "matching rate" else "rank-biased\noverlap" for measure, fraction in cuts
         ]
-        title = f"Sensitivity to the cut at {x} {rows['epoch'].iloc[0]}: {_TITLES[scope]}"
+        title = f"Sensitivity to the cut{by} at {x} {rows['epoch'].iloc[0]}: {_TITLES[scope]}"
         charts[f"sensitivity_{scope}"] = figures.sensitivity_points(points, names, title=title)
     return charts
 

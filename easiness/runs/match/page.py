@@ -27,7 +27,7 @@ SENSITIVITY = (
     "(Webber, Moffat and Zobel 2010). Rates of different fractions have different chance levels: **compare the "
     "corrected ones.** No ceiling is known for rank-biased overlap."
 )
-_SETS = "An easy (hard) set is the share of examples with the lowest (highest) mean loss: **lower easiness = easier.** "
+_SETS = "An easy (hard) set is the share of examples with the lowest (highest) {title}, {meaning}: **lower = easier.** "
 
 
 def write_page(path: Path, matching: Matching, figures: Mapping[str, Path]) -> None:
@@ -54,7 +54,7 @@ def write_page(path: Path, matching: Matching, figures: Mapping[str, Path]) -> N
     needed = needed_in_words(trials_needed_table(matching.repeats))
     sensitivity = last_common_moment(matching.sensitivity).drop(columns=UPDATES)
     parts = [
-        pages.paragraph(_SETS + RATES),
+        pages.paragraph(_SETS.format(title=matching.score.title, meaning=matching.score.meaning) + RATES),
         pages.paragraph(f"Trials: {trials}."),
         pages.listing(matching.sentences),
         *section("Between architectures (Fig. 3)", "fig3_"),

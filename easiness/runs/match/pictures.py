@@ -81,6 +81,7 @@ def look_at_classes(
     fraction: float,
     seed: int,
     resolution: int,
+    unit: str = "",
 ) -> tuple[dict[str, Figure], pd.DataFrame]:
     """Draw Fig. 1 and Fig. 2 under every model, and measure the diversity of every class.
 
@@ -89,13 +90,15 @@ def look_at_classes(
     dataset : Dataset
         The N examples.
     tables : mapping of pandas.DataFrame
-        By model, N rows: example_id, class_name, easiness (lower = easier).
+        By model, N rows: example_id, class_name, score (lower = easier).
     classes : tuple of str
         From `shown_classes`.
     moments : mapping of str
-        By model, when its easiness was taken: `980 updates (epoch 5 of 300)`.
+        By model, when its score was taken, and which it is: `980 updates (epoch 5 of 300), by EL2N`.
     fraction, seed, resolution
         As in `class_sets`.
+    unit : str
+        Unit of the score.
 
     Returns
     -------
@@ -108,9 +111,9 @@ def look_at_classes(
     look = {"fraction": fraction, "seed": seed, "resolution": resolution}
     for model, table in tables.items():
         named = f"{model} after {moments[model]}"
-        charts[f"fig1_{file_name(sheet_of)}_{file_name(model)}"] = class_sheet(dataset, table, sheet_of, named)
+        charts[f"fig1_{file_name(sheet_of)}_{file_name(model)}"] = class_sheet(dataset, table, sheet_of, named, unit)
         for class_name in dataset.class_names:
-            sets = class_sets(dataset, table["easiness"].to_numpy(), class_name, model, **look)
+            sets = class_sets(dataset, table["score"].to_numpy(), class_name, model, **look)
             if sets is None:
                 small.add(class_name)
                 continue
@@ -127,16 +130,16 @@ def look_at_classes(
     return charts, pd.DataFrame(rows, columns=["class_name", "model", "set", *_MEASURED])
 
 
-def class_sheet(dataset: Dataset, table: pd.DataFrame, class_name: str, named: str) -> Figure:
+def class_sheet(dataset: Dataset, table: pd.DataFrame, class_name: str, named: str, unit: str) -> Figure:
     """Draw the easiest and the hardest examples of a class (Fig. 1), of N rows as in `look_at_classes`.
 
-    `named` is the model and the moment.
+    `named` is the model, the moment and the score, in its `unit`.
     """
-    members = table[table["class_name"] == class_name].sort_values("easiness", kind="stable")
+    members = table[table["class_name"] == class_name].sort_values("score", kind="stable")
     count = min(_PICTURES, len(members) // 2) or 1
     ends = (members.head(count), members.tail(count)[::-1])
     images = ([dataset.images[row] for row in end.index] for end in ends)
-    captions = ([f"#{row.example_id}\n{row.easiness:.2f} nats" for row in end.itertuples()] for end in ends)
+    captions = ([f"#{row.example_id}\n{row.score:.2f} {unit}".rstrip() for row in end.itertuples()] for end in ends)
     title = f"{class_name}: easiest and hardest of {len(members)}, {named}"
     return figures.easiest_and_hardest(*zip(images, captions, strict=True), title)
 
@@ -150,7 +153,7 @@ def class_averages(sets: Mapping[str, Diversity], class_name: str, named: str) -
 
 def class_sets(
     dataset: Dataset,
-    easiness_N: np.ndarray,
+    scores_N: np.ndarray,
     class_name: str,
     model: str,
     *,
@@ -163,7 +166,7 @@ def class_sets(
     Parameters
     ----------
     dataset : Dataset
-    easiness_N : numpy.ndarray
+    scores_N : numpy.ndarray
         (N,) lower = easier.
     class_name, model : str
         Each model and class has a random set of its own: a shared one would be shared luck.
@@ -179,8 +182,8 @@ def class_sets(
     size = set_size(fraction, len(members)) if len(members) else 0
     if size < _FEWEST:
         return None
-    easiness_C = easiness_N[members]
-    easy, hard = (cut(easiness_C, fraction, seed=seed) for cut in (easiest, hardest))
+    scores_C = scores_N[members]
+    easy, hard = (cut(scores_C, fraction, seed=seed) for cut in (easiest, hardest))
     rng = np.random.default_rng([seed, zlib.crc32(model.encode()), number])
     rows = {"easy": easy, "random": np.sort(rng.choice(len(members), size, replace=False)), "hard": hard}
     return {name: diversity(_same_size(dataset, members[chosen], resolution)) for name, chosen in rows.items()}

@@ -9,11 +9,16 @@ import numpy as np
 import pandas as pd
 
 from easiness import tracking
+from easiness.analysis.scores import SCORES, Score
+from easiness.runs.checks import one_of
 from easiness.runs.match.tables import MatchingResults, at_last_moment
 from easiness.runs.match.verdict import shared_starts
 from easiness.runs.pages import result_html
 from easiness.runs.score.thumbnails import read_thumbnails
 from easiness.tracking import MatchManifest, RunArtifacts
+
+# Tag of a match run with the name of the score that its sets are cut by.
+SCORE_BY = "easiness.score_by"
 
 # Beginnings of the paths of figures that show images, and so cannot be drawn again without the data.
 _IMAGE_FIGURES = ("figures/fig1_", "figures/fig2_", "figures/disagreement_")
@@ -40,9 +45,14 @@ class Matching(MatchingResults):
     hashes: dict[str, str] = field(default_factory=dict)
 
     @property
+    def score(self) -> Score:
+        """Score that the sets are cut by."""
+        return SCORES[self.manifest.score_by]
+
+    @property
     def title(self) -> str:
-        """Models and data."""
-        return match_title(self.updates, self.manifest.dataset)
+        """Models, data and score."""
+        return match_title(self.updates, self.manifest.dataset, self.score)
 
     @property
     def sentences(self) -> list[str]:
@@ -63,11 +73,11 @@ class Matching(MatchingResults):
     def summary(self) -> str:
         """Rates at the last moment and the verdicts, for a terminal."""
         tables = {
-            "matching rates at the last moment": at_last_moment(self.pairs),
-            "first moment against the last (Table 1)": self.table1,
+            f"matching rates{self.score.by} at the last moment": at_last_moment(self.pairs),
+            f"first moment against the last{self.score.by} (Table 1)": self.table1,
         }
         if self.external is not None:
-            tables["against outside scores, at the last moment"] = at_last_moment(self.external)
+            tables[f"against outside scores{self.score.by}, at the last moment"] = at_last_moment(self.external)
         shown = [
             f"{name}:\n{table.to_string(index=False, float_format='{:.3f}'.format, na_rep='')}"
             for name, table in tables.items()
@@ -77,7 +87,12 @@ class Matching(MatchingResults):
         return "\n" + "\n\n".join([*shown, *verdict, tracking.whereabouts(self.run_id)])
 
     def _repr_html_(self) -> str:
-        numbers = {"fraction": self.manifest.fraction, "draws": self.manifest.draws, "run": self.run_id}
+        numbers = {
+            "score": self.score.title,
+            "fraction": self.manifest.fraction,
+            "draws": self.manifest.draws,
+            "run": self.run_id,
+        }
         table = at_last_moment(self.pairs if len(self.pairs) else self.moments)
         return result_html(self.title, numbers, table, self.sentences)
 
@@ -86,9 +101,9 @@ class Matching(MatchingResults):
         return RunArtifacts(self.run_id, self.tracking_uri, self.manifest.checksums, self.hashes)
 
 
-def match_title(names: Iterable[str], dataset: str) -> str:
-    """Name of a match run."""
-    return f"match {', '.join(names)} on {dataset}"
+def match_title(names: Iterable[str], dataset: str, score: Score) -> str:
+    """Name of a match run: what differs between such runs first, since lists cut names."""
+    return f"{', '.join(names)} on {dataset} by {score.title}"
 
 
 def read_matching(run_id: str, tracking_uri: str | None = None) -> Matching:
@@ -96,6 +111,7 @@ def read_matching(run_id: str, tracking_uri: str | None = None) -> Matching:
     tracking.run_of_kind(run_id, "match", tracking_uri)
     artifacts = RunArtifacts(run_id, tracking_uri)
     manifest = artifacts.manifest(MatchManifest)
+    one_of("score_by", manifest.score_by, tuple(SCORES))
     overlaps = {"global": manifest.moment_overlaps, "per_class": manifest.moment_overlaps_per_class}
 
     def table(name: str) -> pd.DataFrame:

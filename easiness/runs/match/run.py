@@ -10,6 +10,7 @@ import numpy as np
 
 from easiness import tracking
 from easiness.analysis.matching.sides import MatchOptions
+from easiness.analysis.scores import EASINESS, SCORES, Score, easiness
 from easiness.analysis.sets import set_size
 from easiness.datasets import Dataset
 from easiness.datasets.image_files import usable_cores
@@ -20,7 +21,7 @@ from easiness.runs.match.external import POLARITIES, SUFFIXES, read_external_sco
 from easiness.runs.match.figures import disagreement_figures, matching_figures
 from easiness.runs.match.page import write_page
 from easiness.runs.match.pictures import look_at_classes, reopen_dataset, shown_classes
-from easiness.runs.match.reading import Matching, match_title
+from easiness.runs.match.reading import SCORE_BY, Matching, match_title
 from easiness.runs.match.tables import MatchingResults, match_models, metric_curves
 from easiness.runs.match.verdict import NONE, shared_starts, verdicts
 from easiness.runs.public import public
@@ -48,6 +49,7 @@ def match(
     against_polarity: str = "higher_is_harder",
     class_name: str | None = None,
     data: str | Path | None = None,
+    score_by: str = EASINESS,
 ) -> Matching:
     """Match the easy and hard examples of score runs: between models, moments, and with scores made elsewhere.
 
@@ -66,7 +68,7 @@ def match(
     threads : int, optional
         One per processor if not given; they change the speed, never the result.
     against : path, optional
-        File of scores made elsewhere: npz, csv or parquet.
+        File of scores made elsewhere: npz, csv, parquet or npy.
     against_column : str, optional
         Which of its columns; the only one of numbers if not given.
     against_polarity : str
@@ -75,6 +77,8 @@ def match(
         Class of Fig. 1 and Fig. 2; if not given, dog and horse on cifar10, elsewhere the first class.
     data : path, optional
         Archive or folder that holds the images, for the pictures; not needed for built-in data.
+    score_by : str
+        Score that sets are cut by: easiness, el2n, aum (sign turned) or forgetting; higher = harder in all.
 
     Returns
     -------
@@ -86,6 +90,7 @@ def match(
     at_most("draws", draws, MOST_DRAWS)
     at_least("seed", seed, 0)
     processors("threads", threads)
+    score = _matched_score(score_by)
     one_of("against_polarity", against_polarity, POLARITIES)
     existing("against", against, SUFFIXES)
     existing("data", data)
@@ -107,25 +112,31 @@ def match(
             path = Path(against).expanduser()
             external = read_external_scores(path, table, column=against_column, polarity=against_polarity)
         dataset = _find_images(first, data)
-        models = scored_models(scores, Path(temporary))
-        papers = {name: run.model for name, run in scores.items() if manifest.dataset == "cifar10"}
+        models = scored_models(scores, Path(temporary), score_by)
+        is_papers = manifest.dataset == "cifar10" and score_by == EASINESS
+        papers = {name: run.model for name, run in scores.items() if is_papers}
         controls = open_common_runs(first, common)
-        _log_runs(run_id, scores)
-        luck = scored_models(controls, Path(temporary))
-        results = match_models(models, table, options, paper_models=papers, external=external, common=luck)
+        _log_runs(run_id, scores, score)
+        luck = scored_models(controls, Path(temporary), score_by)
+        more = {"paper_models": papers, "external": external, "common": luck, "score_by": score_by}
+        results = match_models(models, table, options, **more)
         counted = {run.manifest.numbered_by for run in scores.values()}
         numbered_by = "epoch" if counted == {"epoch"} else "scored moment"
-        figures, diversity = matching_figures(results, numbered_by), None
+        figures, diversity = matching_figures(results, numbered_by, score.by), None
         if dataset is not None:
-            tables = {name: run.table for name, run in scores.items()}
-            look = {"fraction": fraction, "seed": seed, "resolution": manifest.recipe["resolution"]}
-            moments = {name: run.moment_name for name, run in scores.items()}
+            tables = {
+                name: run.table.assign(score=easiness(model.losses[model.updates.index(run.manifest.moment)]))
+                for (name, run), model in zip(scores.items(), models, strict=True)
+            }
+            resolution = manifest.recipe["resolution"]
+            look = {"fraction": fraction, "seed": seed, "resolution": resolution, "unit": score.unit}
+            moments = {name: f"{run.moment_name}{score.by}" for name, run in scores.items()}
             class_figures, diversity = look_at_classes(dataset, tables, classes, moments, **look)
-            figures |= class_figures | disagreement_figures(results.disagreements, dataset)
+            figures |= class_figures | disagreement_figures(results.disagreements, dataset, score.by)
         matching = Matching(
             **vars(results),
             run_id=run_id,
-            manifest=_manifest(scores, results, options, numbered_by),
+            manifest=_manifest(scores, results, options, {"numbered_by": numbered_by, "score_by": score_by}),
             diversity=diversity,
         )
         for sentence in shared_starts(matching.manifest.runs):
@@ -140,15 +151,26 @@ def match(
     return matching
 
 
-def _log_runs(run_id: str, scores: Mapping[str, Scores]) -> None:
+def _matched_score(name: str) -> Score:
+    one_of("score_by", name, tuple(SCORES))
+    if SCORES[name].held_out:
+        raise ValueError(
+            f"score_by is {name!r}, which match cannot judge: its intervals and ceilings are about trials that measure "
+            "every image, and a held-out loss is of a fold alone; take easiness, el2n, aum or forgetting"
+        )
+    return SCORES[name]
+
+
+def _log_runs(run_id: str, scores: Mapping[str, Scores], score: Score) -> None:
     first = next(iter(scores.values())).manifest
     source, classes = first.source or "built in", len(first.class_names)
     data = DataDescription(first.dataset, "train", source, first.fingerprint, first.examples, classes)
     tracking.log_data(run_id, data)
     tags = {
-        "mlflow.runName": match_title(scores, first.dataset),
+        "mlflow.runName": match_title(scores, first.dataset, score),
         "easiness.fingerprint": first.fingerprint,
         "easiness.dataset": first.dataset,
+        SCORE_BY: score.name,
         "easiness.score_runs": ",".join(run.run_id for run in scores.values()),
     }
     tracking.set_tags(run_id, tags)
@@ -170,7 +192,7 @@ def _find_images(scores: Scores, data: str | Path | None) -> Dataset | None:
 
 
 def _manifest(
-    scores: Mapping[str, Scores], results: MatchingResults, options: MatchOptions, numbered_by: str
+    scores: Mapping[str, Scores], results: MatchingResults, options: MatchOptions, named: Mapping[str, str]
 ) -> MatchManifest:
     first = next(iter(scores.values())).manifest
     manifest = MatchManifest(
@@ -180,7 +202,7 @@ def _manifest(
         fraction=options.fraction,
         seed=options.seed,
         draws=options.draws,
-        numbered_by=numbered_by,
+        **named,
         runs=tuple(
             {
                 "run_id": run.run_id,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -18,7 +17,7 @@ from easiness.analysis.matching.resampling import KINDS
 from easiness.analysis.matching.sensitivity import Sensitivity, match_at_fractions
 from easiness.analysis.matching.sides import MatchOptions, ScoredModel
 from easiness.analysis.matching.trials_needed import predict_repeats
-from easiness.analysis.scores import easiness
+from easiness.analysis.scores import EASINESS, easiness
 from easiness.recipes import published as paper
 from easiness.runs.match.external import ExternalScores
 from easiness.runs.score.tables import repeat_table
@@ -40,7 +39,8 @@ class MatchingResults:
     updates : dict of tuple of int
         T moments of each model.
     pairs : pandas.DataFrame
-        One row per pair of models, moment, set and scope: the fields of `Match`, corrected_low, corrected_high.
+        One row per pair of models, moment, set and scope: the fields of `Match`, corrected_low, corrected_high, and
+        score, the name of the score that sets were cut by.
     sensitivity : pandas.DataFrame
         One row per pair, moment, set, scope, measure and fraction: the fields of `Sensitivity`.
     moments, external : pandas.DataFrame
@@ -84,6 +84,7 @@ def match_models(
     paper_models: Mapping[str, str],
     external: ExternalScores | None = None,
     common: Sequence[ScoredModel] = (),
+    score_by: str = EASINESS,
 ) -> MatchingResults:
     """Match models with each other, with themselves, and with outside scores.
 
@@ -99,6 +100,8 @@ def match_models(
     external : ExternalScores, optional
     common : sequence of ScoredModel
         Of trials with common random numbers, matched with each other alone.
+    score_by : str
+        Name of the score that the models hold.
     """
     labels_N = table["label"].to_numpy()
     moments = [row for model in models for row in match_moments(model, labels_N, options=options)]
@@ -112,11 +115,11 @@ def match_models(
         outside = [row for model in models for row in match_external(model, external.values, labels_N, **against)]
     return MatchingResults(
         updates={model.name: model.updates for model in models},
-        pairs=match_table(pairs),
+        pairs=match_table(pairs, score_by),
         sensitivity=sensitivity_table(match_at_fractions(models, labels_N, options, pairs)),
-        moments=match_table(moments),
-        external=None if outside is None else match_table(outside),
-        common=match_table(match_pairs(common, labels_N, options)) if common else None,
+        moments=match_table(moments, score_by),
+        external=None if outside is None else match_table(outside, score_by),
+        common=match_table(match_pairs(common, labels_N, options), score_by) if common else None,
         table1=table_1(moments, paper_models, options.fraction),
         disagreements=disagreements,
         beyond_noise=beyond_noise,
@@ -130,14 +133,14 @@ def _overlaps(model: ScoredModel, labels_N: np.ndarray | None, options: MatchOpt
     return {kind: moment_overlaps(model, kind, **cut) for kind in KINDS}
 
 
-def match_table(rows: Sequence[Match]) -> pd.DataFrame:
-    """Rows of a matching with the interval of the corrected rate; without rows, the columns alone."""
+def match_table(rows: Sequence[Match], score_by: str = EASINESS) -> pd.DataFrame:
+    """Rows of a matching by a score, with the interval of the corrected rate; without rows, the columns alone."""
     columns = [field.name for field in dataclasses.fields(Match)]
     filled = [
         dataclasses.asdict(row) | dict(zip(("corrected_low", "corrected_high"), row.corrected_interval, strict=True))
         for row in rows
     ]
-    return pd.DataFrame(filled, columns=[*columns, "corrected_low", "corrected_high"])
+    return pd.DataFrame(filled, columns=[*columns, "corrected_low", "corrected_high"]).assign(score=score_by)
 
 
 def sensitivity_table(rows: Sequence[Sensitivity]) -> pd.DataFrame:
@@ -189,18 +192,26 @@ def last_common_moment(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def metric_curves(results: MatchingResults) -> list[dict[str, float]]:
-    """Rates of every pair at every moment, as metrics for the tracking server to chart; unknown ones are left out.
+    """Metrics of every moment, its `epoch`, for the tracking server to chart: sets of all images, means over pairs.
 
-    Each moment has its `epoch`, and `<set>_<scope>_<measure>/<a> vs <b>`, which the UI groups by what stands before
-    the stroke.
+    overlap, of_ceiling (of what could be shared), corrected and chance (given the class mix) of easy and of hard sets,
+    and rank_correlation; with outside scores against_overlap and against_rank_correlation. Single pairs are in the
+    tables: a metric of each would be a chart of its own. What is unknown is left out.
     """
-    measures = ("rate", "low", "high", "chance_given_classes", "corrected", "ceiling")
-    tables = [table for table in (results.pairs, results.external) if table is not None]
     by_epoch: dict[int, dict[str, float]] = {}
-    for row in (row for table in tables for row in table.to_dict("records")):
-        entry = by_epoch.setdefault(row["epoch"], {"epoch": row["epoch"]})
-        pair = re.sub(r"[^\w. -]", "_", f"{row['a']} vs {row['b']}")
-        for measure in measures:
-            if math.isfinite(row[measure]):
-                entry[f"{row['set']}_{row['scope']}_{measure}/{pair}"] = row[measure]
+    for prefix, table, wanted in (
+        ("", results.pairs, ("overlap", "of_ceiling", "corrected", "chance")),
+        ("against_", results.external, ("overlap",)),
+    ):
+        if table is None or table.empty:
+            continue
+        rows = table[table["scope"] == "global"]
+        rows = rows.assign(
+            overlap=rows["rate"], of_ceiling=rows["rate"] / rows["ceiling"], chance=rows["chance_given_classes"]
+        )
+        for (epoch, kind), means in rows.groupby(["epoch", "set"])[[*wanted, "rank_correlation"]].mean().iterrows():
+            entry = by_epoch.setdefault(int(epoch), {"epoch": int(epoch)})
+            numbers = {f"{prefix}{name}_{kind}": means[name] for name in wanted}
+            numbers[f"{prefix}rank_correlation"] = means["rank_correlation"]
+            entry |= {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
     return [by_epoch[epoch] for epoch in sorted(by_epoch)]

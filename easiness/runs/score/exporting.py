@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from easiness import tracking
+from easiness.analysis.scores import OTHER_SCORES
 from easiness.runs.checks import existing, one_of, unused
 from easiness.runs.public import absolute, public
 from easiness.runs.score.reading import Scores, load_scores
@@ -194,6 +195,7 @@ def fiftyone_fields(table: pd.DataFrame, paths: Sequence[str]) -> dict[str, obje
     in-sample.
     """
     columns = {"easiness": "easiness", "easiness_std": "easiness_std", "easiness_rank": "rank", "easiness_set": "set"}
+    columns |= {name: name for name in OTHER_SCORES if name in table}
     if _HELD_OUT in table:
         columns |= {_HELD_OUT: _HELD_OUT, "predicted_label": "suggested_label", "predicted_share": "suggested_share"}
     elif "predicted" in table:
@@ -205,7 +207,7 @@ def fiftyone_fields(table: pd.DataFrame, paths: Sequence[str]) -> dict[str, obje
         }
         for field, column in columns.items()
     }
-    polarity = "lower easiness (nats, 0 or more) and lower easiness_rank (1 = easiest) = easier"
+    polarity = "lower easiness (nats, 0 or more), easiness_rank (1 = easiest), el2n, aum and forgetting = easier"
     return {"key_field": "filepath", "polarity": polarity, "fields": fields}
 
 

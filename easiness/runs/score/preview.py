@@ -22,13 +22,15 @@ def write_preview(
     folder: Path,
     dataset: Dataset,
     scores: Scores,
-    repeats: pd.DataFrame,
     title: str,
+    *,
+    repeats: pd.DataFrame,
     pred_probs: np.ndarray | None = None,
+    score_by: str | None = None,
 ) -> None:
     """Write the preview of a score run: `index.html` with the review of labels, png and csv.
 
-    `repeats` is from `repeat_table`, `pred_probs` as for `write_review`.
+    `repeats` is from `repeat_table`, `pred_probs` and `score_by` as for `write_review`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     table = scores.table
@@ -83,7 +85,8 @@ def write_preview(
         pages.rows(ends),
     ]
     page = folder / "index.html"
-    write_review(page, dataset, table, pred_probs, run_id=scores.run_id, title=title, parts=parts)
+    about = {"run_id": scores.run_id, "title": title, "parts": parts, "score_by": score_by}
+    write_review(page, dataset, table, pred_probs, **about)
 
 
 def _captions(examples: pd.DataFrame) -> list[str]:

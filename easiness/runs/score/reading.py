@@ -1,7 +1,7 @@
 """Scores of a finished score run, read back from a tracking server."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from easiness import tracking
-from easiness.analysis.folds import in_sample
+from easiness.analysis.folds import held_out, in_sample
+from easiness.analysis.scores import EASINESS, SCORES, Score, easiness, trial_scores
 from easiness.recipes.schedule import moment_name, updates_per_epoch
+from easiness.runs.checks import one_of
 from easiness.runs.pages import result_html
 from easiness.runs.score.held_out import fold_problems, probability_problems, read_greatest
-from easiness.runs.score.tables import class_counts
+from easiness.runs.score.tables import class_counts, ranks_and_sets
 from easiness.runs.score.thumbnails import read_thumbnails
 from easiness.tracking import RunArtifacts, ScoreManifest
 
@@ -35,14 +37,16 @@ class Scores:
         Score run, and its dataset, fingerprint, recipe, updates and trials.
     table : pandas.DataFrame
         One row per example: example_id, source, label, class_name, easiness (nats), easiness_std, rank, set, predicted,
-        predicted_share; group where the truth is known. With folds: fold, heldout_loss (nats), heldout_share,
-        memorization, suggested_label, suggested_share.
+        predicted_share; el2n, aum, forgetting (higher = harder); group where the truth is known. With folds: fold,
+        heldout_loss (nats), heldout_share, memorization, suggested_label, suggested_share.
     trajectory_TN : numpy.ndarray
-        (T, N) easiness in nats at every scored moment.
+        (T, N) easiness in nats, or the `score`, at every scored moment.
     metrics : dict of float
         Numbers of the run: easiness_mean, reliability …
     hashes : dict of str
         SHA-256 of every artifact that was read, by its path; of a trial's, by `runs:/RUN_ID/path`.
+    score : Score
+        Score that `rank` and `set` of the table and the trajectory are of; see `by`.
     """
 
     run_id: str
@@ -52,6 +56,7 @@ class Scores:
     metrics: dict[str, float] = field(default_factory=dict)
     tracking_uri: str | None = None
     hashes: dict[str, str] = field(default_factory=dict)
+    score: Score = SCORES[EASINESS]
 
     @property
     def model(self) -> str:
@@ -84,6 +89,52 @@ class Scores:
         """When easiness was taken: `1,955 updates (epoch 5 of 300)`."""
         return moment_name(self.manifest.moment, self.per_epoch, self.manifest.recipe["schedule_epochs"])
 
+    @property
+    def values_N(self) -> np.ndarray:  # noqa: N802
+        """(N,) of the score at the moment of the table; lower = easier."""
+        return self.table[self.score.column].to_numpy()
+
+    def by(self, name: str) -> "Scores":
+        """The same run by one of `easiness.analysis.scores.SCORES`: its trajectory, and `rank` and `set` cut by it.
+
+        A ValueError for `heldout` of a run without folds.
+        """
+        one_of("score_by", name, tuple(SCORES))
+        score, manifest = SCORES[name], self.manifest
+        if score == self.score:
+            return self
+        trajectory_TN = np.stack([easiness(values_MN) for values_MN in self.trial_scores(name)])
+        values_N = trajectory_TN[manifest.updates.index(manifest.moment)]
+        labels_N = self.table["label"].to_numpy() if manifest.per_class else None
+        rank_N, set_N = ranks_and_sets(values_N, manifest.fraction, labels_N, manifest.recipe["seed"])
+        table = self.table.assign(**{score.column: values_N, "rank": rank_N, "set": set_N})
+        return replace(self, table=table, trajectory_TN=trajectory_TN, score=score)
+
+    def trial_scores(self, name: str, mapped: Path | None = None) -> np.ndarray:
+        """(T, M, N) float32 of one of `SCORES` of every trial that trained on an example, as `measure` reads them.
+
+        `heldout` is (T, M/K, N), of the trials that held an example out. Higher = harder.
+        """
+        score, manifest = SCORES[name], self.manifest
+        if score.held_out:
+            if not manifest.folds:
+                raise ValueError(
+                    f"score_by is {name!r}, and score run {self.run_id} held nothing out; score with folds=5, or take "
+                    "another score"
+                )
+            runs, fold_N = manifest.trial_runs, self.table["fold"].to_numpy()
+            losses_TMN = tracking.read_trials(
+                runs, score.measure, manifest.updates, manifest.fingerprint, self.tracking_uri
+            )
+            return np.stack([held_out(losses_MN, fold_N, manifest.folds) for losses_MN in losses_TMN])
+        values_TMN = self.measure(score.measure, mapped)
+        if not score.cumulative:
+            return values_TMN
+        found_TMN = _new_array(values_TMN.shape, np.float32, mapped and mapped / f"{name}.scores.npy")
+        for t, values_MN in enumerate(trial_scores(name, values_TMN)):
+            found_TMN[t] = values_MN
+        return found_TMN
+
     @cached_property
     def losses_TMN(self) -> np.ndarray:  # noqa: N802
         """(T, M, N) float32 cross-entropy in nats, as `measure` reads them; lower = easier."""
@@ -111,9 +162,7 @@ class Scores:
     def _in_sample(self, values_TMN: np.ndarray, file: Path | None = None) -> np.ndarray:
         folds, fold_N = self.manifest.folds, self.table["fold"].to_numpy()
         shape = (len(values_TMN), self.trials_in_sample, len(fold_N))
-        found_TMN = np.empty(shape, values_TMN.dtype) if file is None else None
-        if found_TMN is None:
-            found_TMN = np.lib.format.open_memmap(file, "w+", values_TMN.dtype, shape)
+        found_TMN = _new_array(shape, values_TMN.dtype, file)
         for t, values_MN in enumerate(values_TMN):
             found_TMN[t] = in_sample(values_MN, fold_N, folds)
         return found_TMN
@@ -164,7 +213,7 @@ class Scores:
         return "\n".join(
             [
                 "",
-                f"easiness after {self.moment_name}, lower = easier;",
+                f"{self.score.title} after {self.moment_name}, lower = easier;",
                 "examples of each class in the easy and in the hard set:",
                 counts.to_string(index=False) if few else f"{len(counts)} classes: see preview/class_counts.csv",
                 *(f"{name:>28}  {value:.4g}" for name, value in self.metrics.items()),
@@ -174,7 +223,8 @@ class Scores:
         )
 
     def _repr_html_(self) -> str:
-        title = f"Easiness of {self.model} on {self.manifest.dataset} after {self.moment_name} (lower = easier)"
+        data, score = self.manifest.dataset, self.score.title
+        title = f"{self.model} on {data}: {score} after {self.moment_name} (lower = easier)"
         numbers = {"trials": self.trials} | self.metrics | {"run": self.run_id}
         return result_html(title, numbers, self.table)
 
@@ -215,6 +265,10 @@ def load_scores(run_id: str, tracking_uri: str | None = None) -> Scores:
     for problem in _problems(manifest, table, trajectory_TN):
         raise ValueError(f"score run {run_id} cannot be used: {problem}; make it again")
     return Scores(run_id, manifest, table, trajectory_TN, metrics, tracking_uri, artifacts.hashes)
+
+
+def _new_array(shape: tuple[int, ...], dtype: np.dtype, file: Path | None) -> np.ndarray:
+    return np.empty(shape, dtype) if file is None else np.lib.format.open_memmap(file, "w+", dtype, shape)
 
 
 def refuse_flipped(scores: Scores, what: str) -> None:

@@ -21,7 +21,7 @@ from sklearn.neighbors import NearestNeighbors
 from easiness.datasets import Dataset
 from easiness.datasets.dataset import digest_keys
 from easiness.runs import pages
-from easiness.runs.score.tables import suspicion
+from easiness.runs.score.tables import suspicion, suspicion_score
 from easiness.runs.score.thumbnails import encode_webp
 
 EXAMPLES = 2_000
@@ -46,6 +46,9 @@ _MEASURES = {
     "heldout_share": ("held-out agreement", "share of the trials that held it out and predict the given label"),
     "memorization": ("memorization", "held-out loss minus easiness, in nats"),
     "easiness": ("easiness", "mean loss of trials that trained on it, in nats; lower = easier"),
+    "el2n": ("EL2N", "mean norm of the error of those trials, 0 to √2; lower = easier"),
+    "aum": ("AUM", "area under the margin up to this moment, sign turned: lower = easier"),
+    "forgetting": ("forgetting", "mean number of right answers lost up to this moment; lower = easier"),
     "easiness_std": ("spread over trials", "standard deviation of the loss, in nats"),
     "rank": ("rank", "1 = the easiest"),
 }
@@ -59,9 +62,9 @@ class Suggestions:
     shares_N: NDArray[np.float64]
 
 
-def suspicion_order(table: pd.DataFrame) -> NDArray[np.int64]:
-    """Rows of a table of scores, the most suspicious label first: by held-out loss, or by easiness without folds."""
-    return np.argsort(-suspicion(table), kind="stable")
+def suspicion_order(table: pd.DataFrame, score_by: str | None = None) -> NDArray[np.int64]:
+    """Rows of a table of scores, the most suspicious label first: by a score, or as `suspicion_score` chooses."""
+    return np.argsort(-suspicion(table, score_by), kind="stable")
 
 
 def suggestions(table: pd.DataFrame, class_names: Sequence[str]) -> Suggestions:
@@ -118,6 +121,7 @@ def write_review(
     run_id: str,
     title: str,
     parts: Sequence[str] = (),
+    score_by: str | None = None,
 ) -> None:
     """Write the review page, with further `parts` of `pages` below, in less than `MOST_BYTES`.
 
@@ -127,9 +131,11 @@ def write_review(
         Table of scores; with the columns heldout_loss, suggested_label … or without.
     pred_probs : numpy.ndarray, optional
         (N, K) class probabilities out of fold, or `label` and `share` of the greatest; neighbours are found by them.
+    score_by : str, optional
+        Order of the examples, as in `suspicion_order`.
     """
     suggested = suggestions(table, dataset.class_names)
-    order = suspicion_order(table)[:EXAMPLES]
+    order = suspicion_order(table, score_by)[:EXAMPLES]
     keys_N = digest_keys(dataset.digests)
     if pred_probs is None:
         probabilities_NK = estimated_probabilities(table, suggested, dataset.num_classes)
@@ -147,7 +153,7 @@ def write_review(
         "classes": dataset.class_names,
         "total": len(dataset),
         "out_of_fold": "suggested_label" in table,
-        "by": "held-out loss" if "heldout_loss" in table else "easiness",
+        "by": suspicion_score(table, score_by).title,
         "nearest": _ESTIMATED if pred_probs is None else _OUT_OF_FOLD,
         "measures": [words for name, words in _MEASURES.items() if name in table],
     }

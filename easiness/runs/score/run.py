@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from easiness import tracking
 from easiness.analysis.matching.sides import MatchOptions, ScoredModel
 from easiness.analysis.matching.trials_needed import predict_repeats
-from easiness.analysis.scores import easiness
+from easiness.analysis.scores import OTHER_SCORES, SCORES, easiness
 from easiness.analysis.sets import set_size
 from easiness.recipes.schedule import early_moment, moment_name, scored_updates, updates_per_epoch
 from easiness.runs.checks import at_least, one_of
@@ -31,7 +30,7 @@ from easiness.runs.score.held_out import write_probabilities
 from easiness.runs.score.outliers import describe_outliers
 from easiness.runs.score.preview import write_preview
 from easiness.runs.score.reading import Scores
-from easiness.runs.score.tables import repeat_table, score_metrics, score_table, trials_needed_table
+from easiness.runs.score.tables import other_scores, repeat_table, score_metrics, score_table, trials_needed_table
 from easiness.runs.score.thumbnails import shown_rows, write_thumbnails
 from easiness.runs.setup import TrainingSetup, log_training_setup, prepare_training, under_torchrun
 from easiness.runs.tracked_trials import (
@@ -63,6 +62,7 @@ def score(
     fraction: float = 0.1,
     per_class: bool = False,
     allow_outliers: bool = False,
+    score_by: str | None = None,
 ) -> Scores:
     """Score every training example of a dataset under one model; lower easiness = easier.
 
@@ -96,6 +96,8 @@ def score(
         Take that share of every class, instead of the whole.
     allow_outliers : bool
         Average in a trial that stands apart from the others (blew up, or learnt nothing), with a warning.
+    score_by : str, optional
+        Order of the review page: easiness, el2n, aum, forgetting, or heldout, the default with folds.
 
     Returns
     -------
@@ -106,9 +108,14 @@ def score(
     at_least("moment", moment, 0)
     if score_at and moment is not None:
         one_of("moment", moment, score_at)
+    if score_by is not None:
+        one_of("score_by", score_by, tuple(SCORES))
     set_size(fraction, 2)
     chosen = {"score_at": score_at, "common_random_numbers": common_random_numbers}
-    setup = prepare_training(training, run, **chosen, **choose_folds(training, folds, trials, groups))
+    folding = choose_folds(training, folds, trials, groups)
+    if score_by == "heldout" and not folding["folds"]:
+        raise ValueError("score_by is 'heldout', and folds is 0, which holds nothing out; say folds=5")
+    setup = prepare_training(training, run, **chosen, **folding)
     setup = flip_training(setup, flips)
     recipe, train = setup.recipe, setup.train
     split = split_folds(setup, groups)
@@ -139,6 +146,10 @@ def score(
         if split.count:
             probabilities = read_probabilities(records, split, moment, train.num_classes)
             table = table.assign(**held_out_columns(train, split, measured_MN, predicted_MN, probabilities))
+        moments = range(updates.index(moment) + 1)
+        table = table.assign(
+            **other_scores(lambda name: (split.in_sample(_at_moment(records, name, t)) for t in moments))
+        )
         trajectory_TN = np.stack([easiness(losses_MN) for losses_MN in losses_TMN])
         cut = {"fraction": fraction, "per_class": per_class}
         manifest = _manifest(setup, split, records, run_id, moment=moment, allow_outliers=allow_outliers, **cut)
@@ -152,7 +163,8 @@ def score(
             LOG.info(describe_flips(found, len(train)))
         scores = Scores(run_id, manifest, table, trajectory_TN, metrics)
         with tempfile.TemporaryDirectory() as folder:
-            _write_artifacts(Path(folder), scores, setup, repeats, probabilities)
+            preview = {"repeats": repeats, "pred_probs": probabilities, "score_by": score_by}
+            _write_artifacts(Path(folder), scores, setup, preview)
             scores = replace(scores, manifest=tracking.log_results(run_id, Path(folder), manifest))
         vars(scores)["losses_TMN"] = losses_TMN  # they are here: no need to fetch them
         tracking.log_metrics(run_id, metrics)
@@ -180,7 +192,7 @@ def _run_trials(setup: TrainingSetup, split: Folds, run_id: str, score_pass: str
     options = TrialOptions(
         with_model=names_with_model(trials, setup.run.log_models),
         score_pass=score_pass,
-        measures=("losses", "predicted"),
+        measures=("losses", "predicted", *(SCORES[name].measure for name in OTHER_SCORES)),
     )
     with SharedData(setup.train, setup.val) as data:
         return run_tracked_trials(trials, data, run_id, setup.device, setup.run, options)
@@ -221,17 +233,15 @@ def _manifest(
     return ScoreManifest.from_json(manifest.to_json(), run_id)  # lists where a reader gets lists
 
 
-def _write_artifacts(
-    folder: Path, scores: Scores, setup: TrainingSetup, repeats: pd.DataFrame, probabilities: np.ndarray | None
-) -> None:
-    preview = folder / "preview"
+def _write_artifacts(folder: Path, scores: Scores, setup: TrainingSetup, preview_of: dict[str, object]) -> None:
+    preview, probabilities = folder / "preview", preview_of["pred_probs"]
     (folder / "scores").mkdir()
     scores.table.to_parquet(folder / "scores" / "easiness.parquet", index=False)
     np.save(folder / "scores" / "trajectory.npy", scores.trajectory_TN)
     if probabilities is not None:
         write_probabilities(folder / "scores", probabilities)
     title = f"{setup.name}: easiness after {scores.moment_name}"
-    write_preview(preview, setup.train, scores, repeats, title, probabilities)
+    write_preview(preview, setup.train, scores, title, **preview_of)
     shown = shown_rows(scores.table, scores.trajectory_TN[-1])
     write_thumbnails(preview / "thumbnails.npz", setup.train, shown)
 

@@ -1,14 +1,23 @@
 """Scores as tables: one row per example, ready for parquet, csv and people."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from easiness.analysis.matching.trials_needed import COUNTS, TARGETS, Repeat, overlap_of, trials_needed
 from easiness.analysis.reliability import reliability
-from easiness.analysis.scores import easiness, roc_auc, tie_keys
+from easiness.analysis.scores import (
+    EASINESS,
+    OTHER_SCORES,
+    SCORES,
+    Score,
+    easiness,
+    roc_auc,
+    tie_keys,
+    trial_scores,
+)
 from easiness.analysis.sets import easiest, hardest
 from easiness.datasets import Dataset
 
@@ -53,13 +62,7 @@ def score_table(
         is, too) where there are any; group where the truth is known.
     """
     scores = easiness(losses_MN)
-    count = len(scores)
-    labels = dataset.labels if per_class else None
-    rank = np.empty(count, np.int64)
-    rank[np.lexsort((tie_keys(count, seed), scores))] = np.arange(1, count + 1)
-    membership = np.full(count, "", dtype=object)
-    membership[easiest(scores, fraction, seed=seed, labels_N=labels)] = "easy"
-    membership[hardest(scores, fraction, seed=seed, labels_N=labels)] = "hard"
+    rank, membership = ranks_and_sets(scores, fraction, dataset.labels if per_class else None, seed)
     columns = {
         "example_id": dataset.example_ids,
         "source": dataset.sources.astype(object),
@@ -82,9 +85,38 @@ def score_table(
     return pd.DataFrame(columns)
 
 
-def suspicion(table: pd.DataFrame) -> np.ndarray:
-    """Suspicion of every label of a score table, higher = more likely wrong: held-out loss, without folds easiness."""
-    return table["heldout_loss" if "heldout_loss" in table else "easiness"].to_numpy()
+def ranks_and_sets(
+    values_N: np.ndarray, fraction: float, labels_N: np.ndarray | None, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) rank by a score, 1 = easiest, and set: `easy`, `hard` or empty, of all or with labels of every class."""
+    count = len(values_N)
+    rank_N, set_N = np.empty(count, np.int64), np.full(count, "", dtype=object)
+    rank_N[np.lexsort((tie_keys(count, seed), values_N))] = np.arange(1, count + 1)
+    set_N[easiest(values_N, fraction, seed=seed, labels_N=labels_N)] = "easy"
+    set_N[hardest(values_N, fraction, seed=seed, labels_N=labels_N)] = "hard"
+    return rank_N, set_N
+
+
+def other_scores(measure_TMN: Callable[[str], Iterable[np.ndarray]]) -> dict[str, np.ndarray]:
+    """Columns `OTHER_SCORES` of a table, at the last of the moments; higher = harder in all, AUM with its sign turned.
+
+    `measure_TMN` gives the (M, N) of a measure after each scored moment, by its name.
+    """
+    columns = {}
+    for name in OTHER_SCORES:
+        *_, last_MN = trial_scores(name, measure_TMN(SCORES[name].measure))
+        columns[name] = easiness(last_MN)
+    return columns
+
+
+def suspicion_score(table: pd.DataFrame, name: str | None = None) -> Score:
+    """Score by which labels are suspicious: the one of that name, or held-out loss, without folds easiness."""
+    return SCORES[name or ("heldout" if "heldout_loss" in table else EASINESS)]
+
+
+def suspicion(table: pd.DataFrame, name: str | None = None) -> np.ndarray:
+    """Suspicion of every label of a score table by `suspicion_score`, higher = more likely wrong."""
+    return table[suspicion_score(table, name).column].to_numpy()
 
 
 def score_metrics(table: pd.DataFrame, losses_MN: np.ndarray, needed: pd.DataFrame) -> dict[str, float]:

@@ -13,7 +13,8 @@ from easiness.recipes.recipe import make_recipe
 from easiness.recipes.schedule import scored_updates, updates_per_epoch
 from easiness.runs import tracked_trials
 from easiness.runs.ablate import arms as room
-from easiness.runs.ablate.arms import NOTHING, Plan, Scoring, run_arms
+from easiness.runs.ablate.arms import NOTHING, Scoring, run_arms
+from easiness.runs.ablate.plan import Plan
 from easiness.runs.tracked_trials import SharedData, TrialOptions, run_tracked_trials
 from easiness.runs.trial_log import Trial
 from tests.tiny_data import tiny_dataset, tiny_recipe, tiny_setup
@@ -58,6 +59,7 @@ def ablate(plan, train, val, *, recipe=None, trials=2, easiness_N=None, run_id="
     recipe = recipe or tiny_recipe()
     scoring = Scoring(tiny_recipe(trials=trials), recipe.epochs * updates_per_epoch(len(train), 8), len(train))
     easiness_N = np.linspace(0.1, 3, len(train)) if easiness_N is None else easiness_N
+    plan = dataclasses.replace(plan, weighting=plan.weighting or "inverse")
     return run_arms(plan, tiny_setup(recipe, train, val), easiness_N, scoring, run_id)
 
 
@@ -126,7 +128,7 @@ def test_steps_are_shared_and_nothing_is_trained_twice(made_up, train, val):
     (shared,) = {each.run_id for each in finished if each.arm.ratio == 0.1 and each.arm.seed == 0} & {
         each.run_id for each in finished if each.arm.strategy == "stepwise"
     }
-    assert "easy 10 %, seed 0 = stepwise 10 %, seed 0" in shared
+    assert "easy 10 % seed 0 = stepwise 10 % seed 0" in shared
 
 
 def test_a_ratio_more_leaves_the_others_as_they_were(made_up, train, val):

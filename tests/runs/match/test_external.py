@@ -6,7 +6,7 @@ import pytest
 
 from easiness.runs.match.external import read_external_scores
 
-TABLE = pd.DataFrame({"example_id": [7, 2, 5], "label": [1, 0, 1]})
+TABLE = pd.DataFrame({"example_id": [7, 2, 5], "source": ["c/7.png", "a/2.png", "b/5.png"], "label": [1, 0, 1]})
 WHOLE = {"score": np.arange(10) / 10, "labels": np.array([0, 0, 0, 1, 0, 1, 0, 1, 0, 1])}
 
 
@@ -50,9 +50,9 @@ def test_published_scores_are_read(shared_data):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"score": np.arange(7.0)}, "has no column example_id, and no labels that would prove its order"),
+        ({"score": np.arange(7.0)}, "has no column example_id or file, and no labels that would prove its order"),
         ({"score": np.arange(7.0), "label": np.arange(7)}, "has 7 rows, and the run has examples up to number 7"),
-        ({"example_id": [2, 5, 7], "score": [1.0, 2]}, "has 3 ids for 2 scores"),
+        ({"example_id": [2, 5, 7], "score": [1.0, 2]}, "has 3 of example_id for 2 scores"),
         ({"example_id": [2, 5, 7], "score": [1.0, 2, 3], "label": [1]}, "has 1 of label, and 3 of score"),
         ({"example_id": [2, 5, 9], "score": [1.0, 2, 3]}, "lacks 1 examples of the run, the first is example_id 7"),
         ({"example_id": [2, 5, 8], "score": [1.0, 2, 3]}, "lacks 1 examples of the run, the first is example_id 7"),
@@ -90,3 +90,34 @@ def test_what_is_no_such_file_is_refused(tmp_path, suffix):
         read_external_scores(path, TABLE)
     with pytest.raises(ValueError, match="s.txt, and must be a file .npz or .csv or .parquet"):
         read_external_scores(tmp_path / "s.txt", TABLE)
+
+
+@pytest.mark.parametrize("key", ["file", "source"])
+def test_rows_are_found_by_the_name_of_the_file(tmp_path, key):
+    columns = {key: ["a/2.png", "d/9.png", "b/5.png", "c/7.png"], "score": [20, 90, 50, 70]}
+    found = read_external_scores(write(tmp_path / "s.csv", columns), TABLE)
+    np.testing.assert_array_equal(found.values, [70, 20, 50])
+    short = write(tmp_path / "t.csv", {key: columns[key][:3], "score": columns["score"][:3]})
+    with pytest.raises(ValueError, match=f"lacks 1 examples of the run, the first is {key} c/7.png"):
+        read_external_scores(short, TABLE)
+    twice = write(tmp_path / "u.csv", {key: ["a/2.png"] * 2, "score": [1, 2]})
+    with pytest.raises(ValueError, match=f"has {key} 'a/2.png' twice"):
+        read_external_scores(twice, TABLE)
+
+
+def test_an_array_is_of_the_examples_or_of_the_whole_dataset(tmp_path):
+    np.save(tmp_path / "own.npy", np.array([0.7, 0.2, 0.5]))
+    np.save(tmp_path / "whole.npy", np.arange(10) / 10)
+    for name in ("own", "whole"):
+        found = read_external_scores(tmp_path / f"{name}.npy", TABLE, option="scores")
+        np.testing.assert_array_equal(found.values, [0.7, 0.2, 0.5])
+        assert found.name == "score"
+    np.save(tmp_path / "short.npy", np.arange(5.0))
+    with pytest.raises(ValueError, match=r"short.npy has 5 rows, and the run has examples up to number 7"):
+        read_external_scores(tmp_path / "short.npy", TABLE)
+
+
+def test_messages_name_the_option(tmp_path):
+    path = write(tmp_path / "s.csv", {"example_id": [7, 2, 5], "a": [1, 2, 3], "b": [3, 2, 1]})
+    with pytest.raises(ValueError, match="choose with scores_column= one of a, b"):
+        read_external_scores(path, TABLE, option="scores")

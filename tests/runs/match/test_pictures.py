@@ -70,13 +70,13 @@ def test_both_figures_under_every_model_and_the_table(caplog):
             {
                 "example_id": dataset.example_ids,
                 "class_name": [dataset.class_names[label] for label in dataset.labels],
-                "easiness": np.random.default_rng(seed).random(60),
+                "score": np.random.default_rng(seed).random(60),
             }
         )
         for seed, model in enumerate(("one", "two:x"))
     }
     moments = {"one": "9 updates", "two:x": "30 updates"}
-    drawn, table = look_at_classes(dataset, tables, ("class 0", "class 2"), moments, **LOOK)
+    drawn, table = look_at_classes(dataset, tables, ("class 0", "class 2"), moments, unit="nats", **LOOK)
     assert set(drawn) == {f"{fig}_{model}" for fig in ("fig1_class_0", "fig2_class_2") for model in ("one", "two_x")}
     assert list(table["model"]) == ["one"] * 9 + ["two:x"] * 9
     assert list(table["class_name"].unique()) == ["class 0", "class 1", "class 2"]
@@ -85,8 +85,8 @@ def test_both_figures_under_every_model_and_the_table(caplog):
         assert "one after 9 updates" in words(drawn[f"{figure}_one"])
         assert "two:x after 30 updates" in words(drawn[f"{figure}_two_x"])
     captions = [text.get_text() for text in drawn["fig1_class_0_one"].axes[0].texts]
-    easiest = tables["one"].query("class_name == 'class 0'").sort_values("easiness").iloc[0]
-    assert f"#{easiest.example_id}\n{easiest.easiness:.2f} nats" in captions
+    easiest = tables["one"].query("class_name == 'class 0'").sort_values("score").iloc[0]
+    assert f"#{easiest.example_id}\n{easiest.score:.2f} nats" in captions
     small = LOOK | {"fraction": 0.1}
     drawn, table = look_at_classes(dataset, tables, ("class 0", "class 2"), moments, **small)
     assert table.empty
@@ -162,7 +162,7 @@ def test_files_that_were_skipped_are_skipped_again(tmp_path):
 
 def test_figures_can_be_saved(tmp_path):
     dataset = tiny_dataset(60)
-    table = pd.DataFrame({"example_id": dataset.example_ids, "class_name": "class 0", "easiness": np.arange(60.0)})
+    table = pd.DataFrame({"example_id": dataset.example_ids, "class_name": "class 0", "score": np.arange(60.0)})
     drawn, _ = look_at_classes(dataset, {"one": table}, ("class 0", "class 0"), {"one": "9 updates"}, **LOOK)
     for name, figure in drawn.items():
         assert figures.save(figure, tmp_path / f"{name}.png").stat().st_size > 1000

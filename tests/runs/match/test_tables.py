@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from easiness.analysis.matching.pairs import moment_overlaps
 from easiness.analysis.matching.sides import MatchOptions, ScoredModel
@@ -94,18 +95,24 @@ def test_one_model_has_no_pairs_and_the_columns_are_there():
     assert metric_curves(results) == []
 
 
-def test_what_is_charted_leaves_out_the_unknown():
-    results = match(make_models(trials=1))
+def test_few_metrics_under_stable_names_are_means_over_pairs():
+    results = match(make_models(("a", "b", "c/d (01ab)")))
     first, second = metric_curves(results)
     assert (first["epoch"], second["epoch"]) == (1, 2)
-    row = results.pairs.query("epoch == 2 and set == 'hard' and scope == 'per_class'").iloc[0]
-    assert second["hard_per_class_rate/a vs b"] == row["rate"]
-    assert not [name for name in second if "_low/" in name or "_ceiling/" in name]
+    names = {f"{name}_{kind}" for name in ("overlap", "of_ceiling", "corrected", "chance") for kind in ("easy", "hard")}
+    assert set(second) == {"epoch", "rank_correlation", *names}
+    rows = results.pairs.query("epoch == 2 and set == 'hard' and scope == 'global'")
+    assert len(rows) == 3
+    assert second["overlap_hard"] == pytest.approx(rows["rate"].mean())
+    assert second["of_ceiling_hard"] == pytest.approx((rows["rate"] / rows["ceiling"]).mean())
+    assert second["chance_hard"] == pytest.approx(rows["chance_given_classes"].mean())
+    assert second["rank_correlation"] == pytest.approx(rows["rank_correlation"].mean())
 
 
-def test_names_of_metrics_are_allowed_ones():
-    (entry, _) = metric_curves(match(make_models(("tests.tiny:build (01ab)", "b/c"))))
-    assert "easy_global_rate/b_c vs tests.tiny_build _01ab_" in entry
+def test_what_is_charted_leaves_out_the_unknown():
+    _, second = metric_curves(match(make_models(trials=1)))
+    assert "overlap_hard" in second
+    assert not [name for name in second if name.startswith("of_ceiling")]
 
 
 def test_disagreement_beyond_noise_is_counted():

@@ -30,6 +30,37 @@ def test_scores_come_back_to_the_bit(store, tmp_path):
     np.testing.assert_array_equal(load_scores(run_id, store).losses_TMN, losses_TMN)
 
 
+def test_a_run_is_read_by_another_score(store, tmp_path):
+    dataset = tiny_planted(40)
+    losses_TMN = draw_losses(dataset, 0)
+    margin_TMN, correct_TMN = -draw_losses(dataset, 1), draw_losses(dataset, 2) > 1
+    measures = {"margin": margin_TMN, "correct": correct_TMN, "el2n": draw_losses(dataset, 3)}
+    scores = load_scores(log_score_run(tmp_path, dataset, losses_TMN, measures=measures))
+    assert scores.by("easiness") is scores
+    by_aum = scores.by("aum")
+    area_TN = np.stack([-margin_TMN[: t + 1].mean(axis=(0, 1), dtype=float) for t in range(2)])
+    np.testing.assert_allclose(by_aum.trajectory_TN, area_TN, rtol=1e-5)
+    np.testing.assert_allclose(by_aum.values_N, area_TN[-1], rtol=1e-5)
+    order = np.argsort(area_TN[-1])
+    assert by_aum.table["rank"].to_numpy()[order].tolist() == list(range(1, 41))
+    assert set(np.flatnonzero(by_aum.table["set"] == "easy")) == set(order[:4])
+    assert set(np.flatnonzero(by_aum.table["set"] == "hard")) == set(order[-4:])
+    np.testing.assert_array_equal(by_aum.table["easiness"], scores.table["easiness"])
+    events_MN = (correct_TMN[0] & ~correct_TMN[1]) + 2 * ~correct_TMN.any(axis=0)
+    np.testing.assert_allclose(scores.by("forgetting").values_N, events_MN.mean(axis=0))
+    np.testing.assert_array_equal(scores.by("el2n").by("easiness").values_N, scores.values_N)
+    mapped = scores.trial_scores("aum", tmp_path)
+    np.testing.assert_array_equal(mapped, scores.trial_scores("aum"))
+    with pytest.raises(
+        ValueError, match="score_by is 'heldout', and score run .* held nothing out; score with folds=5"
+    ):
+        scores.by("heldout")
+    with pytest.raises(
+        ValueError, match="score_by is 'loss', and must be one of easiness, el2n, aum, forgetting, held"
+    ):
+        scores.by("loss")
+
+
 def test_trials_of_other_data_are_refused(store, tmp_path):
     run_id, _ = make_score_run(tmp_path / "made", fingerprints={1: "cd" * 32})
     with pytest.raises(ValueError, match=r"cdcdcd.* cannot be combined"):
@@ -120,7 +151,7 @@ def test_labels_that_a_trial_cannot_have_predicted_are_refused(store, tmp_path):
 def test_a_notebook_shows_the_head_of_the_table(store, tmp_path):
     dataset = tiny_planted(50)
     shown = load_scores(log_score_run(tmp_path, dataset, draw_losses(dataset, 0), model="<net>"))._repr_html_()
-    title = "Easiness of &lt;net&gt; on planted after 8 updates (epoch 4 of 300) (lower = easier)"
+    title = "&lt;net&gt; on planted: easiness after 8 updates (epoch 4 of 300) (lower = easier)"
     assert shown.startswith(f"<h4>{title}</h4>")
     assert shown.count("<tr") == 9
     assert "<p>50 rows in all</p>" in shown

@@ -74,6 +74,17 @@ def test_the_order_is_by_heldout_loss_and_else_by_easiness():
     np.testing.assert_array_equal(review.suspicion_order(table), [2, 0, 1, 3])
 
 
+def test_another_score_orders_the_page_and_is_named_there(tmp_path):
+    dataset = made_dataset()
+    table = made_table(dataset).assign(aum=np.arange(len(dataset)) % 7 - 3.0)
+    np.testing.assert_array_equal(review.suspicion_order(table, "easiness"), np.argsort(-table["easiness"]))
+    path = written(tmp_path, dataset, table, score_by="aum")
+    shown = content(path)
+    assert [example["row"] for example in shown["examples"]] == np.argsort(-table["aum"], kind="stable").tolist()
+    assert shown["by"] == "AUM"
+    assert "AUM" in [name for name, _ in shown["measures"]]
+
+
 def test_suggestions_are_out_of_fold_and_else_those_of_most_trials():
     dataset = made_dataset()
     table = made_table(dataset)
