@@ -5,7 +5,8 @@ Follows Kishida & Nakayama, "Empirical Study of Easy and Hard Examples in CNN Tr
 Five calls do what the command line does, with the same names: `score` trains M networks and takes the cross-entropy of
 every training example; its mean over the trials is the easiness (lower = easier). `match` compares the easiest and
 hardest examples of several score runs, `ablate` removes them and trains again, `report` makes one page of it all, and
-`load_scores` reads scores back from any tracking server. `train` and `prepare` stand beside them.
+`load_scores` reads scores back from any tracking server. `train` and `prepare` stand beside them. A training loop of
+your own is scored by a `Recorder`, and `collect` makes a score run of its trials.
 
 On arrays alone: `easiness` is the mean over trials, `easiest` and `hardest` cut the sets, `overlap` compares them.
 """
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from easiness.runs.ablate.run import ablate
     from easiness.runs.match.run import match
     from easiness.runs.prepare import prepare
+    from easiness.runs.recorder import Recorder
+    from easiness.runs.score.collecting import collect
     from easiness.runs.score.reading import Scores, load_scores
     from easiness.runs.score.run import score
     from easiness.runs.train import train
@@ -36,9 +39,11 @@ if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_
 __all__ = [
     "Dataset",
     "Recipe",
+    "Recorder",
     "Scores",
     "ablate",
     "chance",
+    "collect",
     "easiest",
     "easiness",
     "hardest",
@@ -66,6 +71,8 @@ _ROOMS = {
     "runs.ablate.run": ("ablate",),
     "runs.match.run": ("match",),
     "runs.prepare": ("prepare",),
+    "runs.recorder": ("Recorder",),
+    "runs.score.collecting": ("collect",),
     "runs.score.reading": ("Scores", "load_scores"),
     "runs.score.run": ("score",),
     "runs.train": ("train",),

@@ -21,12 +21,14 @@ MAY_IMPORT = {
     "figures": "",
     "tracking": "files",
     "runs": "files commandline recipes datasets architectures loaders trials analysis figures tracking",
+    "integrations": "trials runs",
     "reporting": "analysis figures tracking runs",
     "benchmarks": "recipes datasets architectures loaders trials analysis figures tracking runs reporting",
 }
 
 # Where torch may be imported; elsewhere nobody waits for it, and arrays are numpy's.
-TORCH = ("architectures", "loaders", "trials", "benchmarks", "runs.setup", "runs.tracked_trials", "runs.ablate")
+TORCH = ("architectures", "loaders", "trials", "benchmarks", "integrations", "runs.setup", "runs.tracked_trials")
+TORCH += ("runs.recorder", "runs.ablate")
 
 # The room of each foreign thing.
 ONE_ROOM = {
@@ -35,6 +37,8 @@ ONE_ROOM = {
     "ray": ("trials.engines.ray",),
     "fire": ("commandline",),
     "jinja2": ("reporting", "runs.pages"),
+    "lightning": ("integrations.lightning",),
+    "transformers": ("integrations.transformers",),
 }
 
 NUMERIC = {"numpy", "pandas", "scipy", "sklearn", *sys.stdlib_module_names}
@@ -132,7 +136,7 @@ def test_every_room_has_a_row():
 
 def test_the_house_is_small():
     entries = [path for path in PACKAGE.iterdir() if path.name[0] not in "_."]
-    assert len(entries) <= 13
+    assert len(entries) <= 14
     for path in (PACKAGE.parent / "entrypoints").glob("*.py"):
         assert len(path.read_text().splitlines()) <= 60, path.name
 

@@ -1,5 +1,7 @@
 """Schedule arithmetic: how an epoch is cut into batches, and after which updates examples are scored."""
 
+from collections.abc import Sequence
+
 from easiness.recipes.recipe import Recipe
 
 # Easiness is early: where nothing else is asked for, it is taken at the end of this epoch.
@@ -48,18 +50,25 @@ def early_moment(recipe: Recipe, count: int) -> int:
 
     Scores at initialization say nothing, and are taken where there are no others.
     """
-    updates = scored_updates(recipe, count)
-    end = EARLY_EPOCHS * updates_per_epoch(count, recipe.batch_size)
+    return early_update(scored_updates(recipe, count), updates_per_epoch(count, recipe.batch_size))
+
+
+def early_update(updates: Sequence[int], per_epoch: int) -> int:
+    """`early_moment` of these scored updates, where an epoch has `per_epoch`."""
+    end = EARLY_EPOCHS * per_epoch
     early, later = [update for update in updates if 0 < update <= end], [update for update in updates if update > end]
     return (early[-1:] or later[:1] or [0])[0]
 
 
-def moment_name(update: int, per_epoch: int, schedule_epochs: int) -> str:
-    """Name of a moment of training, for captions.
+def moment_name(update: int, per_epoch: int | None, schedule_epochs: int | None) -> str:
+    """Name of a moment of training, for captions; None is not known.
 
     Examples
     --------
-    >>> moment_name(1955, 391, 300), moment_name(100, 391, 300)
-    ('1,955 updates (epoch 5 of 300)', '100 updates (epoch 0.26 of 300)')
+    >>> moment_name(1955, 391, 300), moment_name(100, 391, None), moment_name(100, None, None)
+    ('1,955 updates (epoch 5 of 300)', '100 updates (epoch 0.26)', '100 updates')
     """
-    return f"{update:,} updates (epoch {round(update / per_epoch, 2):g} of {schedule_epochs})"
+    if per_epoch is None:
+        return f"{update:,} updates"
+    whole = "" if schedule_epochs is None else f" of {schedule_epochs}"
+    return f"{update:,} updates (epoch {round(update / per_epoch, 2):g}{whole})"

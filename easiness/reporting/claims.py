@@ -84,7 +84,9 @@ def shared_sets(pairs: pd.DataFrame | None, kind: str) -> Verdict:
     )
 
 
-def changing_sets(moments: pd.DataFrame | None, kind: str, lengths: Mapping[str, Mapping[str, float]]) -> Verdict:
+def changing_sets(
+    moments: pd.DataFrame | None, kind: str, lengths: Mapping[str, Mapping[str, float | None]]
+) -> Verdict:
     """Judge whether a model's easy (hard) set at the beginning is another one than at the end (Table 1).
 
     `lengths` are those of `MatchManifest`.
@@ -171,9 +173,12 @@ def _p_values(mean_C: np.ndarray, error_C: np.ndarray, degrees: int) -> np.ndarr
     return np.array([p_above(mean, error, degrees) for mean, error in zip(mean_C, error_C, strict=True)])
 
 
-def _length(lengths: Mapping[str, Mapping[str, float]]) -> str:
+def _length(lengths: Mapping[str, Mapping[str, float | None]]) -> str:
     """Part of the training that the scores are about."""
-    parts = sorted({(entry["epochs"], entry["schedule_epochs"]) for entry in lengths.values()})
+    known = {(entry["epochs"], entry["schedule_epochs"]) for entry in lengths.values()}
+    if any(None in part for part in known):
+        return "the part of training that was recorded"
+    parts = sorted(known)
     if all(epochs == whole for epochs, whole in parts):
         return "training"
     return "the first " + " or ".join(f"{epochs:g} of {whole:g} epochs" for epochs, whole in parts)

@@ -14,7 +14,7 @@ from easiness.loaders import Staged, part_of, restage, stage
 from easiness.recipes.schedule import scored_updates
 from easiness.runs.options import RunOptions
 from easiness.runs.progress import TrialDisplay
-from easiness.runs.trial_log import WORK, Trial, TrialLog, TrialOptions, TrialRecord
+from easiness.runs.trial_log import PATIENCE_S, WORK, Trial, TrialLog, TrialOptions, TrialRecord
 from easiness.runs.weights import weights_path
 from easiness.tracking.host import own_folder
 from easiness.trials.engines import choose_engine, run_trials
@@ -22,9 +22,6 @@ from easiness.trials.trial import Progress, TrialTask, work_in_trial
 from easiness.trials.trial_folder import remove_folder
 
 LOG = logging.getLogger("easiness")
-
-# How long to wait for a server that went away, before the results are left on disk for the next call.
-_PATIENCE_S = (5, 15, 40)
 
 SCORE_PASSES = ("each", "joint")
 
@@ -141,7 +138,7 @@ def _run(
             log.finished(task)
 
         run_trials(tasks, engine=engine, device=device, report=report, finished=finished, address=run.address)
-        log.send_waiting(patience=_PATIENCE_S)
+        log.send_waiting(patience=PATIENCE_S)
 
 
 def names_with_model(trials: Sequence[Trial], log_models: str) -> set[str]:

@@ -24,6 +24,9 @@ LOG = logging.getLogger("easiness")
 # Everything that is not on the tracking server yet; git ignores it.
 WORK = Path(".easiness")
 
+# How long to wait for a server that went away, before the results are left on disk for the next call.
+PATIENCE_S = (5, 15, 40)
+
 
 @dataclass(frozen=True, eq=False)
 class Trial:

@@ -21,12 +21,21 @@ from easiness.tracking.lookup import (
 from easiness.tracking.manifests import (
     AblationManifest,
     MatchManifest,
+    RecordManifest,
     ScoreManifest,
     TrialManifest,
     WeightsManifest,
     to_json,
 )
-from easiness.tracking.reading import open_trial, read_trials, read_validation, read_weights, verify_trial
+from easiness.tracking.reading import (
+    open_trial,
+    read_record,
+    read_trial,
+    read_trials,
+    read_validation,
+    read_weights,
+    verify_trial,
+)
 from easiness.tracking.server import public_address
 from easiness.tracking.tables import read_table, to_csv
 from easiness.tracking.writing import (
@@ -43,5 +52,6 @@ from easiness.tracking.writing import (
     log_settings,
     set_tags,
     start_child,
+    start_run,
     tracked_run,
 )

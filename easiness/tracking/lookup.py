@@ -91,7 +91,8 @@ def run_of_kind(run_id: str, kind: str, tracking_uri: str | None = None) -> RunR
     """Run by its id; ValueError if there is no such run, or it is of another kind."""
     (run,) = runs_by_id([run_id], tracking_uri)
     if run.kind != kind:
-        raise ValueError(f"run {run_id} is of kind {run.kind!r}; give a run of kind {kind!r}")
+        hint = "; collect makes one of trials" if (run.kind, kind) == ("trial", "score") else ""
+        raise ValueError(f"run {run_id} is of kind {run.kind!r}; give a run of kind {kind!r}{hint}")
     return run
 
 

@@ -109,12 +109,34 @@ class WeightsManifest(Manifest):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordManifest(Manifest):
+    """Training of another program whose losses were recorded, beside the `TrialManifest` of their arrays.
+
+    `EXAMPLES` is the table of its examples, `PICTURES` has some of them where images were given; `content` says whether
+    the fingerprint covers the images; numbers of the training are None where they are not known.
+    """
+
+    FILE: ClassVar[str] = "recorded.json"
+    EXAMPLES: ClassVar[str] = "examples.parquet"
+    PICTURES: ClassVar[str] = "thumbnails.npz"
+
+    dataset: str
+    class_names: tuple[str, ...]
+    content: bool
+    model: str
+    weights: str
+    updates_per_epoch: int | None
+    schedule_epochs: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScoreManifest(Manifest):
     """Contents and origin of the arrays of a score run.
 
     `source` and `limit` are as they were asked for, None for the default; each trial trained on `trained` of the
     `examples` (all but a fold; the fewest, where folds differ in size); `skipped` are files that could not be read;
-    `recipe` is `Recipe.settings()`; `updates` are the T scored moments, and `moment` the one of the table; each of M
+    `recipe` is `Recipe.settings()`, or `RecordedTraining.settings()` where trainings were recorded, whose
+    `fingerprint_val` is None; `updates` are the T scored moments, and `moment` the one of the table; each of M
     `trials` has its number `trial`, `run_id`, `digest`, and the `fold` that it left out (None without folds);
     `label_changes` has the SHA-256 of the `decisions.csv` that the labels follow, and the `flips` made on purpose,
     where there are such; `code` is from `code_versions`.
@@ -126,7 +148,7 @@ class ScoreManifest(Manifest):
     polarity: str = "lower_is_easier"
     dataset: str
     fingerprint: str
-    fingerprint_val: str
+    fingerprint_val: str | None
     source: str | None
     limit: int | None
     order: str = "row i of every array is row i of the table; example_id is the row in the whole dataset"
@@ -152,6 +174,11 @@ class ScoreManifest(Manifest):
         return self.recipe["folds"]
 
     @property
+    def recorded(self) -> bool:
+        """Whether the trials are recordings of another program's trainings."""
+        return self.recipe.get("recorded", False)
+
+    @property
     def trial_runs(self) -> list[str]:
         """Run ids of the M trials."""
         return [trial["run_id"] for trial in self.trials]
@@ -168,9 +195,9 @@ class MatchManifest(Manifest):
 
     `score_by` names the score that sets were cut by, see `easiness.analysis.scores.SCORES`; `numbered_by` is the unit
     of the moments in the tables; each of `runs` has `run_id`, `model` (its name in the tables), `updates`, `trials`,
-    and the `weights` that these start from; overlaps are (T, T) by model and set; `lengths` has by model the `epochs`
-    up to the last moment and the `schedule_epochs` of a whole training; `verdict` is from `verdicts`, `beyond_noise`
-    from `disagreement_tables`.
+    the `weights` that these start from, and whether they were `recorded`; overlaps are (T, T) by model and set;
+    `lengths` has by model the `epochs` up to the last moment and the `schedule_epochs` of a whole training, None where
+    they are not known; `verdict` is from `verdicts`, `beyond_noise` from `disagreement_tables`.
     """
 
     FILE: ClassVar[str] = "matching.json"

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from easiness.files import DamagedError
 from easiness.tracking.artifacts import Content, RunArtifacts
-from easiness.tracking.manifests import TrialManifest, WeightsManifest
+from easiness.tracking.manifests import RecordManifest, TrialManifest, WeightsManifest
 
 
 def read_trials(
@@ -84,6 +85,20 @@ def read_weights(run_id: str, reader: Callable[[Path], Content]) -> tuple[Weight
         WeightsManifest.FILE, lambda path: WeightsManifest.from_json(path.read_text(encoding="utf-8"), run_id)
     )
     return network, artifacts.read(WeightsManifest.WEIGHTS, reader)
+
+
+def read_trial(run_id: str) -> tuple[RunArtifacts, TrialManifest]:
+    """Artifacts of a finished trial, and its manifest."""
+    artifacts = RunArtifacts(run_id)
+    return artifacts, artifacts.manifest(TrialManifest)
+
+
+def read_record(trial: RunArtifacts) -> tuple[RecordManifest, pd.DataFrame] | None:
+    """Training behind a recorded trial and the table of its examples; None of a trial that was trained here."""
+    record = trial.optional(
+        RecordManifest.FILE, lambda path: RecordManifest.from_json(path.read_text(encoding="utf-8"), trial.run_id)
+    )
+    return None if record is None else (record, trial.read(RecordManifest.EXAMPLES, pd.read_parquet))
 
 
 def read_validation(run_id: str) -> tuple[list[dict[str, float]], np.ndarray]:

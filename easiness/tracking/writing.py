@@ -19,6 +19,7 @@ import numpy as np
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, LoggedModelStatus, Metric, Param, Run, RunTag
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.tracking.context.registry import resolve_tags
 
 from easiness.files import checksums
 from easiness.tracking.artifacts import AnyManifest, RunArtifacts
@@ -98,6 +99,35 @@ def start_child(parent_id: str, kind: str, name: str, tags: dict[str, str]) -> s
         source |= {"mlflow.parentRunId": parent_id, "easiness.kind": kind, **_origin()}
         run = client().create_run(parent.info.experiment_id, tags=source | tags, run_name=name)
     return run.info.run_id
+
+
+def start_run(kind: str, name: str, tags: dict[str, str]) -> str:
+    """Start a run that is not MLflow's active one, and so catches nobody else's logging; returns its id.
+
+    Inside a run, the active one or that of `mlflow run`, it becomes a child; else the store is tried before the work,
+    as in `tracked_run`. `end_child` ends it.
+    """
+    with server_errors():
+        client()
+        active = mlflow.active_run()
+        parent = os.environ.get("MLFLOW_RUN_ID") if active is None else active.info.run_id
+        if parent is not None:
+            return start_child(parent, kind, name, tags)
+        experiment = os.environ.get("MLFLOW_EXPERIMENT_ID")
+        if experiment is None:
+            named = os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default")
+            found = client().get_experiment_by_name(named)
+            experiment = client().create_experiment(named) if found is None else found.experiment_id
+        tags = resolve_tags({"easiness.kind": kind, **_origin(), **tags})
+        run_id = client().create_run(experiment, tags=tags, run_name=name).info.run_id
+    try:
+        _close_cut_off(run_id)
+        _try_artifacts(run_id)
+    except BaseException:
+        with suppress(TrackingError):
+            end_child(run_id, "FAILED")
+        raise
+    return run_id
 
 
 def end_child(run_id: str, status: str) -> None:

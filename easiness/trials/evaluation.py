@@ -46,7 +46,7 @@ def evaluate_examples(
     """Metrics of every example under one model, as from `evaluate_networks`; FloatingPointError for NaN or infinity."""
     several = None if logits is None else [logits]
     (metrics,) = evaluate_networks([model], loader, logits=several, ranks=ranks, classes=classes)
-    require_finite(metrics)
+    require_finite(metrics.losses)
     return metrics
 
 
@@ -98,9 +98,9 @@ def evaluate_networks(
     return [HeldOutMetrics(*result, shares_NK) for result, shares_NK in zip(results, half, strict=True)]
 
 
-def require_finite(metrics: ExampleMetrics) -> None:
+def require_finite(losses_N: np.ndarray) -> None:
     """Raise FloatingPointError if a loss is NaN or infinite, with the number of such losses."""
-    bad = ~np.isfinite(metrics.losses)
+    bad = ~np.isfinite(losses_N)
     if bad.any():
         raise FloatingPointError(f"the loss of {bad.sum()} of {len(bad)} examples is NaN or infinite")
 

@@ -172,7 +172,7 @@ def _evaluate_waiting(
         logits = [make_steps(model, device, precision).logits for model in models]
         for task, example_metrics in zip(waiting, evaluate_networks(models, reporting, logits=logits), strict=True):
             try:
-                require_finite(example_metrics)
+                require_finite(example_metrics.losses)
             except FloatingPointError as error:
                 raise DivergedError(f"{task.name}: {error} after update {update}; lower learning_rate") from error
             ledgers[task.name].update(metrics_files(update, example_metrics), without=[weights])

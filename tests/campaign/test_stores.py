@@ -50,7 +50,7 @@ def remote(store, monkeypatch):
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "elsewhere")
     for name in ("FACTOR", "JITTER"):
         monkeypatch.setenv(f"MLFLOW_HTTP_REQUEST_BACKOFF_{name}", "0")
-    monkeypatch.setattr(tracked_trials, "_PATIENCE_S", (0,) * 20)
+    monkeypatch.setattr(tracked_trials, "PATIENCE_S", (0,) * 20)
     with artifact_server() as server:
         yield server
 
@@ -85,7 +85,7 @@ def test_a_server_that_refuses_one_request_in_five_changes_nothing(remote, healt
 @pytest.mark.parametrize("dies_after", [4, pytest.param(9, marks=pytest.mark.campaign)])
 def test_a_server_that_dies_costs_nothing_but_the_same_command_again(remote, healthy, monkeypatch, dies_after, record):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr(tracked_trials, "_PATIENCE_S", (0,))
+    monkeypatch.setattr(tracked_trials, "PATIENCE_S", (0,))
     remote.fails = lambda method, path: 503 if len(remote.requests) > dies_after else None
     with pytest.raises(TrackingError) as caught:
         score()
@@ -120,7 +120,7 @@ def small_disk(folder, size):
 
 
 def test_a_full_disk_of_artifacts_costs_nothing_but_the_same_command_again(store, healthy, monkeypatch, record):
-    monkeypatch.setattr(tracked_trials, "_PATIENCE_S", (0,))
+    monkeypatch.setattr(tracked_trials, "PATIENCE_S", (0,))
     disk = Path("mlruns").absolute()
     with small_disk(disk, "64k"):
         (disk / "others.bin").write_bytes(bytes(40_000))

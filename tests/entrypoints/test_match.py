@@ -101,7 +101,7 @@ def test_a_match_run_keeps_the_contract(store, monkeypatch, capsys, tmp_path, da
     summary = json.loads((folder / "matching.json").read_text())
     assert (summary["schema"], summary["kind"], summary["fraction"], summary["draws"]) == (1, "match", 0.1, 20)
     assert summary["runs"] == [
-        {"run_id": run_id, "model": model, "updates": [4, 8], "trials": 3, "weights": "none"}
+        {"run_id": run_id, "model": model, "updates": [4, 8], "trials": 3, "weights": "none", "recorded": False}
         for run_id, model in zip(ids, losses, strict=True)
     ]
     cuts = pd.read_csv(folder / "sensitivity.csv")

@@ -102,7 +102,7 @@ def test_a_single_trial_is_logged_on_the_run_itself(store, data, recipe):
 
 
 def test_a_server_that_goes_away_loses_nothing(store, data, recipe, monkeypatch, capsys):
-    monkeypatch.setattr(room, "_PATIENCE_S", (0.01,))
+    monkeypatch.setattr(room, "PATIENCE_S", (0.01,))
     real = tracking.log_folder
 
     monkeypatch.setattr(tracking, "log_folder", fail_to_log)
@@ -196,7 +196,7 @@ def test_a_poisoned_trial_on_the_server_is_named_set_aside_and_trained_again(sto
 
 def test_results_that_were_damaged_on_disk_are_not_sent_but_made_again(store, data, recipe, monkeypatch, caplog):
     """As after a power failure between the end of a trial and its upload."""
-    monkeypatch.setattr(room, "_PATIENCE_S", (0.01,))
+    monkeypatch.setattr(room, "PATIENCE_S", (0.01,))
     with monkeypatch.context() as patch:
         patch.setattr(tracking, "log_folder", fail_to_log)
         with pytest.raises(TrackingError):

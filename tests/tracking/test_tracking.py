@@ -40,6 +40,21 @@ def test_run_made_by_mlflow_run_is_taken_over(store, monkeypatch):
     assert len(mlflow.MlflowClient().search_runs(["0"])) == 1
 
 
+def test_a_run_beside_the_active_one_is_where_the_others_are(store, monkeypatch):
+    client = mlflow.MlflowClient()
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "birds")
+    first, second = (tracking.start_run("trial", "mine", {"easiness.model": "net"}) for _ in range(2))
+    monkeypatch.setenv("MLFLOW_RUN_ID", first)
+    third = tracking.start_run("trial", "inside", {})
+    runs = [client.get_run(run_id) for run_id in (first, second, third)]
+    assert {run.info.experiment_id for run in runs} == {client.get_experiment_by_name("birds").experiment_id}
+    assert [run.data.tags.get("mlflow.parentRunId") for run in runs] == [None, None, first]
+    assert {run.info.status for run in runs} == {"RUNNING"}
+    assert mlflow.active_run() is None
+    assert runs[0].data.tags["easiness.kind"] == "trial"
+    assert "mlflow.source.name" in runs[0].data.tags
+
+
 def test_settings_do_not_collide_with_declared_parameters(store):
     with tracking.tracked_run("score", "s") as run_id:
         mlflow.log_param("learning_rate", "1e-3")  # as `mlflow run` logs it, unparsed

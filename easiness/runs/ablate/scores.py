@@ -11,6 +11,7 @@ from easiness import tracking
 from easiness.analysis.scores import EASINESS, SCORES
 from easiness.commandline import caller_path
 from easiness.recipes.recipe import recipe_from
+from easiness.recipes.schedule import moment_name
 from easiness.runs.ablate.arms import LEAST_TRIALS, Scoring
 from easiness.runs.ablate.plan import STEPWISE, Plan
 from easiness.runs.checks import at_least, existing, one_of, unused
@@ -104,15 +105,17 @@ def run_scores(
     scored: Scores, options: ScoreOptions, setup: TrainingSetup, plan: Plan, rows_in_scores: np.ndarray | None
 ) -> RemovalScores:
     """Take the scores of a run for the examples of the training set: all, or some rows of theirs."""
-    values_N, scoring = choose_moment(scored, options.score_moment)
-    _refuse_other_start(scoring, setup, plan)
+    values_N, moment, scoring = choose_moment(scored, options.score_moment)
+    if scoring is not None:
+        _refuse_other_start(scoring, setup, plan)
     if rows_in_scores is not None:
         LOG.info("the validation set was scored, too: %d of %d scores are used", len(setup.train), len(values_N))
         values_N = values_N[rows_in_scores]
     score = scored.score
     described = {"score_by": score.name, "score_title": score.title, "scores": scored.run_id, "scores_file": None}
-    described |= {"scores_sha256": None, "scores_recipe": scoring.recipe.settings(), "moment": scoring.moment}
-    source = f"{score.title} after {scoring.moment_name}, from score run {scored.run_id}"
+    described |= {"scores_sha256": None, "scores_recipe": scored.manifest.recipe, "moment": moment}
+    named = moment_name(moment, scored.per_epoch, scored.manifest.recipe["schedule_epochs"])
+    source = f"{score.title} after {named}, from score run {scored.run_id}"
     return RemovalScores(values_N, source, described, scoring, score.signed)
 
 
@@ -123,7 +126,14 @@ def open_scores(run_id: str, model: str, plan: Plan, options: ScoreOptions) -> S
     """
     scores = load_scores(run_id)
     refuse_flipped(scores, "ablate")
-    _, scoring = choose_moment(scores, options.score_moment)
+    _, _, scoring = choose_moment(scores, options.score_moment)
+    if scoring is None and STEPWISE in plan.strategies:
+        raise ValueError(
+            f"score run {run_id} was collected from recorded trials, whose recipe is not known; stepwise scores what "
+            "is left anew: leave it out of strategies"
+        )
+    if scoring is None:  # of a network that may be no model here
+        return scores.by(options.score_by)
     named = {scores.model, scoring.recipe.model} - {model}
     if named:
         raise ValueError(f"scores is {run_id}, a run of model {named.pop()!r}, and model is {model!r}; give the same")
@@ -169,8 +179,8 @@ def _refuse_other_start(scoring: Scoring, setup: TrainingSetup, plan: Plan) -> N
         )
 
 
-def choose_moment(scores: Scores, moment: int | None) -> tuple[np.ndarray, Scoring]:
-    """Scores after so many updates (lower = easier), and how they were made."""
+def choose_moment(scores: Scores, moment: int | None) -> tuple[np.ndarray, int, Scoring | None]:
+    """Scores after so many updates (lower = easier), that moment, and how they were made, if that is known."""
     moment = scores.manifest.moment if moment is None else moment
     updates = scores.manifest.updates
     if moment not in updates:
@@ -178,7 +188,9 @@ def choose_moment(scores: Scores, moment: int | None) -> tuple[np.ndarray, Scori
             f"score_moment is {moment}, and score run {scores.run_id} scored after {', '.join(map(str, updates))} "
             "updates"
         )
+    values_N = scores.trajectory_TN[updates.index(moment)]
+    if scores.manifest.recorded:
+        return values_N, moment, None
     before = tuple(update for update in updates if update < moment) if scores.score.cumulative else ()
     recipe = recipe_from(scores.manifest.recipe)
-    scoring = Scoring(recipe, moment, scores.manifest.trained, scores.score.name, before)
-    return scores.trajectory_TN[updates.index(moment)], scoring
+    return values_N, moment, Scoring(recipe, moment, scores.manifest.trained, scores.score.name, before)

@@ -153,6 +153,8 @@ def _refuse_shared_luck(scores: Sequence[Scores]) -> None:
                     f"runs {_name(owner)} and {_name(run)} cannot be matched: both were made of trial run "
                     f"{trial['run_id']}, whose noise they share; leave one of them out, or score with another seed"
                 )
+            if run.manifest.recorded:  # their seeds are not known
+                continue
             owner = seeds.setdefault((recipe["seed"], architecture, trial["trial"]), run)
             if owner is not run:
                 why = "common_random_numbers=true" if not architecture else "the same model and seed"
@@ -177,4 +179,5 @@ def _data_of(manifest: ScoreManifest) -> dict[str, object]:
         "classes": len(manifest.class_names),
         "skipped files": len(manifest.skipped),
         "fingerprint": manifest.fingerprint[:12],
+        "content covered": manifest.recipe.get("content", True),
     }

@@ -210,6 +210,7 @@ def _manifest(
                 "updates": run.manifest.updates,
                 "trials": run.trials,
                 "weights": run.manifest.recipe.get("weights", NONE),
+                "recorded": run.manifest.recorded,
             }
             for name, run in scores.items()
         ),
@@ -222,9 +223,9 @@ def _manifest(
     return MatchManifest.from_json(manifest.to_json(), "")  # arrays as lists, as a reader gets them
 
 
-def _length(run: Scores) -> dict[str, float]:
-    """Epochs up to the last scored moment, and those of the whole training."""
-    epochs = round(run.manifest.updates[-1] / run.per_epoch, 2)
+def _length(run: Scores) -> dict[str, float | None]:
+    """Epochs up to the last scored moment, and those of the whole training; None where recorded trials do not say."""
+    epochs = None if run.per_epoch is None else round(run.manifest.updates[-1] / run.per_epoch, 2)
     return {"epochs": epochs, "schedule_epochs": run.manifest.recipe["schedule_epochs"]}
 
 

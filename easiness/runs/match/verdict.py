@@ -131,7 +131,7 @@ def _span(entry: dict[str, object], name: str) -> str:
 
 
 def shared_starts(runs: Sequence[Mapping[str, object]]) -> list[str]:
-    """Sentences about models whose trials share trained weights; `runs` are those of `MatchManifest`.
+    """Sentences about models whose trials share trained weights, or were recorded; `runs` are those of `MatchManifest`.
 
     Examples
     --------
@@ -141,9 +141,17 @@ def shared_starts(runs: Sequence[Mapping[str, object]]) -> list[str]:
     started = {run["model"]: run.get("weights", NONE) for run in runs}
     alone = ", ".join(str(model) for model, weights in started.items() if weights == NONE)
     beside = f" ({alone} has beginnings of its own)" if alone else ""
+    recorded = ", ".join(str(run["model"]) for run in runs if run.get("recorded"))
     return [
-        f"All trials of {model} start from {weights}{beside}: they are not independent beginnings, and its ceiling "
-        "counts only the noise after that start."
-        for model, weights in started.items()
-        if weights != NONE
+        *(
+            f"All trials of {model} start from {weights}{beside}: they are not independent beginnings, and its ceiling "
+            "counts only the noise after that start."
+            for model, weights in started.items()
+            if weights != NONE
+        ),
+        *[
+            f"Trials of {recorded} were recorded: whether they share seeds with each other or with other trials is not "
+            "known, and shared luck would count as agreement."
+        ]
+        * bool(recorded),
     ]

@@ -13,6 +13,7 @@ from easiness.runs import pages
 from easiness.runs.score.reading import Scores
 from easiness.runs.score.review import write_review
 from easiness.runs.score.tables import NEEDED, class_counts, needed_in_words, repeat_curves, trials_needed_table
+from easiness.runs.score.thumbnails import pictured
 
 # Examples at each end: in the picture, and as rows of the table.
 _PICTURES, _ROWS = 24, 50
@@ -37,7 +38,10 @@ def write_preview(
     easiness_N = table["easiness"].to_numpy()
     counts = class_counts(table, dataset.class_names)
     ordered = table.sort_values("rank")
-    easy, hard = ordered.head(_PICTURES), ordered.tail(_PICTURES)[::-1]
+    ends_shown = [
+        examples.loc[pictured(dataset, examples.index)]
+        for examples in (ordered.head(_PICTURES), ordered.tail(_PICTURES)[::-1])
+    ]
     in_easy, in_hard = (table[table["set"] == name] for name in ("easy", "hard"))
     # Sets that were cut in every class have no common cut to be drawn.
     cut_as_one = in_easy["rank"].max() == len(in_easy)
@@ -53,12 +57,11 @@ def write_preview(
         "trajectory": figures.trajectory_by_decile(
             scores.trajectory_TN, deciles(easiness_N), repeats["updates"].unique(), title=title
         ),
-        "easiest_and_hardest": figures.easiest_and_hardest(
-            *(([dataset.images[row] for row in examples.index], _captions(examples)) for examples in (easy, hard)),
-            title=title,
-        ),
         "class_counts": figures.class_counts(counts["easy"], counts["hard"], dataset.class_names, title=title),
     }
+    if all(map(len, ends_shown)):
+        pictures = (([dataset.images[row] for row in ends.index], _captions(ends)) for ends in ends_shown)
+        drawn["easiest_and_hardest"] = figures.easiest_and_hardest(*pictures, title=title)
     if repeats["overlap"].notna().any():
         drawn["trials_needed"] = figures.repeat_curves(
             repeat_curves(repeats, "updates", "updates"), targets=TARGETS, title=title

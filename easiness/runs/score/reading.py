@@ -80,9 +80,12 @@ class Scores:
         return np.asarray(self.manifest.updates, np.int64)
 
     @property
-    def per_epoch(self) -> int:
-        """Updates of an epoch of a trial."""
-        return updates_per_epoch(self.manifest.trained, self.manifest.recipe["batch_size"])
+    def per_epoch(self) -> int | None:
+        """Updates of an epoch of a trial; None where recorded trials do not say."""
+        recipe = self.manifest.recipe
+        if self.manifest.recorded:
+            return recipe["updates_per_epoch"]
+        return updates_per_epoch(self.manifest.trained, recipe["batch_size"])
 
     @property
     def moment_name(self) -> str:

@@ -22,7 +22,7 @@ from easiness.datasets import Dataset
 from easiness.datasets.dataset import digest_keys
 from easiness.runs import pages
 from easiness.runs.score.tables import suspicion, suspicion_score
-from easiness.runs.score.thumbnails import encode_webp
+from easiness.runs.score.thumbnails import encode_webp, pictured
 
 EXAMPLES = 2_000
 MOST_BYTES = 15_000_000
@@ -218,7 +218,8 @@ def _pictures(
     dataset: Dataset, rows: NDArray[np.int64], neighbours: NDArray[np.int64], room: int
 ) -> dict[int, str] | None:
     """Pictures in base64 by row, as large as `room` bytes allow; None if they are too many for it."""
-    wanted = [(row, 1) for row in rows.tolist()] + [(row, 2) for row in neighbours.tolist()]
+    sides = {1: rows, 2: neighbours}
+    wanted = [(row, part) for part, shown in sides.items() for row in pictured(dataset, shown.tolist())]
     sample = wanted[:: max(1, len(wanted) // _SAMPLE)]
 
     def encode(wanted: Sequence[tuple[int, int]], side: int, quality: int) -> dict[int, str]:

@@ -1,17 +1,13 @@
 """A score run: M trials, each a child run, and their mean loss on the parent."""
 
 import logging
-import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from easiness import tracking
-from easiness.analysis.matching.sides import MatchOptions, ScoredModel
-from easiness.analysis.matching.trials_needed import predict_repeats
-from easiness.analysis.scores import OTHER_SCORES, SCORES, easiness
+from easiness.analysis.scores import OTHER_SCORES, SCORES
 from easiness.analysis.sets import set_size
 from easiness.recipes.schedule import early_moment, moment_name, scored_updates, updates_per_epoch
 from easiness.runs.checks import at_least, one_of
@@ -26,12 +22,10 @@ from easiness.runs.score.folds import (
     read_probabilities,
     split_folds,
 )
-from easiness.runs.score.held_out import write_probabilities
-from easiness.runs.score.outliers import describe_outliers
-from easiness.runs.score.preview import write_preview
+from easiness.runs.score.log import Measured, log_scores
+from easiness.runs.score.outliers import describe_outliers, refuse_outliers
 from easiness.runs.score.reading import Scores
-from easiness.runs.score.tables import other_scores, repeat_table, score_metrics, score_table, trials_needed_table
-from easiness.runs.score.thumbnails import shown_rows, write_thumbnails
+from easiness.runs.score.tables import other_scores, score_table
 from easiness.runs.setup import TrainingSetup, log_training_setup, prepare_training, under_torchrun
 from easiness.runs.tracked_trials import (
     SCORE_PASSES,
@@ -130,7 +124,8 @@ def score(
         log_training_setup(run_id, setup)
         records = _run_trials(setup, split, run_id, score_pass)
         measured_MN = _at_moment(records, "losses", updates.index(moment))
-        _check_outliers(describe_outliers(records, measured_MN, split.strata(train.labels)), allow_outliers)
+        apart = describe_outliers(records, measured_MN, split.strata(train.labels))
+        refuse_outliers(apart, allow=allow_outliers)
         predicted_MN = _at_moment(records, "predicted", updates.index(moment))
         losses_TMN = np.stack([split.in_sample(_at_moment(records, "losses", t)) for t in range(len(updates))])
         losses_MN = losses_TMN[updates.index(moment)]
@@ -150,36 +145,13 @@ def score(
         table = table.assign(
             **other_scores(lambda name: (split.in_sample(_at_moment(records, name, t)) for t in moments))
         )
-        trajectory_TN = np.stack([easiness(losses_MN) for losses_MN in losses_TMN])
         cut = {"fraction": fraction, "per_class": per_class}
         manifest = _manifest(setup, split, records, run_id, moment=moment, allow_outliers=allow_outliers, **cut)
-        options = MatchOptions(fraction, ("per_class",) if per_class else ("global",), seed=recipe.seed)
-        scored = ScoredModel(setup.name, updates, list(losses_TMN))
-        repeats = repeat_table(predict_repeats(scored, train.labels, options))
-        needed = trials_needed_table(repeats)
-        metrics = score_metrics(table, losses_MN, needed[needed["updates"] == moment])
-        metrics |= {"trials": recipe.trials} | held_out_metrics(table) | (found := flip_metrics(table, recipe.seed))
+        metrics = {"trials": recipe.trials} | held_out_metrics(table) | (found := flip_metrics(table, recipe.seed))
         if found:
             LOG.info(describe_flips(found, len(train)))
-        scores = Scores(run_id, manifest, table, trajectory_TN, metrics)
-        with tempfile.TemporaryDirectory() as folder:
-            preview = {"repeats": repeats, "pred_probs": probabilities, "score_by": score_by}
-            _write_artifacts(Path(folder), scores, setup, preview)
-            scores = replace(scores, manifest=tracking.log_results(run_id, Path(folder), manifest))
-        vars(scores)["losses_TMN"] = losses_TMN  # they are here: no need to fetch them
-        tracking.log_metrics(run_id, metrics)
-        tracking.set_tags(run_id, {"mlflow.note.content": _note(description, scores)})
-    return scores
-
-
-def _check_outliers(said: str, allow: bool) -> None:
-    if said and not allow:
-        raise ValueError(
-            f"{said}; look at the curves of its run, then lower learning_rate or take another seed, or average it in "
-            "with allow_outliers=true"
-        )
-    if said:
-        LOG.warning("%s; averaged in, since allow_outliers is true", said)
+        measured = Measured(setup.name, description, train, table, losses_TMN, probabilities, metrics, score_by)
+        return log_scores(run_id, manifest, measured)
 
 
 def _at_moment(records: Sequence[TrialRecord], measure: str, moment: int) -> np.ndarray:
@@ -231,25 +203,3 @@ def _manifest(
         **table,
     )
     return ScoreManifest.from_json(manifest.to_json(), run_id)  # lists where a reader gets lists
-
-
-def _write_artifacts(folder: Path, scores: Scores, setup: TrainingSetup, preview_of: dict[str, object]) -> None:
-    preview, probabilities = folder / "preview", preview_of["pred_probs"]
-    (folder / "scores").mkdir()
-    scores.table.to_parquet(folder / "scores" / "easiness.parquet", index=False)
-    np.save(folder / "scores" / "trajectory.npy", scores.trajectory_TN)
-    if probabilities is not None:
-        write_probabilities(folder / "scores", probabilities)
-    title = f"{setup.name}: easiness after {scores.moment_name}"
-    write_preview(preview, setup.train, scores, title, **preview_of)
-    shown = shown_rows(scores.table, scores.trajectory_TN[-1])
-    write_thumbnails(preview / "thumbnails.npz", setup.train, shown)
-
-
-def _note(description: str, scores: Scores) -> str:
-    """Description that the UI shows on the run's first page."""
-    numbers = "\n".join(f"- {name}: {value:.4g}" for name, value in scores.metrics.items())
-    return (
-        f"Easiness after {scores.moment_name}: mean cross-entropy in nats over trials, **lower = easier**.\n\n"
-        f"{description}\n\n{numbers}\n\nArtifacts: `preview/index.html`, `scores/easiness.parquet`."
-    )

@@ -4,7 +4,8 @@ A page made from a tracking server then shows them on any machine, whether the d
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -47,13 +48,14 @@ def write_thumbnails(path: Path, dataset: Dataset, rows: Sequence[int] | np.ndar
 
     It holds example_id (n,) int64, length (n,) int64 in bytes, and content uint8, the files one after the other.
     """
-    files = [encode_picture(dataset.images[row]) for row in rows]
-    np.savez(
-        path,
-        example_id=dataset.example_ids[np.asarray(rows, np.int64)],
-        length=np.array([len(file) for file in files], np.int64),
-        content=np.frombuffer(b"".join(files), np.uint8),
-    )
+    files = [encode_picture(np.asarray(dataset.images[row])) for row in rows]
+    with path.open("wb") as file:  # to a name, numpy would append .npz
+        np.savez(
+            file,
+            example_id=dataset.example_ids[np.asarray(rows, np.int64)],
+            length=np.array([len(content) for content in files], np.int64),
+            content=np.frombuffer(b"".join(files), np.uint8),
+        )
 
 
 def read_thumbnails(path: Path) -> dict[int, bytes]:
@@ -63,6 +65,28 @@ def read_thumbnails(path: Path) -> dict[int, bytes]:
         content = stored["content"].tobytes()
         bounds = zip(stored["example_id"].tolist(), (ends - stored["length"]).tolist(), ends.tolist(), strict=True)
         return {example_id: content[start:end] for example_id, start, end in bounds}
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPictures(Sequence):
+    """Pictures that runs kept of some of N examples; item i is (H, W, 3) uint8, and KeyError where none was kept."""
+
+    example_ids: np.ndarray  # (N,)
+    files: Mapping[int, bytes]  # png or jpeg, by example id
+
+    def __len__(self) -> int:
+        return len(self.example_ids)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(self.files[int(self.example_ids[row])])).convert("RGB"))
+
+
+def pictured(dataset: Dataset, rows: Iterable[int]) -> list[int]:
+    """Rows whose pictures are known: all, but of recorded trials those that these kept."""
+    images = dataset.images
+    if not isinstance(images, StoredPictures):
+        return list(rows)
+    return [row for row in rows if int(images.example_ids[row]) in images.files]
 
 
 def encode_picture(image_HWC: np.ndarray) -> bytes:

@@ -33,6 +33,7 @@ function make(tag, properties = {}, ...children) {
 
 function picture(row, alt) {
   const content = data.pictures[row];
+  if (content === undefined) return make("div", {className: "no-picture", title: file(row)}, "no picture");
   const image = make("img", {alt, title: file(row), loading: "lazy"});
   image.onload = () => image.classList.toggle("pixels", Math.max(image.naturalWidth, image.naturalHeight) <= 32);
   image.src = "data:image/webp;base64," + content;

@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from easiness import tracking
 from easiness.runs.score import review
 from easiness.runs.score.tables import score_table
+from easiness.runs.score.thumbnails import StoredPictures, read_thumbnails, write_thumbnails
 from tests.browser import Browser, find_chromium
 from tests.tiny_data import tiny_dataset
 
@@ -268,6 +269,20 @@ def test_markup_shows_as_text(browser, page):
     browser.press("Escape")
     alternative = browser.run("document.images[0].alt")
     assert alternative == f"{FILES[0]}, labelled {CLASSES[0]}"
+
+
+def test_examples_without_a_picture_are_judged_by_their_names(browser, tmp_path):
+    dataset = made_dataset()
+    write_thumbnails(tmp_path / "some.npz", dataset, [0])
+    kept = StoredPictures(dataset.example_ids, read_thumbnails(tmp_path / "some.npz"))
+    browser.complaints.clear()
+    browser.open(written(tmp_path, replace(dataset, images=kept)).as_uri())
+    assert browser.run("document.querySelectorAll('.card > img').length") == 1
+    assert browser.run("document.querySelectorAll('.card > .no-picture').length") == 19  # of a page
+    rectangle = "document.querySelector('.card > .no-picture').getBoundingClientRect()"
+    sides = [browser.run(f"{rectangle}.{side}") for side in ("width", "height")]
+    assert sides[0] == pytest.approx(sides[1], abs=1)
+    assert browser.complaints == []
 
 
 def test_decisions_stay_and_are_uploaded_again(browser, page, tmp_path):

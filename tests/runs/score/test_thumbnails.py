@@ -1,14 +1,18 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 from easiness.runs.score.thumbnails import (
     HARDEST,
     SIDE,
+    StoredPictures,
     encode_picture,
     ends_per_class,
+    pictured,
     read_thumbnails,
     shown_rows,
     write_thumbnails,
@@ -57,3 +61,19 @@ def test_both_ends_of_every_class_and_the_hardest_at_the_end_are_kept():
 def test_a_class_smaller_than_both_its_ends_is_kept_once():
     table = pd.DataFrame({"label": [0, 0, 1], "rank": [3, 1, 2]})
     np.testing.assert_array_equal(shown_rows(table, np.zeros(3)), [0, 1, 2])
+
+
+def test_stored_pictures_are_those_that_were_kept(tmp_path):
+    data = tiny_dataset(6)
+    write_thumbnails(tmp_path / "some.npz", data, [1, 4])
+    images = StoredPictures(data.example_ids, read_thumbnails(tmp_path / "some.npz"))
+    assert pictured(replace(data, images=images), range(6)) == [1, 4]
+    assert pictured(data, range(6)) == list(range(6))
+    np.testing.assert_array_equal(images[4], data.images[4])  # a png, since it is small
+    with pytest.raises(KeyError):
+        images[0]
+
+
+def test_no_pictures_are_written_and_read(tmp_path):
+    write_thumbnails(tmp_path / "none.npz", tiny_dataset(6), [])
+    assert read_thumbnails(tmp_path / "none.npz") == {}

@@ -1,0 +1,1 @@
+"""Callbacks that record trainings of other libraries, each on `easiness.Recorder`."""
