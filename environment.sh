@@ -6,13 +6,13 @@ _extra="$1"
 # The first Python that the project supports, asked for by name so that an older `python3` is no obstacle.
 _find_python() {
     local candidate
-    for candidate in python3.11 python3.12 python3 python; do
-        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null; then
+    for candidate in python3.11 python3.12 python3.13 python3 python; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; then
             echo "$candidate"
             return
         fi
     done
-    echo "error: no Python 3.11 or 3.12 on PATH; install one (Debian, Ubuntu: apt-get install python3.11-venv)" >&2
+    echo "error: no Python 3.11 to 3.13 on PATH; install one (Debian, Ubuntu: apt-get install python3.11-venv)" >&2
     return 1
 }
 
@@ -108,12 +108,15 @@ if ! { : >>.venv.lock && mkdir -p .easiness; } 2>/dev/null; then
 fi
 # Two commands started at once must not build into one folder at the same time.
 exec 9>.venv.lock
-flock 9
+! command -v flock >/dev/null || flock 9 # macOS has none
+# Not to be built with the caller's modules in the way.
+_caller_modules="${PYTHONPATH:-}"
+unset PYTHONPATH PYTHONHOME
 _build_environment || exit 1
-flock -u 9
 exec 9>&-
 
 export PATH="$PWD/.venv/bin:$PATH"
-unset PYTHONPATH PYTHONHOME
+# What waits for the server, and what is shared by commands.
+export EASINESS_WORK="${EASINESS_WORK:-$PWD/.easiness}"
 # Neither of them is to write into the home folder, or to report its use.
 export MLFLOW_DISABLE_TELEMETRY="${MLFLOW_DISABLE_TELEMETRY:-true}" MPLCONFIGDIR="${MPLCONFIGDIR:-$PWD/.easiness/matplotlib}"

@@ -6,6 +6,15 @@ set -euo pipefail
 export EASINESS_CALLED_FROM="$PWD"
 cd "$(dirname "$(readlink -f "$0")")"
 . ./environment.sh ""
+# The caller's own modules, for model=package.module:function: what PYTHONPATH names from the caller's folder.
+while IFS= read -r -d : _place; do
+    case "$_place" in
+    "") continue ;;
+    /*) ;;
+    *) _place="$EASINESS_CALLED_FROM/$_place" ;;
+    esac
+    export PYTHONPATH="${PYTHONPATH:+$PYTHONPATH:}$_place"
+done <<<"$_caller_modules:"
 # Where Ray puts its sockets: their paths must be short.
 export RAY_TMPDIR="${RAY_TMPDIR:-/tmp}"
 # The store is this checkout's own wherever the command is typed.

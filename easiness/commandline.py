@@ -1,10 +1,9 @@
 """Command line of an entry point: words to typed values, near matches, one line for an error."""
 
-import contextlib
 import difflib
 import inspect
 import os
-import select
+import re
 import signal
 import sys
 import threading
@@ -16,17 +15,23 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from easiness.machine import STOP_SIGNALS, wait_for_end
+
 # Exit status of a failed entry point; fire and argparse use the same for wrong arguments.
 FAILURE = 2
+
+# An option without dashes: model=alexnet.
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
 # Words for a value that is not given.
 _NOTHING = ("", "auto", "None")
 
 
-def command(function: Callable[..., object]) -> None:
+def command(function: Callable[..., object], words: Sequence[str] | None = None) -> None:
     """Call a function with the options of the command line, and print the `summary()` of its result unless it is None.
 
-    Every parameter of `function` is an option `--name=value`, read by its annotation: `int`, `float`, `str`, `bool`,
+    `words` are those of this process if not given. Every parameter of `function` is an option `name=value` or
+    `--name=value`, read by its annotation: `int`, `float`, `str`, `bool`,
     `Path`, a `tuple` of numbers or words separated by commas, or one of these `| None`. `auto` and the empty value
     stand for None or for an empty tuple. A parameter `verbose` is not an option: it is always true.
 
@@ -36,7 +41,7 @@ def command(function: Callable[..., object]) -> None:
     before = _stop_on_signals()
     _end_with(os.environ.get("EASINESS_LAUNCHER"))
     try:
-        options = _read_words(function)
+        options = _read_words(function, sys.argv[1:] if words is None else words)
         debug = _parse("debug", options.pop("debug", "false"), bool)
         if not debug:
             warnings.simplefilter("ignore")
@@ -61,15 +66,14 @@ def command(function: Callable[..., object]) -> None:
 def _stop_on_signals() -> dict[int, object]:
     """Close runs when a scheduler, container or terminal ends this process, as for Ctrl-C; returns the old handlers."""
     # What a shell has told a background job to ignore stays ignored.
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    return {number: signal.signal(number, _stop) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}
+    numbers = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    return {number: signal.signal(number, _stop) for number in numbers}
 
 
 def _stop(*_: object) -> None:
     # One stop may be told twice, to the group and by the parent; closing is cut short by a second Ctrl-C alone.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -77,18 +81,21 @@ def _end_with(launcher: str | None) -> None:
     """Stop when the process that started this one is gone, even by SIGKILL; its number is that of run.sh."""
 
     def wait() -> None:
-        with contextlib.suppress(OSError):  # it is gone already
-            select.select([os.pidfd_open(int(launcher))], [], [])
+        wait_for_end(int(launcher))
         os.kill(os.getpid(), signal.SIGTERM)
 
     if launcher is not None:
         threading.Thread(target=wait, daemon=True).start()
 
 
-def _read_words(function: Callable[..., object]) -> dict[str, str]:
+def _read_words(function: Callable[..., object], words: Sequence[str]) -> dict[str, str]:
     import fire  # here, because the rooms that this one serves have no use for it
 
-    _check_words(sys.argv[1:], function)
+    if any(word in ("-h", "--help") for word in words):
+        print(f"{inspect.cleandoc(function.__doc__ or '')}\n\nEach parameter is given as name=value.")
+        sys.exit(0)
+    words = [f"--{word}" if _ASSIGNMENT.match(word) else word for word in words]
+    _check_words(words, function)
     read: list[dict[str, str]] = []
 
     # Fire calls a function before it rejects arguments that are left over, so it gets one that takes any argument. It
@@ -96,8 +103,7 @@ def _read_words(function: Callable[..., object]) -> dict[str, str]:
     def collect(**options: str) -> None:
         read.append(options)
 
-    collect.__doc__ = function.__doc__
-    fire.Fire(fire.decorators.SetParseFn(str)(collect))
+    fire.Fire(fire.decorators.SetParseFn(str)(collect), command=words, name=function.__name__)
     return read[0]
 
 
@@ -106,11 +112,11 @@ def _check_words(words: Sequence[str], function: Callable[..., object]) -> None:
     known, is_value = options_of(function), False
     for word, following in pairwise([*words, "--"]):
         name, equals, _ = word.removeprefix("--").replace("-", "_").partition("=")
-        if is_value or word in ("-h", "--help"):
+        if is_value:
             is_value = False
             continue
         if not (word.startswith("--") and name.isidentifier()):
-            raise ValueError(f"unexpected argument {word!r}; use --name=value")
+            raise ValueError(f"unexpected argument {word!r}; use name=value")
         is_value = not equals and not following.startswith("-")
         if not (equals or is_value or name == "debug"):
             if name not in known:

@@ -1,19 +1,24 @@
-"""Files that are whole or not there, checksums that say whether they still are, and locks.
+"""Files that are whole or not there, checksums that say whether they still are, locks, and the work folder.
 
 The checksum is SHA-256: anybody's `sha256sum` can repeat it, reports name their inputs by it, and here it is as fast as
 BLAKE2 and nearly as fast as a CRC, which a foreign file could match.
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import platformdirs
+
+from easiness.machine import HOST, is_alive, process_mark, take_lock
 
 # Size and SHA-256 of a file: {"bytes": 200128, "sha256": "6f0a…"}.
 Checksum = dict[str, int | str]
@@ -25,6 +30,28 @@ _POLL_S = 0.2
 
 class DamagedError(ValueError):
     """A file is missing, or is not what was written."""
+
+
+def work_folder() -> Path:
+    """Folder of all that is on no tracking server yet: `EASINESS_WORK`, or the user's cache.
+
+    `run.sh` sets the former to `.easiness` in its checkout.
+    """
+    chosen = os.environ.get("EASINESS_WORK")
+    return Path(chosen).absolute() if chosen else platformdirs.user_cache_path("easiness", appauthor=False)
+
+
+@contextmanager
+def own_folder(place: Path, name: str) -> Iterator[Path]:
+    """Make a folder `name-…` of this process in a place, and remove there what killed processes left of their own."""
+    place.mkdir(parents=True, exist_ok=True)
+    for left_behind in place.glob(f"*-{HOST}-*-*-*"):
+        mark = left_behind.name.partition(f"-{HOST}-")[2].rpartition("-")[0]
+        if not is_alive(mark):
+            shutil.rmtree(left_behind, ignore_errors=True)
+    prefix = f"{name}-{HOST}-{process_mark()}-"
+    with tempfile.TemporaryDirectory(dir=place, prefix=prefix, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 def checksum(path: Path) -> Checksum:
@@ -109,11 +136,9 @@ def locked(path: Path, *, timeout: float = 0.0, waiting: Callable[[], object] = 
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not take_lock(file.fileno()):
                 if time.monotonic() >= deadline:
-                    raise BlockingIOError(errno.EAGAIN, f"another process holds {path}; wait for it") from None
+                    raise BlockingIOError(errno.EAGAIN, f"another process holds {path}; wait for it")
                 if not called:
                     called = True
                     waiting()
@@ -124,7 +149,8 @@ def locked(path: Path, *, timeout: float = 0.0, waiting: Callable[[], object] = 
             try:
                 yield
             finally:
-                path.unlink(missing_ok=True)
+                with suppress(PermissionError):  # Windows keeps an open file
+                    path.unlink(missing_ok=True)
             return
 
 
@@ -147,7 +173,9 @@ def _sync(paths: Iterable[Path]) -> None:
 
 
 def _sync_one(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    if os.name == "nt" and path.is_dir():  # Windows writes names at once
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

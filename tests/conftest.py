@@ -1,5 +1,6 @@
 """What every test may use: the path of the real data, and the switch for slow tests."""
 
+import os
 import shutil
 import signal
 import sqlite3
@@ -15,6 +16,9 @@ hypothesis.settings.load_profile("house")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
+
+# What a test leaves unfinished stays in its own folder.
+os.environ["EASINESS_WORK"] = ".easiness"
 
 # A shell lets its background jobs ignore Ctrl-C, and what they start inherits that; tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -10,20 +10,23 @@ PACKAGE = Path(__file__).resolve().parents[1] / "easiness"
 
 # One row a room: the rooms of the house that it may import. README shows the same picture.
 MAY_IMPORT = {
-    "commandline": "",
-    "files": "",
+    "__main__": "commandline",
+    "commandline": "machine",
+    "machine": "",
+    "files": "machine",
     "recipes": "",
-    "datasets": "recipes",
+    "datasets": "machine files recipes",
     "architectures": "",
-    "loaders": "recipes datasets",
-    "trials": "files recipes datasets architectures loaders",
+    "loaders": "machine recipes datasets",
+    "trials": "machine files recipes datasets architectures loaders",
     "analysis": "",
     "figures": "",
-    "tracking": "files",
-    "runs": "files commandline recipes datasets architectures loaders trials analysis figures tracking",
+    "tracking": "machine files",
+    "runs": "machine files commandline recipes datasets architectures loaders trials analysis figures tracking",
     "integrations": "trials runs",
-    "reporting": "analysis figures tracking runs",
-    "benchmarks": "recipes datasets architectures loaders trials analysis figures tracking runs reporting",
+    "reporting": "files analysis figures tracking runs",
+    "studies": "machine recipes tracking runs reporting",
+    "benchmarks": "machine recipes datasets architectures loaders trials analysis figures tracking runs reporting",
 }
 
 # Where torch may be imported; elsewhere nobody waits for it, and arrays are numpy's.
@@ -131,14 +134,14 @@ def test_no_module_imports_itself_in_a_circle():
 
 def test_every_room_has_a_row():
     rooms = {path.stem for path in PACKAGE.iterdir() if path.name[0] not in "_."}
-    assert rooms == set(MAY_IMPORT)
+    assert rooms == {room for room in MAY_IMPORT if room != "__main__"}
 
 
 def test_the_house_is_small():
     entries = [path for path in PACKAGE.iterdir() if path.name[0] not in "_."]
-    assert len(entries) <= 14
+    assert len(entries) <= 16
     for path in (PACKAGE.parent / "entrypoints").glob("*.py"):
-        assert len(path.read_text().splitlines()) <= 60, path.name
+        assert len(path.read_text().splitlines()) <= 10, path.name
 
 
 def parameters(function):

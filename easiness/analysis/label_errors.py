@@ -11,6 +11,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
+from easiness.analysis.folds import dense
 from easiness.analysis.intervals import LEVEL
 from easiness.analysis.scores import check_scores, tie_keys
 
@@ -31,6 +32,9 @@ _WIDER = (1, 0.5, 1.5, *_POWERS[1:])
 _RESAMPLINGS = 400
 
 _REWEIGHTINGS = 3
+
+# Examples whose probabilities are in memory as float64.
+_CHUNK = 16_384
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,30 @@ def found_among(suspicion_N: ArrayLike, flipped_N: ArrayLike, count: int, seed: 
     order = np.lexsort((tie_keys(len(suspicion_N), seed), -suspicion_N))
     found = int(flipped_N[order[:count]].sum())
     return found / count, found / int(flipped_N.sum())
+
+
+def confidently_other(probabilities: NDArray, labels_N: NDArray, classes: int) -> NDArray[np.bool_]:
+    """Whether held-out networks are confident of another class than the given label, (N,) bool.
+
+    Confident of class k is a probability of at least the mean one of the images that are labelled k; of several, the
+    most probable counts. The off-diagonal of the confident joint of Northcutt, Jiang & Chuang, "Confident Learning"
+    (2021). `probabilities` are in either form of `easiness.analysis.folds.mean_probabilities`.
+
+    >>> confidently_other(np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.3, 0.7]]), np.array([0, 0, 1, 1]), 2)
+    array([False,  True, False, False])
+    """
+    own_N, other_N = np.empty(len(labels_N)), np.empty(len(labels_N), bool)
+    parts = [slice(start, start + _CHUNK) for start in range(0, len(labels_N), _CHUNK)]
+    for rows in parts:
+        own_N[rows] = np.take_along_axis(dense(probabilities[rows], classes), labels_N[rows, None], axis=1)[:, 0]
+    counts_K = np.bincount(labels_N, minlength=classes)
+    # Of a class that nothing is labelled, nothing is confident.
+    least_K = np.where(counts_K > 0, np.bincount(labels_N, own_N, classes) / np.maximum(counts_K, 1), np.inf)
+    for rows in parts:
+        values_nK = dense(probabilities[rows], classes).astype(np.float64)
+        confident_nK = np.where(values_nK >= least_K, values_nK, -1.0)
+        other_N[rows] = (confident_nK.max(axis=1) >= 0) & (confident_nK.argmax(axis=1) != labels_N[rows])
+    return other_N
 
 
 def wrong_labels(suspicion_N: ArrayLike, flipped_N: ArrayLike, seed: int = 0) -> WrongLabels:

@@ -16,7 +16,7 @@ from easiness.architectures.torchvision_import import import_torchvision
 from easiness.loaders.normalization import normalize_images
 from easiness.recipes.recipe import Recipe
 from easiness.trials.evaluation import logit_metrics
-from easiness.trials.training import make_optimizer
+from easiness.trials.steps import make_optimizer
 
 # torch's names of the paddings.
 _MODE = {"zero": "constant", "reflect": "reflect"}

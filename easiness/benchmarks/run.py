@@ -20,7 +20,7 @@ from easiness.benchmarks.step import bench_step
 from easiness.datasets import open_dataset
 from easiness.recipes.recipe import make_recipe
 from easiness.runs.checks import at_least, at_most, existing, one_of, processors, unused
-from easiness.runs.public import public
+from easiness.runs.public import logged_run, public
 from easiness.runs.setup import choose_device
 
 log = logging.getLogger("easiness")
@@ -123,8 +123,7 @@ def bench(options: BenchOptions) -> Benchmarks:
     chosen = dict(BENCHES) if options.what == "all" else {options.what: BENCHES[options.what]}
     if options.images is None and chosen.pop("loaders", None):
         log.info("loaders are left out; to time them, give a folder of image files as images")
-    with tracking.tracked_run("bench", f"bench {options.what}") as run_id, tempfile.TemporaryDirectory() as files:
-        tracking.log_settings(run_id, vars(options))
+    with logged_run("bench", f"bench {options.what}") as run_id, tempfile.TemporaryDirectory() as files:
         folder = Path(files)
         measured: dict[str, object] = {}
         for name, measure in {"machine": _machine, **chosen}.items():

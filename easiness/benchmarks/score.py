@@ -1,6 +1,5 @@
 """A whole scoring, training included, timed beside the plain loops that a user would otherwise write."""
 
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from easiness.benchmarks.plain import score_resident, score_with_loaders
 from easiness.benchmarks.timing import interleave, ratios, summary
 from easiness.datasets import Dataset
 from easiness.loaders import stage_resident
+from easiness.machine import usable_cores
 from easiness.recipes.recipe import Recipe
 from easiness.trials.engines import choose_engine, run_trials
 from easiness.trials.trial import TrialTask
@@ -26,7 +26,7 @@ def bench_score(recipe: Recipe, train: Dataset, device: torch.device, *, repeats
     The result holds summaries of `seconds` by way (`ours`, `plain loop`, `plain loop, resident`) and of `times_ours`,
     how many times as long each takes, round by round; and the size of the task.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     arguments = (recipe, train.images, train.labels, recipe.trials, device)
     before = torch.get_num_threads()
 

@@ -8,7 +8,6 @@ bytes, where no image crosses a page; a table of the position and size of every 
 """
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import json
@@ -24,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from easiness.datasets.image_files import DIGEST_SIZE, decode_image, pixel_limit
+from easiness.machine import OPEN_FLAGS, take_lock
 
 MANIFEST = "packed.json"  # beside the files
 VERSION = 2
@@ -180,12 +180,12 @@ class BetonFile:
     def __init__(self, path: Path, size: int | None = None, marks: tuple[tuple[int, int, str], ...] = ()) -> None:
         self.path, self.marks = path, marks  # start in bytes, length and digest of each block
         try:
-            self.descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # not to wait for a pipe
+            self.descriptor = os.open(path, os.O_RDONLY | OPEN_FLAGS)  # not to wait for a pipe
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{path} is missing; run prepare again") from error
         weakref.finalize(self, os.close, self.descriptor)
         with contextlib.suppress(OSError):  # some network drives have no locks
-            fcntl.flock(self.descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            take_lock(self.descriptor, shared=True)
         self.size = os.fstat(self.descriptor).st_size
         if size is not None and (size != self.size or any(self.digest(*mark[:2]) != mark[2] for mark in marks)):
             raise ValueError(f"{path} is not the file that was opened first; it was packed again, so start again")

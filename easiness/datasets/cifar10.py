@@ -26,13 +26,13 @@ import numpy as np
 
 from easiness.datasets.image_files import printable
 from easiness.datasets.progress import progress_bar
+from easiness.files import work_folder
 
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 ARCHIVE_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 ARCHIVES = ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz")
 FOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py")
-CACHE = Path(".easiness", "data")
 TIMEOUT_SECONDS = 20
 
 BATCHES = {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "val": ("test_batch",)}
@@ -142,7 +142,8 @@ def download(url: str, path: Path, md5: str) -> Path:
 def _find(root: str | Path | None) -> Path:
     """Archive file, or folder of batches."""
     if root is None:
-        return _look_in(CACHE) or download(ARCHIVE_URL, CACHE / ARCHIVES[0], ARCHIVE_MD5)
+        cache = work_folder() / "data"
+        return _look_in(cache) or download(ARCHIVE_URL, cache / ARCHIVES[0], ARCHIVE_MD5)
     root = Path(root).expanduser()
     if root.is_file():
         return root

@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from easiness.datasets.progress import progress_bar
+from easiness.machine import OPEN_FLAGS, memory_bytes, usable_cores
 
 # Pillow's other formats run programs (EPS) or accept almost any bytes (TGA).
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -120,16 +121,7 @@ def decode(file: str | Path | IO[bytes]) -> Decoded:
 @functools.cache
 def pixel_limit() -> int:
     """Greatest number of pixels of an image: what every core can decode at a time in half of the memory."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):  # of a container
-        with suppress(OSError, ValueError):
-            memory = min(memory, int(Path(limit).read_text()))
-    return min(memory // 2 // usable_cores() // BYTES_PER_PIXEL, 2 * (Image.MAX_IMAGE_PIXELS or 2**27))
-
-
-def usable_cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    return min(memory_bytes() // 2 // usable_cores() // BYTES_PER_PIXEL, 2 * (Image.MAX_IMAGE_PIXELS or 2**27))
 
 
 class Checked(NamedTuple):
@@ -179,7 +171,7 @@ def _check_file(path: str) -> Checked | str:
 def _read(path: str) -> tuple[Decoded, bytes]:
     """Image in a file, and the digest of what it is."""
     # Not to wait for a pipe that took the place of a file.
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | OPEN_FLAGS)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("not a regular file")
         image = decode(file)

@@ -4,7 +4,6 @@ The manifest is written last, and names its files: whatever is cut off, there is
 """
 
 import dataclasses
-import fcntl
 import itertools
 import json
 import logging
@@ -22,6 +21,7 @@ import numpy as np
 from easiness.datasets.beton import MANIFEST, BetonFile, BetonImages, block_digest, read_index
 from easiness.datasets.dataset import Dataset, digest_keys
 from easiness.datasets.image_files import DIGEST_SIZE
+from easiness.machine import take_lock
 
 LOG = logging.getLogger("easiness")
 
@@ -244,9 +244,6 @@ def remove_others(folder: Path, names: set[str]) -> None:
 def _locked(descriptor: int) -> bool:
     """Whether this process alone uses a file or folder from now on, until it closes it."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return take_lock(descriptor)
     except OSError:  # some network drives have no locks
-        pass
-    return True
+        return True

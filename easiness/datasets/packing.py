@@ -30,7 +30,7 @@ from easiness.datasets.beton import (
 from easiness.datasets.chosen import EVERYTHING, Chosen
 from easiness.datasets.dataset import Dataset
 from easiness.datasets.decisions import REMOVED
-from easiness.datasets.image_files import DECODING, DIGEST_SIZE, decode, printable, reason, refusal, usable_cores
+from easiness.datasets.image_files import DECODING, DIGEST_SIZE, decode, printable, reason, refusal
 from easiness.datasets.image_folder import flat_listing, name_odd_images, refuse_empty_classes
 from easiness.datasets.packed import (
     Part,
@@ -43,6 +43,7 @@ from easiness.datasets.packed import (
 )
 from easiness.datasets.prefetch import map_ahead
 from easiness.datasets.progress import progress_bar
+from easiness.machine import usable_cores
 from easiness.recipes.randomness import uniforms
 
 MODES = ("jpg", "raw", "proportion")

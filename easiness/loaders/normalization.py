@@ -38,16 +38,14 @@ def normalize_streamed(images_BCHW: torch.Tensor) -> torch.Tensor:
     return images.div_(deviation.clamp_(min=STD_FLOOR))
 
 
-def normalize_channels(images_BCHW: torch.Tensor, mean_C: np.ndarray, std_C: np.ndarray) -> torch.Tensor:
-    """Each colour minus a mean, divided by a standard deviation, of the training set or given; grey levels."""
-    mean, std = (
-        torch.as_tensor(np.asarray(values, dtype=np.float32), device=images_BCHW.device).view(1, 3, 1, 1)
-        for values in (mean_C, np.maximum(std_C, STD_FLOOR))
-    )
+def normalize_channels(images_BCHW: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """Each colour minus a mean, divided by a standard deviation: grey levels, (1, 3, 1, 1) each."""
     return images_BCHW.to(torch.float32, copy=True).sub_(mean).div_(std)
 
 
-def normalizer(recipe: Recipe, mean_C: np.ndarray, std_C: np.ndarray) -> Callable[[torch.Tensor], torch.Tensor]:
+def normalizer(
+    recipe: Recipe, mean_C: np.ndarray, std_C: np.ndarray, device: torch.device
+) -> Callable[[torch.Tensor], torch.Tensor]:
     """Function from grey levels to a network's input; the mean and standard deviation given are for `channel`."""
     if recipe.normalization == "image":
         return normalize_images if recipe.loader == "resident" else normalize_streamed
@@ -55,7 +53,11 @@ def normalizer(recipe: Recipe, mean_C: np.ndarray, std_C: np.ndarray) -> Callabl
         mean_C, std_C = WHITE * np.array(IMAGENET)
     elif recipe.normalization == "fixed":
         mean_C, std_C = np.array(recipe.colour_mean), np.array(recipe.colour_std)
-    return partial(normalize_channels, mean_C=mean_C, std_C=std_C)
+    mean, std = (
+        torch.as_tensor(np.asarray(values, dtype=np.float32), device=device).view(1, 3, 1, 1)
+        for values in (mean_C, np.maximum(std_C, STD_FLOOR))
+    )
+    return partial(normalize_channels, mean=mean, std=std)
 
 
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

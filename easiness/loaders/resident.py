@@ -12,18 +12,16 @@ from PIL import Image
 
 from easiness.datasets import Dataset
 from easiness.datasets.beton import BetonImages
-from easiness.datasets.image_files import ImageFiles, usable_cores
+from easiness.datasets.image_files import ImageFiles
 from easiness.loaders.normalization import channel_statistics, normalizer
-from easiness.loaders.protocol import Batch
+from easiness.loaders.protocol import Batch, score_batch_size
+from easiness.machine import usable_cores
 from easiness.recipes.randomness import TrialSeeds, epoch_order, shifts_and_flips
 from easiness.recipes.recipe import Recipe
 from easiness.recipes.schedule import batch_bounds
 
 # Larger datasets belong in a file that is read batch by batch, not in memory.
 GREATEST_BYTES = 8 * 2**30
-
-# Examples per scoring batch: the activations of so small a batch stay in the cache of one core.
-SCORE_BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -59,19 +57,20 @@ class ResidentLoader:
         self._example_ids = staged.example_ids
         self._recipe = staged.recipe
         self._device = device
-        self._normalize = normalizer(staged.recipe, staged.mean_C, staged.std_C)
+        self._normalize = normalizer(staged.recipe, staged.mean_C, staged.std_C, device)
         self.count = len(staged.labels)
 
     def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
         """Batches of one epoch in random order, augmented."""
         order = epoch_order(seeds.order, epoch, self.count)
         height, width = self._images.shape[1:3]
-        down = right = flip = np.zeros(self.count, np.int64)
+        moves = np.zeros((3, self.count), np.int64)
         if self._recipe.augmentation != "none":
             ids = self._example_ids[order]
-            down, right, flip = shifts_and_flips(seeds.augmentation, epoch, ids, self._recipe.shift)
-        ys, xs = shift_indices(down, right, flip.astype(bool), (height, width), self._recipe.padding)
-        rows, ys, xs = (index.to(self._device) for index in (torch.from_numpy(order), ys, xs))
+            moves[:] = shifts_and_flips(seeds.augmentation, epoch, ids, self._recipe.shift)
+        # Once for the epoch: a copy for each batch would make a GPU wait.
+        rows, *moves = torch.from_numpy(np.stack([order, *moves])).to(self._device)
+        ys, xs = shift_indices(*moves, (height, width), self._recipe.padding)
         for start, stop in batch_bounds(self.count, self._recipe.batch_size):
             batch = slice(start, stop)
             image_rows = rows[batch] if self._rows is None else self._rows[rows[batch]]
@@ -80,8 +79,9 @@ class ResidentLoader:
 
     def score_batches(self) -> Iterator[Batch]:
         """Batches in the dataset's order, without augmentation."""
-        for start in range(0, self.count, SCORE_BATCH):
-            batch = slice(start, min(start + SCORE_BATCH, self.count))
+        size = score_batch_size(self._device)
+        for start in range(0, self.count, size):
+            batch = slice(start, min(start + size, self.count))
             images = self._images[batch if self._rows is None else self._rows[batch]]
             yield self._batch(images, self._labels[batch], np.arange(batch.start, batch.stop))
 
@@ -172,13 +172,15 @@ def fit_image(image: np.ndarray, resolution: int) -> np.ndarray:
 
 
 def shift_indices(
-    down: np.ndarray, right: np.ndarray, flip: np.ndarray, size: tuple[int, int], padding: str
+    down_B: torch.Tensor, right_B: torch.Tensor, flip_B: torch.Tensor, size: tuple[int, int], padding: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(B, H) rows and (B, W) columns of the pixels that make the shifted and flipped view; -1 where there is none."""
-    height, width = size
-    ys = _padded(torch.arange(height) - torch.from_numpy(down)[:, None], height, padding)
-    xs = torch.where(torch.from_numpy(flip)[:, None], torch.arange(width).flip(0), torch.arange(width))
-    return ys, _padded(xs - torch.from_numpy(right)[:, None], width, padding)
+    """(B, H) rows and (B, W) columns of the pixels that make the shifted and flipped view; -1 where there is none.
+
+    Pixels to shift down and right by, and whether to flip (0 or 1), are int64 on one device.
+    """
+    y_H, x_W = (torch.arange(side, device=down_B.device) for side in size)
+    xs = torch.where(flip_B[:, None] > 0, x_W.flip(0), x_W)
+    return _padded(y_H - down_B[:, None], size[0], padding), _padded(xs - right_B[:, None], size[1], padding)
 
 
 def shifted_views(

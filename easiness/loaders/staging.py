@@ -36,7 +36,7 @@ class StagedStream:
             images, labels, example_ids = columns
             columns = Columns(images.take(self.rows), labels[self.rows], example_ids[self.rows])
         decoder = FFCVDecoder if self.recipe.loader == "ffcv" else PillowDecoder
-        normalize = normalizer(self.recipe, self.mean_C, self.std_C)
+        normalize = normalizer(self.recipe, self.mean_C, self.std_C, device)
         return StreamingLoader(columns, self.recipe, decoder(columns.images), normalize, device)
 
 

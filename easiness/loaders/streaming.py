@@ -1,6 +1,5 @@
 """Streaming loader: images decoded when they are needed, by any decoder."""
 
-import os
 from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple, Protocol
 
@@ -10,8 +9,9 @@ import torch
 from easiness.datasets.beton import BetonImages
 from easiness.datasets.image_files import ImageFiles
 from easiness.datasets.prefetch import map_ahead
-from easiness.loaders.protocol import Batch
-from easiness.loaders.resident import SCORE_BATCH, shift_indices, shifted_views
+from easiness.loaders.protocol import Batch, score_batch_size
+from easiness.loaders.resident import shift_indices, shifted_views
+from easiness.machine import usable_cores
 from easiness.recipes.randomness import TrialSeeds, crop_boxes, epoch_order, flips, shifts_and_flips
 from easiness.recipes.recipe import Recipe
 from easiness.recipes.schedule import batch_bounds
@@ -79,7 +79,7 @@ class StreamingLoader:
         self._normalize, self._device = normalize, device
         self._labels = torch.from_numpy(columns.labels).to(device)
         # On a CPU the trial's threads compute, too; with a GPU all cores are free to decode.
-        self._workers = recipe.threads if device.type == "cpu" else len(os.sched_getaffinity(0))
+        self._workers = recipe.threads if device.type == "cpu" else usable_cores()
         self.count = len(columns.labels)
 
     def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
@@ -91,29 +91,30 @@ class StreamingLoader:
         if self._recipe.augmentation == "resized_crop_flip":
             boxes, flip = crop_boxes(seeds.augmentation, epoch, ids, sizes), flips(seeds.augmentation, epoch, ids)
         elif self._recipe.augmentation == "shift_flip":
-            moves = shifts_and_flips(seeds.augmentation, epoch, ids, self._recipe.shift)
+            drawn = np.stack(shifts_and_flips(seeds.augmentation, epoch, ids, self._recipe.shift)).astype(np.int64)
+            moves = torch.from_numpy(drawn).to(self._device)
+        labels = self._labels[torch.from_numpy(order).to(self._device)]
         bounds = batch_bounds(self.count, self._recipe.batch_size)
         for (start, stop), views in zip(bounds, self._views(bounds, order, boxes, flip), strict=True):
             views = views.to(self._device, non_blocking=True)
             if moves is not None:
                 size, padding = (self._recipe.resolution,) * 2, self._recipe.padding
-                indices = shift_indices(*(draws[start:stop] for draws in moves), size, padding)
-                ys, xs = (index.to(self._device) for index in indices)
+                ys, xs = shift_indices(*moves[:, start:stop], size, padding)
                 views = shifted_views(views, torch.arange(stop - start, device=self._device), ys, xs)
-            yield self._batch(views, order[start:stop])
+            yield self._batch(views, labels[start:stop], order[start:stop])
 
     def score_batches(self) -> Iterator[Batch]:
         """Batches in the dataset's order, without augmentation."""
-        starts = range(0, self.count, SCORE_BATCH)
-        bounds = [(start, min(start + SCORE_BATCH, self.count)) for start in starts]
+        size = score_batch_size(self._device)
+        bounds = [(start, min(start + size, self.count)) for start in range(0, self.count, size)]
         boxes = centre_boxes(self._columns.images.sizes)
         rows = np.arange(self.count)
-        views = self._views(bounds, rows, boxes, np.zeros(self.count, bool))
-        for (start, stop), batch in zip(bounds, views, strict=True):
-            yield self._batch(batch.to(self._device, non_blocking=True), rows[start:stop])
+        batches = self._views(bounds, rows, boxes, np.zeros(self.count, bool))
+        for (start, stop), batch in zip(bounds, batches, strict=True):
+            views = batch.to(self._device, non_blocking=True)
+            yield self._batch(views, self._labels[start:stop], rows[start:stop])
 
-    def _batch(self, views_BHWC: torch.Tensor, rows: np.ndarray) -> Batch:
-        labels = self._labels[torch.from_numpy(rows).to(self._device)]
+    def _batch(self, views_BHWC: torch.Tensor, labels: torch.Tensor, rows: np.ndarray) -> Batch:
         return Batch(self._normalize(views_BHWC.permute(0, 3, 1, 2)), labels, rows)
 
     def _views(

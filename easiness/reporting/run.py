@@ -13,7 +13,7 @@ from easiness.reporting.writing import check_folder, write_report
 from easiness.runs.ablate.reading import read_ablation
 from easiness.runs.checks import one_of
 from easiness.runs.match.reading import read_matching
-from easiness.runs.public import public
+from easiness.runs.public import logged_run, public
 from easiness.runs.score.reading import load_scores
 from easiness.tracking import RunRecord
 
@@ -81,7 +81,7 @@ def report(
         raise ValueError(f"experiment is {','.join(experiment)!r} and runs names {len(runs)} runs; give one of the two")
     reports = check_report(name, folder)
     records = tracking.runs_by_id(runs) or [run for each in experiment for run in tracking.runs_of_kind(each, KINDS)]
-    with tracking.tracked_run("report", "report") as run_id:
+    with logged_run("report", "report") as run_id:
         own = tracking.experiment_of(run_id)
         if not (experiment or runs):
             records = tracking.runs_of_kind(own, KINDS)

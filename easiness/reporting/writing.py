@@ -3,10 +3,12 @@
 import ctypes
 import hashlib
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 from easiness import figures, tracking
+from easiness.files import own_folder
 from easiness.reporting.assembly import ReportPage
 from easiness.reporting.blocks import Chart, Picture, ScoreFile, Table
 from easiness.reporting.formats import to_markdown, to_tex
@@ -14,7 +16,6 @@ from easiness.reporting.page import make_page
 from easiness.reporting.selection import SelectedRun
 from easiness.tracking import SCHEMA
 from easiness.tracking.contract import VERSION
-from easiness.tracking.host import own_folder
 
 _FORMATS = ("png", "pdf", "svg")
 
@@ -122,11 +123,17 @@ def _put_in_place(fresh: Path, folder: Path) -> None:
     if not folder.exists():
         fresh.rename(folder)
         return
-    here = -100  # AT_FDCWD
-    exchanged = ctypes.CDLL(None).renameat2(here, bytes(fresh.absolute()), here, bytes(folder.absolute()), _EXCHANGE)
-    if exchanged != 0:  # a file system that cannot, such as NFS
+    if not _exchange(fresh.absolute(), folder.absolute()):
         folder.rename(fresh.with_name("old"))
         fresh.rename(folder)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step, if the system (Linux) and the file system (not NFS) can."""
+    if not sys.platform.startswith("linux"):
+        return False
+    here = -100  # AT_FDCWD
+    return ctypes.CDLL(None).renameat2(here, bytes(one), here, bytes(other), _EXCHANGE) == 0
 
 
 def _is_report(folder: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from easiness.datasets.image_files import usable_cores
+from easiness.machine import usable_cores
 
 # What a keyword of that annotation takes, and what it is called.
 _KINDS = {

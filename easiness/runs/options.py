@@ -11,10 +11,11 @@ from easiness.recipes.recipe import KINDS, LOADERS, Recipe, make_recipe
 from easiness.runs.checks import at_least, existing, one_of, unused
 from easiness.runs.weights import NONE
 from easiness.trials.engines import ENGINES
+from easiness.trials.steps import CAPTURE
 
 DEVICES = ("auto", "cpu", "cuda")
 LOG_MODELS = ("last", "all", "none")
-_RUN_CHOICES = {"device": DEVICES, "engine": ENGINES, "verify": VERIFY, "log_models": LOG_MODELS}
+_RUN_CHOICES = {"device": DEVICES, "engine": ENGINES, "verify": VERIFY, "log_models": LOG_MODELS, "capture": CAPTURE}
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,12 @@ class RunOptions:
         Check of packed data before they are used: quick (tables and a sample) or full.
     log_models : str
         Trials whose final network is logged: last, all or none.
+    capture : str
+        Whether a GPU replays captured steps: auto (where it can), true, false, or compile, by torch.compile, which
+        takes minutes and a C compiler, for long trainings.
+    trials_per_gpu : int, optional
+        Trials side by side on one GPU, each in a process of its own; if not given, four small ones where NVIDIA's
+        multi-process service runs, else one.
     """
 
     device: str = "auto"
@@ -169,10 +176,13 @@ class RunOptions:
     address: str = "auto"
     verify: str = "quick"
     log_models: str = "last"
+    capture: str = "auto"
+    trials_per_gpu: int | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in _RUN_CHOICES.items():
             one_of(name, getattr(self, name), allowed)
+        at_least("trials_per_gpu", self.trials_per_gpu, 1)
         if self.engine != "ray":
             unused("address", None if self.address == "auto" else self.address, "only engine=ray has a cluster")
         elif importlib.util.find_spec("ray") is None:

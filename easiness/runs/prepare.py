@@ -17,7 +17,7 @@ from easiness.datasets.packed import claimed
 from easiness.datasets.packing import Chosen, Packed, PackOptions, pack
 from easiness.runs.checks import at_least, existing, processors
 from easiness.runs.decisions import log_decisions
-from easiness.runs.public import absolute, public
+from easiness.runs.public import absolute, logged_run, public
 
 LOG = logging.getLogger("easiness")
 
@@ -115,8 +115,7 @@ def prepare(
         None if kept is None else read_kept(kept),
         None if review is None else _decided(review, root, files, numbered=not options.skip_bad),
     )
-    with claimed(folder), tracking.tracked_run("prepare", f"prepare {root.name}") as run_id:
-        tracking.log_settings(run_id, vars(options) | {"source": str(root), "output": str(folder)})
+    with claimed(folder), logged_run("prepare", f"prepare {root.name}") as run_id:
         packed = pack(root, files, folder, options, workers=workers, chosen=chosen)
         if review is not None:
             log_decisions(run_id, review)

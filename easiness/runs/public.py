@@ -10,17 +10,23 @@ import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
 
 from tqdm import tqdm
 
+from easiness import tracking
 from easiness.commandline import printable
+from easiness.recipes.recipe import Recipe
 from easiness.runs.checks import typed
 
 LOG = logging.getLogger("easiness")
 
 Result = TypeVar("Result")
+
+# Options of the public call that is at work, with the defaults of those that it was not given.
+_ASKED: ContextVar[dict[str, object]] = ContextVar("asked")
 
 _VERBOSE = "verbose : bool\n    Show progress and messages on standard error."
 
@@ -50,17 +56,39 @@ def public(function: Callable[..., Result]) -> Callable[..., Result]:
         values = {name: _as_tuple(value, keywords[name].annotation) for name, value in options.items()}
         for name, value in values.items():
             typed(name, value, keywords[name].annotation)
+        asked = {name: keyword.default for name, keyword in keywords.items() if name != "verbose"} | values
         for group, kind in groups.items():
             names = values.keys() & {field.name for field in dataclasses.fields(kind)}
             values[group] = kind(**{name: values.pop(name) for name in names})
-        with speaking(verbose):
-            return function(**values)
+        token = _ASKED.set(asked)
+        try:
+            with speaking(verbose):
+                return function(**values)
+        finally:
+            _ASKED.reset(token)
 
     call.__signature__ = inspect.Signature(
         keywords.values(), return_annotation=inspect.signature(function).return_annotation
     )
     call.__doc__ = _with_keywords(function.__doc__ or "", groups)
     return call
+
+
+@contextmanager
+def logged_run(kind: str, name: str) -> Iterator[str]:
+    """Open a run, as `tracking.tracked_run`, and log the options of the public call that it is made in.
+
+    Those that a recipe settles are left to it.
+    """
+    settled = {field.name for field in dataclasses.fields(Recipe)} | {"device"}
+    with tracking.tracked_run(kind, name) as run_id:
+        asked = {key: value for key, value in _ASKED.get().items() if key not in settled and _is_said(value)}
+        tracking.log_options(run_id, asked)
+        yield run_id
+
+
+def _is_said(value: object) -> bool:
+    return value is not None and value != "" and value != ()
 
 
 def _clean(record: logging.LogRecord) -> bool:

@@ -20,11 +20,11 @@ from torch import distributed
 
 from easiness import tracking
 from easiness.datasets.given import given_dataset
-from easiness.files import Write, checksum, write_whole
+from easiness.files import Write, checksum, work_folder, write_whole
 from easiness.recipes.schedule import early_update
 from easiness.runs.checks import at_least, typed
 from easiness.runs.score.recorded import described_files
-from easiness.runs.trial_log import PATIENCE_S, WORK
+from easiness.runs.trial_log import PATIENCE_S
 from easiness.tracking import DataDescription, RecordManifest, TrackingError, TrialManifest
 from easiness.trials.distributed import current_ranks
 from easiness.trials.evaluation import MEASURES, ExampleMetrics, logit_metrics, require_finite
@@ -249,7 +249,7 @@ class Recorder:
 
     @property
     def _folder(self) -> Path:
-        return WORK.absolute() / "recorded" / self.run_id
+        return work_folder() / "recorded" / self.run_id
 
     @property
     def _digest(self) -> str:

@@ -24,7 +24,7 @@ from easiness.runs.public import absolute
 from easiness.runs.weights import Start, fit_start, open_start, start_fields
 from easiness.tracking import DataDescription
 from easiness.trials.distributed import joined
-from easiness.trials.engines import choose_engine, prepare_workers
+from easiness.trials.engines import choose_engine, prepare_workers, trials_on_gpu
 from easiness.trials.engines.torchrun import join_training
 from easiness.trials.precision import settle_precision
 
@@ -105,7 +105,10 @@ def check_training(
 def prepare_training(training: TrainingOptions, run: RunOptions, **chosen: object) -> TrainingSetup:
     """Check the options, open the data, and try the model on them; `chosen` as in `check_training`."""
     recipe, device, start = check_training(training, run, **chosen)
-    if choose_engine(run.engine, device, recipe.trials) == "processes":
+    if (
+        choose_engine(run.engine, device, recipe.trials, trials_on_gpu(run.trials_per_gpu, recipe.resolution))
+        == "processes"
+    ):
         prepare_workers()  # they start while the data are read
     root = absolute(training.data)
     common = {"seed": recipe.seed, "skip_bad": training.skip_bad, "verify": run.verify}
@@ -145,8 +148,7 @@ def log_training_setup(run_id: str, setup: TrainingSetup) -> None:
         DataDescription(data.name, data.split, source, data.fingerprint, len(data), data.num_classes)
         for data in ([setup.train] if setup.val is setup.train else [setup.train, setup.val])
     ]
-    settled = {"device": str(setup.device), "verify": setup.run.verify}
-    tracking.log_settings(run_id, setup.recipe.settings() | settled)
+    tracking.log_settings(run_id, setup.recipe.settings() | {"device": str(setup.device)})
     tracking.log_data(run_id, *descriptions)
     if setup.decisions is not None:
         log_decisions(run_id, setup.decisions)

@@ -4,20 +4,20 @@ import logging
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import replace
 
 import torch
 
 from easiness import tracking
 from easiness.datasets import Dataset
-from easiness.files import locked
+from easiness.files import locked, own_folder, work_folder
 from easiness.loaders import Staged, part_of, restage, stage
 from easiness.recipes.schedule import scored_updates
 from easiness.runs.options import RunOptions
 from easiness.runs.progress import TrialDisplay
-from easiness.runs.trial_log import PATIENCE_S, WORK, Trial, TrialLog, TrialOptions, TrialRecord
+from easiness.runs.trial_log import PATIENCE_S, Trial, TrialLog, TrialOptions, TrialRecord
 from easiness.runs.weights import weights_path
-from easiness.tracking.host import own_folder
-from easiness.trials.engines import choose_engine, run_trials
+from easiness.trials.engines import choose_engine, run_trials, trials_on_gpu
 from easiness.trials.trial import Progress, TrialTask, work_in_trial
 from easiness.trials.trial_folder import remove_folder
 
@@ -48,7 +48,7 @@ class SharedData:
         recipe = trial.recipe
         key = (recipe.loader, recipe.resolution, in_files)
         if key not in self._staged:
-            folder = self._folders.enter_context(own_folder(WORK.absolute(), "staged")) if in_files else None
+            folder = self._folders.enter_context(own_folder(work_folder(), "staged")) if in_files else None
             self._staged[key] = stage(self.train, self.val, recipe, folder)
         if trial.held_out is None:
             return dict(zip(("train", "val"), restage(*self._staged[key], recipe, trial.rows), strict=True))
@@ -122,8 +122,10 @@ def _run(
     options: TrialOptions,
 ) -> None:
     """Run trials in one pool, the longest first, and log them."""
-    engine = choose_engine(run.engine, device, len(waiting))
-    tasks = _staged_tasks(waiting, data, engine, options.score_pass == "joint")
+    per_gpu = trials_on_gpu(run.trials_per_gpu, max(record.trial.recipe.resolution for record in waiting))
+    engine = choose_engine(run.engine, device, len(waiting), per_gpu)
+    joint = options.score_pass == "joint"
+    tasks = [replace(task, capture=run.capture) for task in _staged_tasks(waiting, data, engine, joint)]
     images = {record.trial.name: data.work(record.trial) for record in waiting}
     tasks.sort(key=lambda task: -images[task.name])
     log = TrialLog(run_id, waiting, options)
@@ -137,7 +139,8 @@ def _run(
             display.finished(task.name)
             log.finished(task)
 
-        run_trials(tasks, engine=engine, device=device, report=report, finished=finished, address=run.address)
+        where = {"engine": engine, "device": device, "address": run.address, "per_gpu": per_gpu}
+        run_trials(tasks, report=report, finished=finished, **where)
         log.send_waiting(patience=PATIENCE_S)
 
 

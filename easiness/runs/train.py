@@ -10,7 +10,7 @@ from easiness import tracking
 from easiness.runs.ablate.tables import mean_by_group
 from easiness.runs.checks import at_least
 from easiness.runs.options import RunOptions, TrainingOptions
-from easiness.runs.public import public
+from easiness.runs.public import logged_run, public
 from easiness.runs.setup import log_training_setup, prepare_training, under_torchrun
 from easiness.runs.tracked_trials import SharedData, TrialOptions, run_tracked_trials
 from easiness.runs.trial_log import Trial
@@ -86,7 +86,7 @@ def train(
     chosen = {"trials": 1, "score_at": score_at, "common_random_numbers": common_random_numbers}
     setup = prepare_training(training, RunOptions(device=device, verify=verify), **chosen)
     LOG.info(setup.describe(f"one trial, number {trial}"))
-    with tracking.tracked_run("train", f"train {setup.name}, trial {trial}") as run_id:
+    with logged_run("train", f"train {setup.name}, trial {trial}") as run_id:
         log_training_setup(run_id, setup)
         wanted = Trial(setup.recipe, trial)
         options = TrialOptions(with_model=[wanted.name] if log_model else [], as_children=False)

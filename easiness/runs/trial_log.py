@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from easiness import tracking
-from easiness.files import Checksum, DamagedError, write_whole
+from easiness.files import Checksum, DamagedError, work_folder, write_whole
 from easiness.recipes.recipe import Recipe
 from easiness.tracking import TrackingError, TrialManifest, WeightsManifest
 from easiness.trials.evaluation import MEASURES
@@ -20,9 +20,6 @@ from easiness.trials.trial import Progress, TrialTask, example_batch, load_model
 from easiness.trials.trial_folder import EPOCHS, HELD_OUT, MODEL, Ledger, artifact_files, read_measure, remove_folder
 
 LOG = logging.getLogger("easiness")
-
-# Everything that is not on the tracking server yet; git ignores it.
-WORK = Path(".easiness")
 
 # How long to wait for a server that went away, before the results are left on disk for the next call.
 PATIENCE_S = (5, 15, 40)
@@ -61,12 +58,12 @@ class TrialRecord:
     @property
     def folder(self) -> Path:
         """Folder in which the trial works, and its results wait."""
-        return WORK.absolute() / "trials" / self.digest[:16]
+        return work_folder() / "trials" / self.digest[:16]
 
     @property
     def claim(self) -> Path:
         """File that the command which works on this trial keeps locked."""
-        return WORK.absolute() / "claims" / self.digest[:16]
+        return work_folder() / "claims" / self.digest[:16]
 
     @property
     def files(self) -> list[str]:
@@ -148,9 +145,9 @@ class TrialLog:
                     self._quiet_until = time.monotonic() + 60
                     return
                 if pause is None:
-                    names = ", ".join(task.name for task in self._waiting)
+                    names, kept = ", ".join(task.name for task in self._waiting), work_folder() / "trials"
                     raise TrackingError(
-                        f"{error}; {names} are finished and kept in {WORK / 'trials'}: the same command uploads them"
+                        f"{error}; {names} are finished and kept in {kept}: the same command uploads them"
                     ) from error
                 time.sleep(pause)
 

@@ -12,11 +12,10 @@ from easiness.architectures import build_model
 from easiness.architectures.pretrained import State, classes_of, head_names, load_body, read_state
 from easiness.architectures.published import PublishedWeights, timm_weights, vision_weights
 from easiness.commandline import caller_path
-from easiness.files import checksum, write_whole
+from easiness.files import checksum, work_folder, write_whole
 from easiness.loaders.normalization import IMAGENET, WHITE
 from easiness.recipes.recipe import Recipe
 from easiness.runs.checks import existing, typed
-from easiness.runs.trial_log import WORK
 from easiness.tracking import WeightsManifest
 
 LOG = logging.getLogger("easiness")
@@ -108,7 +107,7 @@ def fit_start(start: Start, recipe: Recipe, class_names: Sequence[str]) -> tuple
 
 def weights_path(sha256: str) -> Path:
     """File that keeps weights for the workers of this folder."""
-    return WORK.absolute() / "weights" / f"{sha256}.pt"
+    return work_folder() / "weights" / f"{sha256}.pt"
 
 
 def _kept(name: str, content: bytes, **knows: object) -> Start:

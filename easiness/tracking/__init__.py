@@ -27,6 +27,7 @@ from easiness.tracking.manifests import (
     WeightsManifest,
     to_json,
 )
+from easiness.tracking.opening import end_child, start_child, start_run, tracked_run
 from easiness.tracking.reading import (
     open_trial,
     read_record,
@@ -41,17 +42,14 @@ from easiness.tracking.tables import read_table, to_csv
 from easiness.tracking.writing import (
     DataDescription,
     code_versions,
-    end_child,
     log_data,
     log_epochs,
     log_folder,
     log_manifest,
     log_metrics,
     log_model,
+    log_options,
     log_results,
     log_settings,
     set_tags,
-    start_child,
-    start_run,
-    tracked_run,
 )

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from easiness.machine import STOP_SIGNALS
+
 # Containers grant ten seconds from SIGTERM to SIGKILL; a call that takes longer than this is left.
 _HELD_S = 3.0
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _holding = False
 
@@ -26,7 +26,7 @@ def signals_held() -> Iterator[None]:
     if _holding or threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {number: handler for number in _SIGNALS if callable(handler := signal.getsignal(number))}
+    handlers = {number: handler for number in STOP_SIGNALS if callable(handler := signal.getsignal(number))}
     held: list[int] = []
     again = threading.Timer(_HELD_S, lambda: os.kill(os.getpid(), held[0]))
     again.daemon = True

@@ -1,8 +1,11 @@
 """The tracking server or store: its address, its runs, and the way to it."""
 
 import os
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 # A server that does not answer is reported in seconds. MLflow reads these when it is called, and a user may set others.
@@ -30,9 +33,13 @@ def public_address() -> str:
 
 
 def how_to_open() -> str:
-    """Command or address that shows the runs in a browser."""
+    """Command, to be pasted into any shell, or address that shows the runs in a browser."""
     address = without_password(mlflow.get_tracking_uri())
-    return address if address.startswith("http") else f"mlflow ui --backend-store-uri {address}"
+    if address.startswith("http"):
+        return address
+    program = Path(sys.executable).with_name("mlflow")
+    words = [str(program) if program.exists() else "mlflow", "ui", "--backend-store-uri", address]
+    return shlex.join(words)
 
 
 def client(tracking_uri: str | None = None) -> mlflow.MlflowClient:

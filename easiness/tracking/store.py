@@ -12,8 +12,8 @@ from mlflow.store.db.utils import _get_latest_schema_revision
 from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from easiness.files import own_folder
 from easiness.tracking.errors import TrackingError
-from easiness.tracking.host import own_folder
 
 
 @functools.lru_cache

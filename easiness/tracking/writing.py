@@ -1,15 +1,12 @@
-"""Runs opened and ended, and the calls that log on them."""
+"""Calls that log on a run."""
 
 import hashlib
 import json
-import os
 import platform
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,29 +14,23 @@ from pathlib import Path
 import mlflow
 import numpy as np
 from mlflow.entities import Dataset as DatasetEntity
-from mlflow.entities import DatasetInput, LoggedModelStatus, Metric, Param, Run, RunTag
+from mlflow.entities import DatasetInput, LoggedModelStatus, Metric, Param, RunTag
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.tracking.context.registry import resolve_tags
 
 from easiness.files import checksums
 from easiness.tracking.artifacts import AnyManifest, RunArtifacts
-from easiness.tracking.contract import SCHEMA, VERSION
-from easiness.tracking.errors import TrackingError
-from easiness.tracking.host import HOST, is_alive, process_mark, works_for
+from easiness.tracking.contract import VERSION
 from easiness.tracking.manifests import SEAL, Manifest
-from easiness.tracking.server import client, get_run, search_beside, server_errors
+from easiness.tracking.server import client, get_run, server_errors
 
 # Entries of an epoch that say when it was; the others are metrics.
 _WHEN = ("epoch", "update", "time")
 
-# Tags of MLflow's own that a child run gets from its parent.
-_INHERITED = ("mlflow.source.git.commit", "mlflow.user")
+# MLflow refuses longer ones.
+_LONGEST_PARAMETER = 6000
 
 # Files of one folder on their way to a server at the same time.
 _UPLOADS = 8
-
-# A run that `mlflow run` has made is without a process for a moment, until its program is started.
-_STARTING_S = 60
 
 
 @dataclass(frozen=True)
@@ -54,90 +45,6 @@ class DataDescription:
     num_classes: int
 
 
-@contextmanager
-def tracked_run(kind: str, name: str) -> Iterator[str]:
-    """Open a run of a kind (`score`, `match` …): the one that `mlflow run` has made, or a new one; yields its id.
-
-    Inside another one it becomes a child of that; else the store is tried before the work, and what killed processes
-    left there is closed. A run that ends by an error is marked FAILED, one that is stopped KILLED.
-    """
-    active = None
-    # Tags come with the run: one that is killed between the two could not be told from another's.
-    named = {"run_name": name, "tags": {"easiness.kind": kind, **_origin()}}
-    try:
-        with server_errors():
-            client()
-            parent = mlflow.active_run()
-            if parent is not None:
-                active = mlflow.start_run(nested=True, experiment_id=parent.info.experiment_id, **named)
-            else:
-                if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_ID" not in os.environ:
-                    mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default"))
-                active = mlflow.start_run(**named)
-        run_id = active.info.run_id
-        if parent is None:
-            _close_cut_off(run_id)
-            _try_artifacts(run_id)
-        yield run_id
-    except BaseException as error:
-        if active is None:
-            raise
-        # Of a store that is gone, the first error says what is lost and kept; that the run stays open is no news.
-        with suppress(TrackingError), server_errors():
-            mlflow.end_run("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-            _has_model(run_id)
-        raise
-    with server_errors():
-        mlflow.end_run("FINISHED")
-
-
-def start_child(parent_id: str, kind: str, name: str, tags: dict[str, str]) -> str:
-    """Start a run below another one; returns its id."""
-    with server_errors():
-        parent = client().get_run(parent_id)
-        source = {key: parent.data.tags[key] for key in _INHERITED if key in parent.data.tags}
-        source |= {"mlflow.parentRunId": parent_id, "easiness.kind": kind, **_origin()}
-        run = client().create_run(parent.info.experiment_id, tags=source | tags, run_name=name)
-    return run.info.run_id
-
-
-def start_run(kind: str, name: str, tags: dict[str, str]) -> str:
-    """Start a run that is not MLflow's active one, and so catches nobody else's logging; returns its id.
-
-    Inside a run, the active one or that of `mlflow run`, it becomes a child; else the store is tried before the work,
-    as in `tracked_run`. `end_child` ends it.
-    """
-    with server_errors():
-        client()
-        active = mlflow.active_run()
-        parent = os.environ.get("MLFLOW_RUN_ID") if active is None else active.info.run_id
-        if parent is not None:
-            return start_child(parent, kind, name, tags)
-        experiment = os.environ.get("MLFLOW_EXPERIMENT_ID")
-        if experiment is None:
-            named = os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default")
-            found = client().get_experiment_by_name(named)
-            experiment = client().create_experiment(named) if found is None else found.experiment_id
-        tags = resolve_tags({"easiness.kind": kind, **_origin(), **tags})
-        run_id = client().create_run(experiment, tags=tags, run_name=name).info.run_id
-    try:
-        _close_cut_off(run_id)
-        _try_artifacts(run_id)
-    except BaseException:
-        with suppress(TrackingError):
-            end_child(run_id, "FAILED")
-        raise
-    return run_id
-
-
-def end_child(run_id: str, status: str) -> None:
-    """End a child run as FINISHED, FAILED or KILLED; of one that is not finished, no logged model stays half-way up."""
-    if status != "FINISHED":
-        _has_model(run_id)
-    with server_errors():
-        client().set_terminated(run_id, status)
-
-
 def set_tags(run_id: str, tags: dict[str, str]) -> None:
     """Set tags of a run."""
     with server_errors():
@@ -147,12 +54,15 @@ def set_tags(run_id: str, tags: dict[str, str]) -> None:
 def log_settings(run_id: str, settings: dict[str, object]) -> None:
     """Log the settled options of a run as parameters `recipe.…`.
 
-    MLflow logs the declared parameters itself, as typed and before any code runs; the same name with a parsed value
-    would be refused.
+    A bare `mlflow run` logs the declared parameters itself, as typed and before any code runs; the same name with a
+    parsed value would be refused.
     """
-    with server_errors():
-        params = [Param(f"recipe.{key}", _plain(value)) for key, value in settings.items()]
-        client().log_batch(run_id, params=params)
+    _log_params(run_id, "recipe", settings)
+
+
+def log_options(run_id: str, options: dict[str, object]) -> None:
+    """Log the options of a run that no recipe settles, as parameters `option.…`."""
+    _log_params(run_id, "option", options)
 
 
 def log_metrics(run_id: str, metrics: dict[str, float]) -> None:
@@ -252,7 +162,7 @@ def log_model(run_id: str, model: object, example_BCHW: np.ndarray) -> None:
     import mlflow.pytorch
 
     requirements = [f"{package}=={version(package).split('+')[0]}" for package in ("torch", "torchvision")]
-    if _has_model(run_id):
+    if has_model(run_id):
         return  # the upload was cut off later than here
     with server_errors(), mlflow.start_run(run_id=run_id, nested=True):
         mlflow.pytorch.log_model(
@@ -270,25 +180,7 @@ def code_versions(run_id: str) -> dict[str, str | None]:
     }
 
 
-def _close_cut_off(run_id: str) -> None:
-    """Mark as KILLED what processes of this folder, on this machine, left RUNNING in the experiment of a run."""
-    for run in search_beside(run_id, "attributes.status = 'RUNNING'"):
-        if run.info.run_id != run_id and _is_cut_off(run):
-            end_child(run.info.run_id, "KILLED")
-
-
-def _is_cut_off(run: Run) -> bool:
-    """Whether the process that works on a run is a dead one of this folder, on this machine."""
-    tags, origin = run.data.tags, _origin()
-    if "easiness.process" in tags:
-        here = all(tags.get(key) == origin[key] for key in ("easiness.host", "easiness.folder"))
-        return here and not is_alive(tags["easiness.process"])
-    # Made by `mlflow run .`, whose program was killed before it could say more.
-    started_here = tags.get("mlflow.source.name", "").endswith(origin["easiness.folder"])
-    return started_here and _now() - run.info.start_time > 1000 * _STARTING_S and not works_for(run.info.run_id)
-
-
-def _has_model(run_id: str) -> bool:
+def has_model(run_id: str) -> bool:
     """Whether the logged model of a run is there; deletes what is left of an upload that failed."""
     with server_errors():
         experiment = get_run(run_id).info.experiment_id
@@ -299,31 +191,10 @@ def _has_model(run_id: str) -> bool:
     return any(model.status == LoggedModelStatus.READY for model in models)
 
 
-def _try_artifacts(run_id: str) -> None:
-    """Send one small artifact there and back: a store that takes none is known before the work, not after it."""
-    address = get_run(run_id).info.artifact_uri
-    with server_errors(address):
-        repository = get_artifact_repository(address)
-        with tempfile.TemporaryDirectory() as folder:
-            sent, back = Path(folder, "store-check.txt"), Path(folder, "back")
-            sent.write_text(run_id)
-            back.mkdir()
-            repository.log_artifact(str(sent))
-            if Path(repository.download_artifacts(sent.name, str(back))).read_text() != run_id:
-                raise TrackingError(f"artifacts at {repository.artifact_uri} do not come back as they were sent")
-        with suppress(Exception):  # a store may keep all that it is given
-            repository.delete_artifacts(sent.name)
-
-
-def _origin() -> dict[str, str]:
-    """Tags that name the version and the process which opens a run."""
-    return {
-        "easiness.schema": str(SCHEMA),
-        "easiness.version": VERSION,
-        "easiness.host": HOST,
-        "easiness.folder": str(Path.cwd()),
-        "easiness.process": process_mark(),
-    }
+def _log_params(run_id: str, prefix: str, values: dict[str, object]) -> None:
+    params = [Param(f"{prefix}.{key}", _plain(value)[:_LONGEST_PARAMETER]) for key, value in values.items()]
+    with server_errors():
+        client().log_batch(run_id, params=params)
 
 
 def _plain(value: object) -> str:

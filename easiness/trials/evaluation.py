@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ from torch import nn
 from easiness.loaders import Loader
 from easiness.trials.distributed import ALONE, Ranks
 
-Logits = Callable[[torch.Tensor], torch.Tensor]
+# Images and labels to (5, B) `logit_metrics` and (B, K) float32 logits.
+Measure = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,13 @@ def evaluate_examples(
     model: nn.Module,
     loader: Loader,
     *,
-    logits: Logits | None = None,
+    measure: Measure | None = None,
     ranks: Ranks = ALONE,
     classes: int = 0,
 ) -> ExampleMetrics:
     """Metrics of every example under one model, as from `evaluate_networks`; FloatingPointError for NaN or infinity."""
-    several = None if logits is None else [logits]
-    (metrics,) = evaluate_networks([model], loader, logits=several, ranks=ranks, classes=classes)
+    several = None if measure is None else [measure]
+    (metrics,) = evaluate_networks([model], loader, measures=several, ranks=ranks, classes=classes)
     require_finite(metrics.losses)
     return metrics
 
@@ -55,20 +57,20 @@ def evaluate_networks(
     models: Sequence[nn.Module],
     loader: Loader,
     *,
-    logits: Sequence[Logits] | None = None,
+    measures: Sequence[Measure] | None = None,
     ranks: Ranks = ALONE,
     classes: int = 0,
 ) -> list[ExampleMetrics]:
     """Metrics of every example under each of several models; each batch is decoded once, for all of them.
 
     They are computed in float32, and on the CPU equal to the bit to what each model gives alone; may hold NaN or
-    infinity. `models` are on the loader's device, and their training modes are restored afterwards; `logits` are their
-    forward passes, where these are not the models themselves. `ranks` are processes that hold the same models: each
-    evaluates a shard of the batches, and gets all results. With their number of `classes`, they are
+    infinity. `models` are on the loader's device, and their training modes are restored afterwards; `measures` are
+    their `Steps.measure`, where a forward pass in float32 is not meant. `ranks` are processes that hold the same
+    models: each evaluates a shard of the batches, and gets all results. With their number of `classes`, they are
     `HeldOutMetrics`.
     """
     was_training = [model.training for model in models]
-    logits = models if logits is None else logits
+    measures = [partial(_measure, model) for model in models] if measures is None else measures
     for model in models:
         model.eval()
     # Metrics stay on the device until the end: fetching them batch by batch would make the device wait.
@@ -76,9 +78,9 @@ def evaluate_networks(
     try:
         for batch in ranks.shard_batches(loader.score_batches()):
             rows.append(batch.rows)
-            for forward in logits:
-                logits_BK = forward(batch.images).float()
-                metrics.append(logit_metrics(logits_BK, batch.labels))
+            for measure in measures:
+                metrics_of_batch, logits_BK = measure(batch.images, batch.labels)
+                metrics.append(metrics_of_batch)
                 if classes:
                     shares.append(logits_BK.softmax(dim=1).half())
     finally:
@@ -96,6 +98,11 @@ def evaluate_networks(
     ranks.all_reduce(torch.from_numpy(probabilities))
     half = probabilities.astype(np.float16)
     return [HeldOutMetrics(*result, shares_NK) for result, shares_NK in zip(results, half, strict=True)]
+
+
+def _measure(model: nn.Module, images_BCHW: torch.Tensor, labels_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    logits_BK = model(images_BCHW).float()
+    return logit_metrics(logits_BK, labels_B), logits_BK
 
 
 def require_finite(losses_N: np.ndarray) -> None:

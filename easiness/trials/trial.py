@@ -4,14 +4,13 @@ On the CPU the results of a trial are the same to the bit whether it ran through
 dropout of an epoch are functions of the seeds, and the checkpoint at the end of an epoch holds all the rest.
 """
 
-import functools
 import hashlib
 import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +27,9 @@ from easiness.recipes.schedule import scored_updates, updates_per_epoch
 from easiness.trials.cpu import use_cores
 from easiness.trials.distributed import ALONE, Ranks, synchronize_batch_norm
 from easiness.trials.evaluation import ExampleMetrics, evaluate_examples, evaluate_networks, require_finite
-from easiness.trials.precision import Steps, captures, make_steps, settle_precision
-from easiness.trials.training import Checkpoint, DivergedError, make_optimizer, train
+from easiness.trials.precision import prepare_device, settle_precision
+from easiness.trials.steps import KEPT, Kind, Steps, captures, make_optimizer
+from easiness.trials.training import Checkpoint, DivergedError, train
 from easiness.trials.trial_folder import (
     CORRECT,
     EPOCHS,
@@ -63,6 +63,7 @@ class TrialTask:
     # Examples that it measures, where they are not those of `train`: `val` are then those among them that it held out.
     scored: Staged | None = None
     weights: Path | bytes | None = None  # that the recipe starts from, as a file or its content
+    capture: str = "auto"  # whether its steps are captured: auto (on a GPU), true, false, or compile
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or f"trial {self.trial}")
@@ -158,8 +159,7 @@ def _evaluate_waiting(
     updates = sorted(set().union(*(ledgers[task.name].waiting_updates() for task in tasks)))
     if not updates:
         return
-    if device.type == "cpu":
-        use_cores(tasks[0].recipe.threads)
+    _prepare(device, tasks[0].recipe.threads)
     data = tasks[0].scored or tasks[0].train
     loader, precision = data.open(device), settle_precision(tasks[0].recipe.precision, device)
     for update in updates:
@@ -169,8 +169,8 @@ def _evaluate_waiting(
         for task, model in zip(waiting, models, strict=True):
             model.load_state_dict(torch.load(task.folder / weights, weights_only=True, map_location=device))
         reporting = _ReportingLoader(loader, [task.name for task in waiting], report)
-        logits = [make_steps(model, device, precision).logits for model in models]
-        for task, example_metrics in zip(waiting, evaluate_networks(models, reporting, logits=logits), strict=True):
+        measures = [Steps(model, None, precision).measure for model in models]
+        for task, example_metrics in zip(waiting, evaluate_networks(models, reporting, measures=measures), strict=True):
             try:
                 require_finite(example_metrics.losses)
             except FloatingPointError as error:
@@ -192,20 +192,18 @@ def example_batch(task: TrialTask) -> np.ndarray:
 
 def _run(task: TrialTask, ledger: Ledger, device: torch.device, report: Report, ranks: Ranks) -> None:
     recipe, seeds = task.recipe, task.recipe.trial_seeds(task.trial)
-    if device.type == "cpu":
-        use_cores(recipe.threads)
+    _prepare(device, recipe.threads)
     train_loader = _ReportingLoader(task.train.open(device), [task.name], report)
     val_loader = _ReportingLoader(task.val.open(device), [task.name], report)
     score_loader = _ReportingLoader(task.scored.open(device), [task.name], report) if task.holds_out else train_loader
     classes = task.scored.num_classes if task.holds_out else 0
-    model, steps = _network(task, device, ranks)
-    optimizer = make_optimizer(model, recipe, _head(task) if recipe.head_epochs else ())
+    steps = _steps(task, device, ranks)
+    model, optimizer = steps.model, steps.optimizer
     metrics: list[dict[str, float]] = []
     first_epoch, past = _finished_epochs(ledger, task, train_loader.count)
     if first_epoch:
         state = torch.load(task.folder / checkpoint_file(first_epoch), weights_only=True, map_location=device)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        steps.load(state["model"], state["optimizer"])
         metrics = state["metrics"]
         evaluated = sum(weights_file(update) not in ledger.files for update in past)
         images = first_epoch * (train_loader.count + val_loader.count) + evaluated * score_loader.count
@@ -214,8 +212,7 @@ def _run(task: TrialTask, ledger: Ledger, device: torch.device, report: Report, 
     if ranks.is_main:
         ledger.update({}, without=[checkpoint_file(epoch) for epoch in ledger.checkpoints() if epoch > first_epoch])
     scoring_seconds = metrics[-1]["scoring_seconds"] if metrics else 0.0
-    options = {"first_epoch": first_epoch, "steps": steps, "ranks": ranks}
-    for checkpoint in train(model, optimizer, train_loader, recipe, seeds, **options):
+    for checkpoint in train(steps, train_loader, recipe, seeds, first_epoch=first_epoch, ranks=ranks):
         started = time.perf_counter()
         files: dict[str, Write] = {}
         if checkpoint.scored and task.joint:
@@ -276,7 +273,7 @@ def _evaluate(
     model: nn.Module, loader: Loader, checkpoint: Checkpoint, steps: Steps, ranks: Ranks, classes: int = 0
 ) -> ExampleMetrics:
     try:
-        return evaluate_examples(model, loader, logits=steps.logits, ranks=ranks, classes=classes)
+        return evaluate_examples(model, loader, measure=steps.measure, ranks=ranks, classes=classes)
     except FloatingPointError as error:
         raise DivergedError(
             f"{error} after epoch {checkpoint.epoch}, update {checkpoint.update}, at learning rate "
@@ -284,27 +281,25 @@ def _evaluate(
         ) from error
 
 
-def _network(task: TrialTask, device: torch.device, ranks: Ranks) -> tuple[nn.Module, Steps]:
-    """Network of a trial on the device, and its steps; captured ones are used again by the next trial."""
-    recipe = task.recipe
-    precision = settle_precision(recipe.precision, device)
-    fresh = _first_model(task).to(device, memory_format=torch.channels_last)
-    if ranks.size > 1 or not captures(device):
-        model = synchronize_batch_norm(fresh, ranks)
-        return model, make_steps(model, device, precision)
-    model, steps = _captured(recipe.model, task.train.num_classes, recipe.resolution, device, precision)
-    model.load_state_dict(fresh.state_dict())
-    return model, steps
+def _prepare(device: torch.device, threads: int) -> None:
+    if device.type == "cpu":
+        use_cores(threads)
+    prepare_device(device)
 
 
-@functools.lru_cache(maxsize=1)
-def _captured(
-    name: str, num_classes: int, resolution: int, device: torch.device, precision: str
-) -> tuple[nn.Module, Steps]:
-    """Network and captured steps, kept from trial to trial: capturing takes longer than a short trial."""
-    model = build_model(name, num_classes, image_size=resolution, seed=0)
-    model = model.to(device, memory_format=torch.channels_last)
-    return model, make_steps(model, device, precision, capture=True)
+def _steps(task: TrialTask, device: torch.device, ranks: Ranks) -> Steps:
+    """Steps of a trial on the device, with its first weights; captured ones are used again by the next trial."""
+    recipe = replace(task.recipe, precision=settle_precision(task.recipe.precision, device))
+    fresh, head = _first_model(task), _head(task) if recipe.head_epochs else ()
+    if ranks.size == 1 and captures(task.capture, device):
+        kind = Kind.of(recipe, task.train.num_classes, device)
+        captured = KEPT.steps(kind, recipe, head, required=task.capture == "true")
+        if captured is not None:
+            captured.load(fresh.state_dict())
+            return captured
+    model = synchronize_batch_norm(fresh.to(device, memory_format=torch.channels_last), ranks)
+    compiled = task.capture == "compile"
+    return Steps(model, make_optimizer(model, recipe, head), recipe.precision, ranks, compiled=compiled)
 
 
 def _fresh_model(task: TrialTask) -> nn.Module:

@@ -139,7 +139,7 @@ def test_truth_is_found_by_any_network_that_learns(store, monkeypatch):
         (["--limit=3"], "limit is 3, and must be at least 10, one example per class"),
         (["--limit_val=3"], "limit_val is 3, and must be at least 10: one example of every class"),
         (["--batch_size=1"], "batch_size is 1, and must be at least 2"),
-        (["alexnet"], "unexpected argument 'alexnet'; use --name=value"),
+        (["alexnet"], "unexpected argument 'alexnet'; use name=value"),
     ],
 )
 def test_wrong_words_are_answered_in_one_line(store, monkeypatch, capsys, words, message):

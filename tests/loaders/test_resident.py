@@ -11,7 +11,7 @@ from PIL import Image
 
 from easiness.datasets.image_files import ImageFiles, check_files
 from easiness.loaders import resident, restage, stage_resident
-from easiness.loaders.normalization import STD_FLOOR, channel_statistics, normalize_channels, normalize_images
+from easiness.loaders.normalization import STD_FLOOR, channel_statistics, normalize_images, normalizer
 from easiness.loaders.resident import fit_image, fit_images
 from easiness.recipes.randomness import shifts_and_flips, trial_seeds
 from easiness.recipes.recipe import make_recipe
@@ -237,8 +237,9 @@ def test_statistics_of_channels_are_numpys(images):
 def test_image_of_a_single_colour_becomes_zeros(grey, size):
     images = torch.full((2, 3, size, size), grey, dtype=torch.uint8)
     assert not normalize_images(images).any()
-    statistics = channel_statistics(images.permute(0, 2, 3, 1).numpy())
-    assert not normalize_channels(images, *statistics).any()
+    recipe = tiny_recipe(normalization="channel", loader="resident")
+    normalize = normalizer(recipe, *channel_statistics(images.permute(0, 2, 3, 1).numpy()), torch.device("cpu"))
+    assert not normalize(images).any()
 
 
 def test_nearly_flat_image_is_not_blown_up():

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
+from easiness.machine import HOST
 from easiness.reporting import writing
 from easiness.reporting.assembly import ReportPage
 from easiness.reporting.selection import Selection
 from easiness.reporting.writing import write_report
-from easiness.tracking.host import HOST
 
 
 @pytest.mark.parametrize("flag", [writing._EXCHANGE, 1 << 20], ids=["exchange", "a file system that cannot"])

@@ -16,8 +16,8 @@ from scipy.special import log_softmax, softmax
 
 import easiness
 from easiness import tracking
+from easiness.files import work_folder
 from easiness.runs import recorder as room
-from easiness.runs.trial_log import WORK
 from easiness.tracking import TrackingError
 from easiness.trials.evaluation import MEASURES
 from easiness.trials.trial_folder import measure_file
@@ -149,7 +149,7 @@ def test_nan_ends_a_recording_as_it_ends_a_trial(store, data):
     with pytest.raises(FloatingPointError, match="the loss of 1 of 21 examples is NaN or infinite: 1028"):
         loop()
     assert status_of(recorder.run_id) == "FAILED"
-    assert list(WORK.glob("recorded/*")) == []
+    assert list(work_folder().glob("recorded/*")) == []
 
 
 def test_losses_of_training_mode_are_stored_apart(store, data):
@@ -293,7 +293,7 @@ def test_a_loop_that_fails_ends_its_run(store, data, error, status):
     with pytest.raises(error):
         loop()
     assert status_of(recorder.run_id) == status
-    assert list(WORK.glob("recorded/*")) == []
+    assert list(work_folder().glob("recorded/*")) == []
 
 
 def test_a_recorder_that_is_dropped_leaves_no_run_open(store, data):

@@ -1,7 +1,6 @@
 import contextlib
 import shutil
 import threading
-from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -10,12 +9,13 @@ import torch
 
 from easiness import tracking
 from easiness.datasets import open_dataset
+from easiness.files import work_folder
+from easiness.machine import HOST
 from easiness.recipes.recipe import planted
 from easiness.runs import tracked_trials as room
 from easiness.runs.tracked_trials import SharedData, TrialOptions, names_with_model, run_tracked_trials
-from easiness.runs.trial_log import WORK, Trial, TrialLog
+from easiness.runs.trial_log import Trial, TrialLog
 from easiness.tracking import TrackingError, read_trials
-from easiness.tracking.host import HOST
 from easiness.trials.trial import TrialTask, run_trial
 from tests.tiny_data import tiny_setup
 
@@ -57,7 +57,7 @@ def test_finished_trials_are_taken_and_only_the_rest_is_run(store, data, recipe,
     found = losses(three, data)
     assert found.shape == (2, 3, 64)
     assert len({found[1, m].tobytes() for m in range(3)}) == 3, "trials must be independent"
-    assert not list((WORK / "trials").iterdir()), "what is on the server needs no place here"
+    assert not list((work_folder() / "trials").iterdir()), "what is on the server needs no place here"
 
 
 def test_another_recipe_or_other_data_are_other_trials(store, data, recipe):
@@ -201,14 +201,14 @@ def test_results_that_were_damaged_on_disk_are_not_sent_but_made_again(store, da
         patch.setattr(tracking, "log_folder", fail_to_log)
         with pytest.raises(TrackingError):
             run(recipe, data, [0])
-    (folder,) = (WORK / "trials").iterdir()
+    (folder,) = (work_folder() / "trials").iterdir()
     poison_empty(folder)
     _, (record,) = run(recipe, data, [0])
     assert (
         "trial 0: losses/updates=000002.npy is damaged: it has 0 bytes, and 384 were written; set aside" in caplog.text
     )
     assert np.isfinite(losses([record], data)).all()
-    assert not list((WORK / "trials").iterdir())
+    assert not list((work_folder() / "trials").iterdir())
 
 
 def fail_to_log(*_):
@@ -264,10 +264,10 @@ def test_what_a_command_left_that_was_killed_after_its_upload_is_cleared(store, 
     with monkeypatch.context() as patch:
         patch.setattr("easiness.runs.trial_log.remove_folder", lambda folder: None)
         _, (record,) = run(recipe, data, [0])
-    assert list((WORK / "trials").iterdir()) == [record.folder.relative_to(Path.cwd())]
+    assert list((work_folder() / "trials").iterdir()) == [record.folder]
     _, (found,) = run(recipe, data, [0])
     assert found.run_id == record.run_id
-    assert not list((WORK / "trials").iterdir())
+    assert not list((work_folder() / "trials").iterdir())
 
 
 def test_networks_of_the_last_trial_of_all_or_of_none(recipe):
@@ -289,14 +289,14 @@ def test_arrays_of_a_trial_that_was_finished_here_are_not_fetched(store, data, r
 
 
 def test_left_behind_images_of_a_killed_process_are_removed(store, data, recipe):
-    dead, far = WORK / f"staged-{HOST}-999999999-1-x", WORK / "staged-another-machine-999999999-1-x"
+    dead, far = work_folder() / f"staged-{HOST}-999999999-1-x", work_folder() / "staged-another-machine-999999999-1-x"
     dead.mkdir(parents=True)
     far.mkdir()
     with room.SharedData(*data) as shared:
         staged = shared.staged(Trial(recipe, 0), in_files=True)
         assert not dead.exists()
-        assert TrialTask(recipe, 0, **staged, folder=WORK).train.open(CPU).count == 64
-    assert list(WORK.glob("staged-*")) == [far]
+        assert TrialTask(recipe, 0, **staged, folder=work_folder()).train.open(CPU).count == 64
+    assert list(work_folder().glob("staged-*")) == [far]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")

@@ -113,7 +113,7 @@ def test_what_a_killed_process_left_running_is_closed_by_the_next(store, monkeyp
     assert [client.get_run(run_id).info.status for run_id in cut_off] == ["RUNNING"] * 3
     own = tracking.start_child(cut_off[0], "trial", "own", {})
     with monkeypatch.context() as patch:
-        patch.setattr("easiness.tracking.writing.HOST", "elsewhere")
+        patch.setattr("easiness.tracking.opening.HOST", "elsewhere")
         with tracking.tracked_run("match", "on another machine, which cannot tell"):
             assert [client.get_run(run_id).info.status for run_id in cut_off] == ["RUNNING"] * 3
     with tracking.tracked_run("match", "m"):

@@ -14,7 +14,8 @@ from easiness.loaders import Batch
 from easiness.trials.distributed import ALONE, Ranks, synchronize_batch_norm
 from easiness.trials.engines import choose_engine
 from easiness.trials.evaluation import MEASURES
-from easiness.trials.training import make_optimizer, train
+from easiness.trials.steps import Steps, make_optimizer
+from easiness.trials.training import train
 from easiness.trials.trial import load_model, run_trial
 from easiness.trials.trial_folder import HELD_OUT, is_done, measure_file
 from tests.tiny_data import tiny_folded_task, tiny_task
@@ -140,8 +141,8 @@ def test_a_process_that_is_alone_changes_nothing():
 def test_batches_smaller_than_the_processes_are_refused(tmp_path):
     task = tiny_task(tmp_path, **CHOSEN)
     model = load_untrained(task)
-    optimizer, loader = make_optimizer(model, task.recipe), task.train.open(CPU)
-    checkpoints = train(model, optimizer, loader, task.recipe, None, ranks=Ranks(0, 6))
+    steps, loader = Steps(model, make_optimizer(model, task.recipe)), task.train.open(CPU)
+    checkpoints = train(steps, loader, task.recipe, None, ranks=Ranks(0, 6))
     with pytest.raises(ValueError, match="a batch of 5 examples is too small for 6 processes"):
         next(checkpoints)
 

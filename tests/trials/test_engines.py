@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from easiness.architectures import build_model
-from easiness.trials.engines import choose_engine, run_trials
+from easiness.trials.engines import choose_engine, run_trials, trials_on_gpu
+from easiness.trials.engines import processes as processes_engine
 from easiness.trials.engines.errors import picklable
 from easiness.trials.engines.processes import worker_devices
 from easiness.trials.evaluation import MEASURES
@@ -59,7 +60,9 @@ def tasks_of(folder, name, **chosen):
     ]
 
 
-def test_processes_give_the_bits_of_inline(tmp_path):
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_processes_give_the_bits_of_inline(method, tmp_path, monkeypatch):
+    monkeypatch.setattr(processes_engine, "METHOD", method)
     inline, processes = (tasks_of(tmp_path, name) for name in ("inline", "processes"))
     news_inline, done_inline = run(inline, "inline")
     news, done = run(processes, "processes")
@@ -163,6 +166,17 @@ def test_a_worker_for_every_core_or_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     assert [str(gpu) for gpu in worker_devices(torch.device("cuda"), 3, 1)] == ["cuda:0", "cuda:1", "cuda:2"]
     assert len(worker_devices(torch.device("cuda"), 9, 1)) == 4
+    assert [gpu.index for gpu in worker_devices(torch.device("cuda"), 6, 1, 2)] == [0, 1, 2, 3, 0, 1], "spread first"
+
+
+def test_small_trials_share_a_gpu_where_it_takes_them_at_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    assert (trials_on_gpu(None, 32), trials_on_gpu(3, 224)) == (1, 3)
+    (tmp_path / "control").touch()
+    assert (trials_on_gpu(None, 32), trials_on_gpu(None, 224)) == (4, 1)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    gpu = torch.device("cuda")
+    assert [choose_engine("auto", gpu, 4, per_gpu) for per_gpu in (1, 4)] == ["inline", "processes"]
 
 
 class StubbornError(Exception):

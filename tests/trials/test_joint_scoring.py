@@ -9,9 +9,10 @@ import torch
 
 from easiness import tracking
 from easiness.datasets import open_dataset
+from easiness.files import work_folder
 from easiness.recipes.recipe import planted
 from easiness.runs.tracked_trials import SharedData, TrialOptions, run_tracked_trials
-from easiness.runs.trial_log import WORK, Trial
+from easiness.runs.trial_log import Trial
 from easiness.trials.engines import run_trials
 from easiness.trials.evaluation import MEASURES, evaluate_examples, evaluate_networks
 from easiness.trials.training import DivergedError
@@ -162,4 +163,4 @@ def test_score_pass_on_the_tracking_server(store):
             losses[score_pass] = tracking.read_trials(run_ids[score_pass], "losses", (2,), data[0].fingerprint)
     assert set(run_ids["each"]).isdisjoint(run_ids["joint"])
     np.testing.assert_array_equal(losses["each"], losses["joint"])
-    assert not list((WORK / "trials").iterdir())
+    assert not list((work_folder() / "trials").iterdir())

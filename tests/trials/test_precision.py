@@ -1,30 +1,39 @@
-"""Captured steps compute what eager ones compute, for one trial after another."""
+"""Precision of products, by device and by choice."""
 
-import shutil
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from easiness.loaders import stage_resident
-from easiness.trials import trial as trial_module
-from easiness.trials.evaluation import MEASURES
-from easiness.trials.precision import captures, make_steps, settle_precision
-from easiness.trials.trial import TrialTask, load_model, run_trial
-from easiness.trials.trial_folder import measure_file
+from easiness.trials.precision import forward, prepare_device, settle_precision
 from tests import still_model
-from tests.tiny_data import tiny_dataset, tiny_recipe
+from tests.tiny_data import tiny_recipe
 
-CPU = torch.device("cpu")
-STILL = "tests.still_model:build"
+CPU, GPU = torch.device("cpu"), torch.device("cuda", 1)
 
 
-def test_precision_follows_the_device_unless_it_is_chosen():
+@pytest.mark.parametrize("supported", [True, False])
+def test_precision_follows_the_device_unless_it_is_chosen(supported, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
     assert settle_precision("auto", CPU) == "float32"
-    assert settle_precision("auto", torch.device("cuda", 1)) == "bfloat16"
-    assert settle_precision("float32", torch.device("cuda")) == "float32"
-    assert (captures(CPU), captures(torch.device("cuda"))) == (False, True)
+    assert settle_precision("auto", GPU) == ("bfloat16" if supported else "float32")
+    assert settle_precision("float32", GPU) == "float32"
+
+
+def test_a_gpu_computes_float32_in_full_and_every_setting_of_it_can_be_read(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    before = (torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32)
+    try:
+        prepare_device(GPU)
+        assert chosen == [GPU]
+        assert torch.backends.cudnn.benchmark
+        assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert "tf32" not in (torch.backends.cudnn.conv.fp32_precision, torch.backends.cudnn.rnn.fp32_precision)
+    finally:
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = before
 
 
 def test_precision_is_part_of_the_name_of_a_trial():
@@ -36,45 +45,8 @@ def test_precision_is_part_of_the_name_of_a_trial():
 
 def test_bfloat16_is_near_and_gives_float32():
     torch.manual_seed(0)
-    model = still_model.build(3)
-    images, labels = torch.randn(8, 3, 12, 12), torch.arange(8) % 3
-    exact, coarse = (make_steps(model, CPU, precision) for precision in ("float32", "bfloat16"))
-    given = (exact.logits(images), coarse.logits(images), coarse.loss(images, labels))
-    assert {values.dtype for values in given} == {torch.float32}
-    assert torch.equal(exact.loss(images, labels), torch.nn.functional.cross_entropy(model(images), labels))
-    difference = (coarse.logits(images) - exact.logits(images)).abs().max()
-    assert 0 < difference < 0.1
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler uses what torch deprecates
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU: g++")
-def test_captured_steps_give_the_losses_of_eager_ones_in_every_trial(tmp_path, monkeypatch):
-    """The code path of a GPU, under torch.compile's CPU backend: one network, captured once, serves both trials."""
-    recipe = tiny_recipe(model=STILL, epochs=2)
-    # Whole batches alone, so that there is a single shape to compile of each step.
-    staged = stage_resident(tiny_dataset(16), tiny_dataset(16, split="val", seed=1), recipe, None)
-    tasks = {
-        way: [TrialTask(recipe, trial, *staged, tmp_path / way / str(trial)) for trial in (0, 1)]
-        for way in ("eager", "captured")
-    }
-    for task in tasks["eager"]:
-        run_trial(task, CPU, lambda _: None)
-    monkeypatch.setattr(trial_module, "captures", lambda device: True)
-    trial_module._captured.cache_clear()
-    compiled = []
-    real = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda step, **options: compiled.append(options) or real(step, **options))
-    for task in tasks["captured"]:
-        run_trial(task, CPU, lambda _: None)
-    trial_module._captured.cache_clear()
-    assert compiled == [{"mode": "reduce-overhead", "dynamic": False}] * 2, "both steps, once for both trials"
-    for eager, captured in zip(*tasks.values(), strict=True):
-        for update in (2, 4):
-            for measure in MEASURES:
-                one, other = (np.load(task.folder / measure_file(measure, update)) for task in (eager, captured))
-                # Fused kernels add in another order.
-                np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5)
-        for one, other in zip(
-            load_model(eager).state_dict().values(), load_model(captured).state_dict().values(), strict=True
-        ):
-            torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-5)
+    model, images = still_model.build(3), torch.randn(8, 3, 12, 12)
+    exact, coarse = (forward(model, images, precision) for precision in ("float32", "bfloat16"))
+    assert {exact.dtype, coarse.dtype} == {torch.float32}
+    assert torch.equal(exact, model(images))
+    assert 0 < (coarse - exact).abs().max() < 0.1

@@ -9,7 +9,8 @@ import torch
 from easiness.architectures import build_model
 from easiness.files import DamagedError
 from easiness.trials.engines import run_trials
-from easiness.trials.training import make_optimizer, train
+from easiness.trials.steps import Steps, make_optimizer
+from easiness.trials.training import train
 from easiness.trials.trial import load_model, run_trial
 from tests.tiny_data import MODEL, tiny_task
 from tests.trials.test_engines import measured
@@ -112,6 +113,6 @@ def test_parameters_that_a_network_keeps_fixed_stay_fixed():
     recipe = replace(tiny_task(None, **TUNE).recipe, head_epochs=1)
     optimizer = make_optimizer(model, recipe, HEAD)
     task = tiny_task(None)
-    for _ in train(model, optimizer, task.train.open(CPU), recipe, recipe.trial_seeds(0)):
+    for _ in train(Steps(model, optimizer), task.train.open(CPU), recipe, recipe.trial_seeds(0)):
         assert not model[0].bias.requires_grad
         assert all(values.requires_grad for name, values in model.named_parameters() if name != "0.bias")

@@ -28,7 +28,7 @@ from easiness.runs.ablate.scores import (
 )
 from easiness.runs.ablate.tables import ablation_tables, accuracy_curves, sentences
 from easiness.runs.options import RunOptions, TrainingOptions
-from easiness.runs.public import public
+from easiness.runs.public import logged_run, public
 from easiness.runs.setup import TrainingSetup, log_training_setup, prepare_training, under_torchrun
 from easiness.tracking.manifests import AblationManifest
 
@@ -75,7 +75,7 @@ def ablate(
     scores = None if by.file is None else file_scores(by, setup)
     description = describe(setup, plan)
     LOG.info(description)
-    with tracking.tracked_run("ablate", f"{setup.name}, without {', '.join(plan.strategies)}") as run_id:
+    with logged_run("ablate", f"{setup.name}, without {', '.join(plan.strategies)}") as run_id:
         log_training_setup(run_id, setup)
         if scores is None:
             scored = scored or open_scores(latest_scores(run_id, setup, whole), training.model, plan, by)

@@ -13,8 +13,8 @@ from easiness.analysis.matching.sides import MatchOptions
 from easiness.analysis.scores import EASINESS, SCORES, Score, easiness
 from easiness.analysis.sets import set_size
 from easiness.datasets import Dataset
-from easiness.datasets.image_files import usable_cores
 from easiness.figures import Figure, save
+from easiness.machine import usable_cores
 from easiness.runs.checks import at_least, at_most, existing, one_of, processors, unused
 from easiness.runs.match.comparable import open_common_runs, open_matched_runs, scored_models
 from easiness.runs.match.external import POLARITIES, SUFFIXES, read_external_scores
@@ -24,7 +24,7 @@ from easiness.runs.match.pictures import look_at_classes, reopen_dataset, shown_
 from easiness.runs.match.reading import SCORE_BY, Matching, match_title
 from easiness.runs.match.tables import MatchingResults, match_models, metric_curves
 from easiness.runs.match.verdict import NONE, shared_starts, verdicts
-from easiness.runs.public import public
+from easiness.runs.public import logged_run, public
 from easiness.runs.score.reading import Scores
 from easiness.runs.score.tables import trials_needed_table
 from easiness.runs.score.thumbnails import write_thumbnails
@@ -102,7 +102,7 @@ def match(
         tracking.run_of_kind(each, "score")
     threads = usable_cores() if threads is None else threads
     options = MatchOptions(fraction=fraction, draws=draws, seed=seed, threads=threads)
-    with tracking.tracked_run("match", "match") as run_id, tempfile.TemporaryDirectory() as temporary:
+    with logged_run("match", "match") as run_id, tempfile.TemporaryDirectory() as temporary:
         scores = open_matched_runs(run_id, runs, one_is_enough=against is not None)
         first = next(iter(scores.values()))
         manifest, table = first.manifest, first.table

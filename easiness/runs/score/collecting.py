@@ -12,7 +12,7 @@ from easiness.datasets import Dataset
 from easiness.recipes.recorded import RecordedTraining, scored_each_epoch
 from easiness.recipes.schedule import early_update, moment_name
 from easiness.runs.checks import at_least, one_of
-from easiness.runs.public import public
+from easiness.runs.public import logged_run, public
 from easiness.runs.score.log import Measured, log_scores
 from easiness.runs.score.outliers import name_outliers, refuse_outliers
 from easiness.runs.score.reading import Scores, load_scores, refuse_flipped
@@ -78,7 +78,7 @@ def collect(
         f"{covers}); {len(trials)} collected trials, scored after {', '.join(map(str, updates))} updates"
     )
     LOG.info(description)
-    with tracking.tracked_run("score", f"score {title} after {named}") as run_id:
+    with logged_run("score", f"{title}, {named}") as run_id:
         _log_data(run_id, training, data, first.manifest.fingerprint)
         measured_TMN, predicted_TMN = (
             tracking.read_trials(runs, measure, updates, first.manifest.fingerprint)

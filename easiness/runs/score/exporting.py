@@ -14,7 +14,7 @@ import pandas as pd
 from easiness import tracking
 from easiness.analysis.scores import OTHER_SCORES
 from easiness.runs.checks import existing, one_of, unused
-from easiness.runs.public import absolute, public
+from easiness.runs.public import absolute, logged_run, public
 from easiness.runs.score.reading import Scores, load_scores
 
 LOG = logging.getLogger("easiness")
@@ -72,7 +72,7 @@ def export(
     if path is not None and path.exists() and path.is_dir() != (to == "cleanlab"):
         raise ValueError(f"out is {path}, a {'folder; name a file in it' if path.is_dir() else 'file; name a folder'}")
     files = exported_files(load_scores(run), to, data)
-    with tracking.tracked_run("export", f"export {to}") as run_id:
+    with logged_run("export", f"export {to}") as run_id:
         with tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():
                 Path(folder, name).write_bytes(content)

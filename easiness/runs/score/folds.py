@@ -11,6 +11,7 @@ import pandas as pd
 
 from easiness import tracking
 from easiness.analysis.folds import held_out, in_sample, make_folds, mean_probabilities, suggested
+from easiness.analysis.label_errors import confidently_other
 from easiness.datasets.dataset import Dataset, digest_keys
 from easiness.datasets.groups import GROUPS_SUFFIXES, read_groups
 from easiness.datasets.opening import is_one_tree
@@ -149,12 +150,18 @@ def held_out_columns(
     }
 
 
-def held_out_metrics(table: pd.DataFrame) -> dict[str, float]:
-    """Accuracy and mean loss of the images by the trials that held them out; none without folds."""
-    if "fold" not in table:
+def held_out_metrics(table: pd.DataFrame, probabilities: np.ndarray | None, classes: int) -> dict[str, float]:
+    """Accuracy and mean loss of the images by the trials that held them out, and how many labels these doubt.
+
+    None without folds.
+    """
+    if probabilities is None:
         return {}
     names = {"heldout_accuracy": "heldout_share", "heldout_loss": "heldout_loss"}
-    return {metric: float(table[column].mean()) for metric, column in names.items()}
+    doubted = confidently_other(probabilities, table["label"].to_numpy(), classes).sum()
+    return {metric: float(table[column].mean()) for metric, column in names.items()} | {
+        "suspicious_labels": float(doubted)
+    }
 
 
 def read_probabilities(records: Sequence[TrialRecord], folds: Folds, update: int, classes: int) -> np.ndarray:

@@ -1,6 +1,8 @@
 """A score run: M trials, each a child run, and their mean loss on the parent."""
 
 import logging
+import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from easiness.analysis.sets import set_size
 from easiness.recipes.schedule import early_moment, moment_name, scored_updates, updates_per_epoch
 from easiness.runs.checks import at_least, one_of
 from easiness.runs.options import RunOptions, TrainingOptions
-from easiness.runs.public import public
+from easiness.runs.public import logged_run, public
 from easiness.runs.score.flips import FlipOptions, describe_flips, flip_metrics, flip_training
 from easiness.runs.score.folds import (
     Folds,
@@ -98,6 +100,7 @@ def score(
     Scores
         Table and arrays, as `load_scores` reads them.
     """
+    start = time.monotonic()
     one_of("score_pass", score_pass, SCORE_PASSES)
     at_least("moment", moment, 0)
     if score_at and moment is not None:
@@ -120,7 +123,7 @@ def score(
     description = setup.describe(f"{recipe.trials} trials")
     LOG.info(description)
     named = moment_name(moment, updates_per_epoch(split.trained, recipe.batch_size), recipe.schedule_epochs)
-    with tracking.tracked_run("score", f"score {setup.name} after {named}") as run_id:
+    with logged_run("score", f"{setup.name}, {recipe.trials} trials, {named}") as run_id:
         log_training_setup(run_id, setup)
         records = _run_trials(setup, split, run_id, score_pass)
         measured_MN = _at_moment(records, "losses", updates.index(moment))
@@ -147,11 +150,22 @@ def score(
         )
         cut = {"fraction": fraction, "per_class": per_class}
         manifest = _manifest(setup, split, records, run_id, moment=moment, allow_outliers=allow_outliers, **cut)
-        metrics = {"trials": recipe.trials} | held_out_metrics(table) | (found := flip_metrics(table, recipe.seed))
+        metrics = {"trials": recipe.trials, "images": len(train), **_accuracy(records)}
+        metrics |= held_out_metrics(table, probabilities, train.num_classes)
+        metrics |= (found := flip_metrics(table, recipe.seed))
         if found:
             LOG.info(describe_flips(found, len(train)))
+        metrics |= {"seconds": time.monotonic() - start}
         measured = Measured(setup.name, description, train, table, losses_TMN, probabilities, metrics, score_by)
         return log_scores(run_id, manifest, measured)
+
+
+def _accuracy(records: Sequence[TrialRecord]) -> dict[str, float]:
+    """Mean and standard deviation over trials of the final validation accuracy, where they have one."""
+    finals = [run.metrics.get("val_accuracy", math.nan) for run in tracking.runs_by_id([r.run_id for r in records])]
+    numbers = {"val_accuracy": float(np.mean(finals))}
+    numbers |= {"val_accuracy_sd": float(np.std(finals, ddof=1))} if len(finals) > 1 else {}
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
 def _at_moment(records: Sequence[TrialRecord], measure: str, moment: int) -> np.ndarray:

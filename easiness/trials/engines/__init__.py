@@ -1,5 +1,8 @@
 """Engines that run trials: one by one in this process, side by side on this machine, or on a Ray cluster."""
 
+import os
+from pathlib import Path
+
 import torch
 
 from easiness.trials.distributed import current_ranks
@@ -9,11 +12,25 @@ from easiness.trials.trial import Finished, Report, TrialTask, evaluate_jointly,
 
 ENGINES = ("auto", "processes", "inline", "ray")
 
-__all__ = ["ENGINES", "choose_engine", "prepare_workers", "run_trials"]
+# Trials of images of at most so many pixels a side, side by side on a GPU that computes them at once.
+_SMALL_TRIALS, _SMALL_SIDE = 4, 64
+
+__all__ = ["ENGINES", "choose_engine", "prepare_workers", "run_trials", "trials_on_gpu"]
 
 
-def choose_engine(engine: str, device: torch.device, tasks: int) -> str:
-    """Settle `auto`: `processes` where a machine has several cores or GPUs for several trials, else `inline`.
+def trials_on_gpu(asked: int | None, resolution: int) -> int:
+    """Trials side by side on one GPU; if not asked for, several small ones where the GPU takes them at once.
+
+    Without NVIDIA's multi-process service (MPS), the kernels of two processes take turns.
+    """
+    if asked is not None:
+        return asked
+    service = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"), "control")
+    return _SMALL_TRIALS if resolution <= _SMALL_SIDE and service.exists() else 1
+
+
+def choose_engine(engine: str, device: torch.device, tasks: int, per_gpu: int = 1) -> str:
+    """Settle `auto`: `processes` where several trials find several cores, GPUs or places on one, else `inline`.
 
     Under torchrun it is `torchrun`, and any other engine is a ValueError, as is an unknown one.
     """
@@ -24,7 +41,8 @@ def choose_engine(engine: str, device: torch.device, tasks: int) -> str:
             raise ValueError(f"engine is {engine!r}, and torchrun has started processes for one training; use auto")
         return "torchrun"
     if engine == "auto":
-        return "processes" if tasks > 1 and (device.type == "cpu" or torch.cuda.device_count() > 1) else "inline"
+        several = device.type == "cpu" or torch.cuda.device_count() * per_gpu > 1
+        return "processes" if tasks > 1 and several else "inline"
     return engine
 
 
@@ -36,15 +54,16 @@ def run_trials(
     report: Report,
     finished: Finished,
     address: str = "auto",
+    per_gpu: int = 1,
 ) -> None:
     """Run trials; each leaves its results in its folder.
 
     The first error of a trial is raised; the other trials are stopped, and resume at their checkpoints next time.
 
     Tasks have different names, and may have different recipes and data. `engine` comes from `choose_engine`; with
-    `processes` and `ray`, each trial gets a GPU to itself where `device` is one. In this process, `report` gets every
-    `Progress`, and `finished` every task as soon as its trial is complete. `address` is that of the Ray cluster: `auto`
-    finds the one that runs here, `local` starts one for these trials.
+    `processes` and `ray`, each trial gets a GPU where `device` is one, or shares it, `per_gpu` on each. In this process,
+    `report` gets every `Progress`, and `finished` every task as soon as its trial is complete. `address` is that of the
+    Ray cluster: `auto` finds the one that runs here, `local` starts one for these trials.
     """
     joint = tasks[0].joint
     # Joint trials are completed together, by one scoring pass of this process.
@@ -54,14 +73,14 @@ def run_trials(
             run_trial(task, device, report)
             trained(task)
     elif engine == "processes":
-        run_in_processes(tasks, device, report, trained)
+        run_in_processes(tasks, device, report, trained, per_gpu)
     elif engine == "torchrun":
         run_under_torchrun(tasks, device, report, trained, current_ranks())
     else:
         # Ray is an optional dependency, and takes seconds to import.
         from easiness.trials.engines.ray import run_on_cluster
 
-        run_on_cluster(tasks, device, report, trained, address)
+        run_on_cluster(tasks, device, report, trained, address, per_gpu)
     if joint:
         evaluate_jointly(tasks, device, report)
         for task in tasks:

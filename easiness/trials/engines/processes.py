@@ -9,27 +9,31 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.util import get_temp_dir
 from types import ModuleType
 
 import torch
 
+from easiness.machine import usable_cores
 from easiness.trials.engines.errors import picklable
 from easiness.trials.trial import Finished, Progress, Report, TrialTask, run_trial
 
 # Workers are forked from a server that imports all they need, once, and never computes: forking a process with running
-# threads of torch would copy their locks in any state.
-_CONTEXT = multiprocessing.get_context("forkserver")
+# threads of torch would copy their locks in any state. Only Linux forks safely; elsewhere each imports for itself.
+METHOD = "forkserver" if sys.platform.startswith("linux") else "spawn"
 
 # The path of a socket has at most 107 characters, of which the names below this folder take 40.
 _LONGEST_FOLDER = 60
 
 
 def prepare_workers() -> None:
-    """Start the server that forks the workers, in the background."""
-    _CONTEXT.set_forkserver_preload([__name__])
+    """Start the server that forks the workers, in the background; spawned ones need none."""
+    if METHOD == "spawn":
+        return
+    from multiprocessing import forkserver, resource_tracker  # not on Windows
+
+    multiprocessing.get_context(METHOD).set_forkserver_preload([__name__])
     # Ctrl-C is this process's, which ends the others; a blocked signal stays blocked in all that are started here. The
     # tracker would unblock it when it starts.
     resource_tracker.ensure_running()
@@ -41,15 +45,18 @@ def prepare_workers() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def worker_devices(device: torch.device, tasks: int, threads: int) -> list[torch.device]:
-    """Device of each worker: at most one worker for each trial, and for each GPU or each `threads` cores."""
+def worker_devices(device: torch.device, tasks: int, threads: int, per_gpu: int = 1) -> list[torch.device]:
+    """Device of each worker: at most one for each trial, and `per_gpu` for each GPU or one for each `threads` cores."""
     if device.type == "cpu":
-        count = len(os.sched_getaffinity(0)) // threads
+        count = usable_cores() // threads
         return [device] * max(1, min(tasks, count))
-    return [torch.device(device.type, k) for k in range(min(tasks, torch.cuda.device_count()))]
+    places = [torch.device(device.type, k) for _ in range(per_gpu) for k in range(torch.cuda.device_count())]
+    return places[:tasks]
 
 
-def run_in_processes(tasks: list[TrialTask], device: torch.device, report: Report, finished: Finished) -> None:
+def run_in_processes(
+    tasks: list[TrialTask], device: torch.device, report: Report, finished: Finished, per_gpu: int = 1
+) -> None:
     """Run trials in worker processes; see `easiness.trials.engines.run_trials`.
 
     A thread of this process attends to each worker through a pipe: nothing that is shared by processes (a queue and its
@@ -61,11 +68,12 @@ def run_in_processes(tasks: list[TrialTask], device: torch.device, report: Repor
     for task in tasks:
         waiting.put(task)
     by_name = {task.name: task for task in tasks}
-    workers = []
+    workers, context = [], multiprocessing.get_context(METHOD)
     try:
-        for worker_device in worker_devices(device, len(tasks), max(task.recipe.threads for task in tasks)):
-            ours, theirs = _CONTEXT.Pipe()
-            worker = _CONTEXT.Process(target=_work, args=(theirs, worker_device, dict(os.environ)), daemon=True)
+        threads = max(task.recipe.threads for task in tasks)
+        for worker_device in worker_devices(device, len(tasks), threads, per_gpu):
+            ours, theirs = context.Pipe()
+            worker = context.Process(target=_work, args=(theirs, worker_device, dict(os.environ)), daemon=True)
             with _main_hidden():
                 worker.start()
             workers.append(worker)
@@ -111,7 +119,7 @@ def _attend(
 
 def _death(worker: multiprocessing.Process) -> RuntimeError:
     code = worker.exitcode
-    cause = "killed by the system, perhaps for memory" if code == -signal.SIGKILL else f"exit status {code}"
+    cause = "killed by the system, perhaps for memory" if code == -9 else f"exit status {code}"
     return RuntimeError(
         f"a worker process died ({cause}); finished epochs are kept, so the same command goes on from there"
     )

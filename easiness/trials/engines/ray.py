@@ -42,7 +42,7 @@ _SEND_EVERY_S = 1.0
 
 
 def run_on_cluster(
-    tasks: list[TrialTask], device: torch.device, report: Report, finished: Finished, address: str
+    tasks: list[TrialTask], device: torch.device, report: Report, finished: Finished, address: str, per_gpu: int = 1
 ) -> None:
     """Run trials on a Ray cluster; see `easiness.trials.engines.run_trials`."""
     with _connect(address, {task.recipe.model for task in tasks}):
@@ -65,7 +65,7 @@ def run_on_cluster(
             data = train_images, val_images, sent_weights.get(task.weights)
             start = remote_run.options(
                 num_cpus=task.recipe.threads,
-                num_gpus=1 if device.type == "cuda" else 0,
+                num_gpus=1 / per_gpu if device.type == "cuda" else 0,
                 max_retries=RETRIES,
                 # On a shared folder, the lock of a machine that vanished may outlive it for a while.
                 retry_exceptions=[BlockingIOError],

@@ -1,4 +1,4 @@
-"""The entry point `paper`: what it plans, what it finds again. The runs themselves are played, not trained."""
+"""The study `paper`: what it plans, what it finds again. The runs themselves are played, not trained."""
 
 import sys
 from pathlib import Path
@@ -6,11 +6,9 @@ from pathlib import Path
 import mlflow
 import pytest
 
-import easiness
-from easiness import tracking
+from easiness import studies, tracking
 from easiness.commandline import command
 from easiness.recipes.paper import paper_runs
-from entrypoints import paper as entry
 
 
 class Result:
@@ -35,13 +33,14 @@ def played(store, monkeypatch):
         return play
 
     for kind in ("score", "match", "ablate", "report"):
-        monkeypatch.setitem(vars(easiness), kind, player(kind))
+        monkeypatch.setattr(studies, kind, player(kind))
+    monkeypatch.setattr(studies, "_CALLS", {kind: vars(studies)[kind] for kind in studies._CALLS})
     return calls
 
 
 def call(monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["paper", *words])
-    command(entry.paper)
+    command(studies.paper)
 
 
 def test_the_plan_is_printed_and_nothing_runs(played, monkeypatch, capsys):
@@ -58,7 +57,7 @@ def test_the_plan_is_printed_and_nothing_runs(played, monkeypatch, capsys):
 
 
 def test_time_is_estimated_from_rates_that_trials_measured(played, monkeypatch, capsys):
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(studies, "usable_cores", lambda: 2)
     parent = mlflow.MlflowClient().create_run("0").info.run_id
     for rate in (40, 50, 900):
         trial = tracking.start_child(parent, "trial", "t", {"easiness.trial_digest": f"d{rate}"})

@@ -4,7 +4,8 @@ import sys
 import time
 from pathlib import Path
 
-from easiness.tracking.host import HOST, is_alive, own_folder, process_mark, works_for
+from easiness.files import own_folder
+from easiness.machine import HOST, has_process_with, is_alive, process_mark
 
 
 def test_a_process_is_known_by_its_id_and_its_start():
@@ -25,14 +26,14 @@ def test_a_zombie_is_dead():
     os.waitpid(child, 0)
 
 
-def test_a_process_works_for_the_run_that_mlflow_gave_it():
-    assert not works_for("no such run")
+def test_a_process_is_found_by_its_environment():
+    assert not has_process_with("MLFLOW_RUN_ID", "no such run")
     words = [sys.executable, "-c", "input()"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, env=os.environ | {"MLFLOW_RUN_ID": "r1"}) as child:
-        while not works_for("r1"):  # until the program has taken the place of this one's copy
+        while not has_process_with("MLFLOW_RUN_ID", "r1"):  # until the program has taken the place of this one's copy
             time.sleep(0.01)
         child.communicate(b"\n")
-    assert not works_for("r1")
+    assert not has_process_with("MLFLOW_RUN_ID", "r1")
 
 
 def test_folders_of_dead_processes_are_removed_and_others_stay(tmp_path):
