@@ -15,8 +15,8 @@ MAY_IMPORT = {
     "machine": "",
     "files": "machine",
     "recipes": "",
-    "datasets": "machine files recipes",
-    "architectures": "",
+    "datasets": "machine files recipes architectures",
+    "architectures": "recipes",
     "loaders": "machine recipes datasets",
     "trials": "machine files recipes datasets architectures loaders",
     "analysis": "",
@@ -30,8 +30,8 @@ MAY_IMPORT = {
 }
 
 # Where torch may be imported; elsewhere nobody waits for it, and arrays are numpy's.
-TORCH = ("architectures", "loaders", "trials", "benchmarks", "integrations", "runs.setup", "runs.tracked_trials")
-TORCH += ("runs.recorder", "runs.ablate")
+TORCH = ("architectures", "datasets.torchvision_sets", "loaders", "trials", "benchmarks", "integrations")
+TORCH += ("runs.setup", "runs.tracked_trials", "runs.recorder", "runs.ablate")
 
 # The room of each foreign thing.
 ONE_ROOM = {

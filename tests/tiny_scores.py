@@ -42,6 +42,7 @@ def score_manifest(**fields):
         "dataset": "planted",
         "fingerprint": "ab" * 32,
         "fingerprint_val": "cd" * 32,
+        "opened_as": "planted",
         "source": None,
         "limit": None,
         "order": "row i of every array is row i of the table; example_id is the row in the whole dataset",
@@ -147,7 +148,7 @@ def log_score_run(
         content = dict.fromkeys(("limit", "examples", "trained"), count)
         content |= {"class_names": list(dataset.class_names), "run_id": run_id}
         content |= {"dataset": dataset.name, "fingerprint": fingerprint, "model": model, "trials": trials}
-        content |= {"moment": updates[-1]}
+        content |= {"moment": updates[-1], "opened_as": dataset.kind}
         log_sealed(run_id, place, "scores/manifest.json", score_manifest(**content | manifest))
     return run_id
 

@@ -17,12 +17,13 @@ import re
 import torch
 from torch import nn
 
-from easiness.architectures.custom import custom_function, custom_model
+from easiness.architectures.custom import custom_model
 from easiness.architectures.densenet import DenseNetBC
 from easiness.architectures.resnext import ResNeXt
 from easiness.architectures.sizes import check_image_size
 from easiness.architectures.vision import vision_model, vision_names
 from easiness.architectures.wide_resnet import WideResNet
+from easiness.recipes.custom import import_function
 
 __all__ = ["build_model", "check_model", "model_names"]
 
@@ -81,7 +82,7 @@ def build_model(name: str, num_classes: int, *, image_size: int, seed: int) -> n
 def check_model(name: str, image_size: int) -> None:
     """Refuse, before the number of classes is known, what cannot become a model; a user's function is not called."""
     if ":" in name:
-        custom_function(name)
+        import_function(name, "model")
     else:
         build_model(name, 2, image_size=image_size, seed=0)
 

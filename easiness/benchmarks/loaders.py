@@ -17,7 +17,7 @@ from easiness.architectures.torchvision_import import import_torchvision
 from easiness.benchmarks.timing import take_turns
 from easiness.datasets import Dataset
 from easiness.datasets.class_folders import files_by_class
-from easiness.datasets.image_folder import open_listed
+from easiness.datasets.image_folder import open_tree
 from easiness.datasets.packed import open_part
 from easiness.datasets.packing import PackOptions, pack_part
 from easiness.loaders import stage
@@ -105,7 +105,7 @@ def _passes(folder: Path, packed_folder: Path, images: int, recipe: Recipe) -> d
     """Endless batches of every loader; for FFCV, the images are packed into `packed_folder`."""
     tree = folder / "train" if (folder / "train").is_dir() else folder
     files_of = files_by_class(tree)
-    plain = open_listed("imagenet", tree, "train", files_of, skip_bad=False)
+    plain = open_tree(tree, "train", files_of, skip_bad=False)
     passes = {}
     if not why_no_ffcv():
         for mode in ("jpg", "raw"):

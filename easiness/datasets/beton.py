@@ -57,6 +57,16 @@ class EncodedImage(NamedTuple):
     data: bytes
 
 
+def decode_stored(image: EncodedImage) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a stored image; an OSError or ValueError if it is damaged."""
+    if image.mode == RAW:
+        return np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
+    pixels = decode_image(io.BytesIO(image.data))
+    if pixels.shape[:2] != (image.height, image.width):
+        raise ValueError(f"{pixels.shape[:2]} pixels, not {(image.height, image.width)}")
+    return pixels
+
+
 class WrittenBeton(NamedTuple):
     """Checksums of a finished file: its size in bytes and the BLAKE2b-128 (hex) of each block."""
 
@@ -250,25 +260,19 @@ class BetonImages(Sequence):
     file: BetonFile
     rows: np.ndarray  # (N,) int64, their numbers in the file
     records: np.ndarray  # (N,) of RECORD
-    digests: np.ndarray  # (N, 16) uint8, BLAKE2b-128 of their stored bytes
+    stored: np.ndarray  # (N, 16) uint8, BLAKE2b-128 of their stored bytes
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> np.ndarray:
         index = range(len(self))[operator.index(index)]
-        record = self.records[index]
-        height, width = int(record["height"]), int(record["width"])
+        mode, height, width = (int(self.records[index][name]) for name in ("mode", "height", "width"))
         data = self.read_bytes(index)
-        if record["mode"] == RAW:
-            return np.frombuffer(data, np.uint8).reshape(height, width, 3)
         try:
-            image = decode_image(io.BytesIO(data))
+            return decode_stored(EncodedImage(mode, height, width, data))
         except (OSError, ValueError) as error:
             raise ValueError(f"{self.name(index)} is damaged ({error}); pack it again") from error
-        if image.shape[:2] != (height, width):
-            raise ValueError(f"{self.name(index)} is damaged: {image.shape[:2]} pixels, not {(height, width)}")
-        return image
 
     @property
     def sizes(self) -> np.ndarray:
@@ -281,7 +285,7 @@ class BetonImages(Sequence):
         data = os.pread(self.file.descriptor, size, start)
         if len(data) < size:
             raise ValueError(f"{self.name(index)} is missing: the file was truncated; pack it again")
-        if block_digest(data) != self.digests[index].tobytes().hex():
+        if block_digest(data) != self.stored[index].tobytes().hex():
             raise ValueError(f"{self.name(index)} is damaged: its bytes differ from what was packed; pack it again")
         return data
 
@@ -297,4 +301,4 @@ class BetonImages(Sequence):
 
     def take(self, rows: np.ndarray) -> "BetonImages":
         """Images of some rows, in the order of `rows`."""
-        return BetonImages(self.file, self.rows[rows], self.records[rows], self.digests[rows])
+        return BetonImages(self.file, self.rows[rows], self.records[rows], self.stored[rows])

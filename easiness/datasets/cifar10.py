@@ -143,13 +143,13 @@ def _find(root: str | Path | None) -> Path:
     """Archive file, or folder of batches."""
     if root is None:
         cache = work_folder() / "data"
-        return _look_in(cache) or download(ARCHIVE_URL, cache / ARCHIVES[0], ARCHIVE_MD5)
+        return find_batches(cache) or download(ARCHIVE_URL, cache / ARCHIVES[0], ARCHIVE_MD5)
     root = Path(root).expanduser()
     if root.is_file():
         return root
     if not root.exists():
         raise FileNotFoundError(f"{root} does not exist; give {ARCHIVES[0]} or its unpacked folder with -P data=PATH")
-    path = _look_in(root)
+    path = find_batches(root)
     if path is None:
         raise FileNotFoundError(
             f"{root} contains none of {', '.join(ARCHIVES + FOLDERS)}; download {ARCHIVES[0]} from {PAGE} into it"
@@ -157,7 +157,8 @@ def _find(root: str | Path | None) -> Path:
     return path
 
 
-def _look_in(root: Path) -> Path | None:
+def find_batches(root: Path) -> Path | None:
+    """Folder of batches or archive in a folder; None if there is none."""
     for folder in (root, *(root / name for name in FOLDERS)):
         if any((folder / name).is_file() for name in (*BINARY_SHA1, *PYTHON_MD5)):
             return folder

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from easiness.datasets.image_files import FORMATS, printable
+from easiness.datasets.splitting import drawn_val
 
 LOG = logging.getLogger("easiness")
 
@@ -69,29 +70,26 @@ def list_split(root: Path, split: str, *, seed: int, val_fraction: float) -> dic
 
 
 def _split_by_seed(root: Path, split: str, seed: int, val_fraction: float) -> dict[str, list[str]]:
-    if not 0 <= val_fraction < 1:
-        raise ValueError(f"val_fraction is {val_fraction}, and must be at least 0 and below 1")
     files_of = files_by_class(root)
-    if val_fraction == 0:
+    names = tuple(files_of)
+    labels = np.repeat(np.arange(len(names)), [len(files) for files in files_of.values()])
+    in_val = drawn_val(labels, names, str(root), seed=seed, val_fraction=val_fraction)
+    if not in_val.any():
         if split == "val":
             raise ValueError(f"val_fraction is 0, which leaves {root} without a val; open train alone")
-        LOG.info("%s: one tree of %s classes, all of it train: %s", root, f"{len(files_of):,}", _some(set(files_of)))
+        LOG.info("%s: one tree of %s classes, all of it train: %s", root, f"{len(names):,}", _some(set(names)))
         return files_of
-    rng = np.random.default_rng(seed)
-    chosen = {}
-    for name, files in files_of.items():
-        if len(files) == 1:
-            raise ValueError(f"class {name} of {root} has 1 file, and train and val need one each; add some")
-        val_count = min(max(round(val_fraction * len(files)), 1), len(files) - 1)
-        val = set(rng.permutation(len(files))[:val_count].tolist())
-        chosen[name] = [path for i, path in enumerate(files) if (i in val) == (split == "val")]
     if split == "train":
-        left_out = sum(map(len, files_of.values())) - sum(map(len, chosen.values()))
         share = (
-            f"{val_fraction:.0%} of each is val, by seed {seed}: {left_out:,} images that are not trained on or scored"
+            f"{val_fraction:.0%} of each is val, by seed {seed}: {in_val.sum():,} images that are not trained on or "
+            "scored"
         )
-        LOG.info("%s: one tree of %s classes: %s; %s", root, f"{len(chosen):,}", _some(set(chosen)), share)
-    return chosen
+        LOG.info("%s: one tree of %s classes: %s; %s", root, f"{len(names):,}", _some(set(names)), share)
+    taken = in_val == (split == "val")
+    return {
+        name: [path for path, take in zip(files, taken[labels == k], strict=True) if take]
+        for k, (name, files) in enumerate(files_of.items())
+    }
 
 
 def files_by_class(tree: Path) -> dict[str, list[str]]:

@@ -1,10 +1,13 @@
 """Columns of numbers in files made elsewhere (csv, npz, npy, parquet): bounded before they are read, rows by id."""
 
+import codecs
+import csv
 import math
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -12,6 +15,7 @@ from typing import IO
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -48,22 +52,8 @@ def read_columns(
     they look like. A ValueError if the file is damaged, too large, or seems to have ids under another name than
     example_id; a FileNotFoundError if it is not there.
     """
-    suffix = path.suffix.lower()
-    if suffix not in suffixes:
-        raise ValueError(f"{option} is {path}, and must be a file {' or '.join(suffixes)}")
-    if not path.exists():
-        raise FileNotFoundError(f"{option} is {path}, and there is no such file")
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
-        raise ValueError(f"{option} is {path}, which is not a regular file")
-    if status.st_size > LARGEST:
-        raise ValueError(f"{option} is {path} of {status.st_size:,} bytes; at most {LARGEST:,} are read")
-    try:
+    with _bounded(path, suffixes, option) as suffix:
         pairs = list(_read_csv(path, text) if suffix == ".csv" else _READERS[suffix](path))
-    except (MemoryError, FileNotFoundError, PermissionError):
-        raise
-    except Exception as error:  # the libraries raise almost anything on damaged bytes
-        raise ValueError(f"{option} is {path}, which cannot be read as {suffix[1:]} ({reason(error)})") from error
     columns = {lone if suffix == ".npy" else name: values for name, values in pairs}
     if len(columns) < len(pairs):
         raise ValueError(f"{path} has two columns of one name")
@@ -76,6 +66,87 @@ def read_columns(
     else:
         _refuse_other_ids(path, columns)
     return Columns(path, columns, ids)
+
+
+def read_text(
+    path: Path, suffixes: tuple[str, ...], option: str, wanted: Sequence[str]
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Columns of a csv, tsv or parquet file as text, those `wanted` by their names in small letters; and all names.
+
+    A csv may have commas, semicolons or tabs between its columns. What is missing is empty. Errors are as of
+    `read_columns`.
+    """
+    with _bounded(path, suffixes, option) as suffix:
+        table, names = _parquet_text(path, wanted) if suffix == ".parquet" else _csv_text(path, wanted)
+        known = [name.strip().casefold() for name in table.column_names]
+        if len(set(known)) < len(known):
+            raise ValueError("two columns of one name")
+        text = (pa.compute.fill_null(column.cast(pa.string()), "").to_pylist() for column in table.columns)
+        return dict(zip(known, text, strict=True)), names
+
+
+def _csv_text(path: Path, wanted: Sequence[str]) -> tuple[pa.Table, list[str]]:
+    with path.open("rb") as file:
+        header = file.readline(2**16)
+    if header.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("it is in UTF-16; save it as UTF-8")
+    separators = [sign for sign in (",", ";", "\t") if sign.encode() in header]
+    separator = "\t" if path.suffix.lower() == ".tsv" else next(iter(separators), ",")
+    names = next(csv.reader([header.decode("utf-8-sig", "replace")], delimiter=separator), [])
+    taken = [name for name in names if name.strip().casefold() in wanted]
+    try:
+        table = pa.csv.read_csv(
+            path,
+            parse_options=pa.csv.ParseOptions(delimiter=separator),
+            convert_options=pa.csv.ConvertOptions(
+                column_types=dict.fromkeys(taken, pa.string()), include_columns=taken, strings_can_be_null=False
+            ),
+            read_options=pa.csv.ReadOptions(use_threads=False),
+        )
+    except pa.ArrowInvalid as error:
+        hint = "; save it as UTF-8" if "UTF8" in str(error) else ""
+        raise ValueError(f"{error}{hint}") from error
+    return table if taken else pa.table({}), names
+
+
+def _parquet_text(path: Path, wanted: Sequence[str]) -> tuple[pa.Table, list[str]]:
+    schema = pa.parquet.read_schema(path)
+    taken = [name for name in schema.names if name.strip().casefold() in wanted]
+    # Text stays in dictionaries until its length is known: a small file may hold one long text for every row.
+    kinds = {name: schema.field(name).type for name in taken}
+    text = [name for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_large_string(kind)]
+    file = pa.parquet.ParquetFile(path, read_dictionary=text)
+    groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
+    if 8 * file.metadata.num_rows > LARGEST or sum(group.total_byte_size for group in groups) > LARGEST:
+        raise ValueError(f"{file.metadata.num_rows:,} rows are too many; at most {LARGEST:,} bytes are read")
+    table = file.read(columns=taken, use_threads=False)
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        for chunk in column.chunks if pa.types.is_dictionary(column.type) else ():
+            lengths = pa.compute.binary_length(chunk.dictionary).take(chunk.indices)
+            if (pa.compute.sum(lengths).as_py() or 0) > LARGEST:
+                raise ValueError(f"column {name} is longer than {LARGEST:,} bytes")
+    return table, schema.names
+
+
+@contextmanager
+def _bounded(path: Path, suffixes: tuple[str, ...], option: str) -> Iterator[str]:
+    """Suffix of a file that may be read; what is raised inside is said in one line."""
+    suffix = path.suffix.lower()
+    if suffix not in suffixes:
+        raise ValueError(f"{option} is {path}, and must be a file {' or '.join(suffixes)}")
+    if not path.exists():
+        raise FileNotFoundError(f"{option} is {path}, and there is no such file")
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+        raise ValueError(f"{option} is {path}, which is not a regular file")
+    if status.st_size > LARGEST:
+        raise ValueError(f"{option} is {path} of {status.st_size:,} bytes; at most {LARGEST:,} are read")
+    try:
+        yield suffix
+    except (MemoryError, FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:  # the libraries raise almost anything on damaged bytes
+        raise ValueError(f"{option} is {path}, which cannot be read as {suffix[1:]} ({reason(error)})") from error
 
 
 def _refuse_other_ids(path: Path, columns: dict[str, np.ndarray]) -> None:

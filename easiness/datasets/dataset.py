@@ -8,40 +8,49 @@ import hashlib
 import json
 import logging
 import operator
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
+from easiness.datasets.arrays import ImageList, checked_images, image_digests, numbered
 from easiness.datasets.beton import BetonImages
 from easiness.datasets.image_files import DIGEST_SIZE, ImageFiles
+from easiness.datasets.lazy import LazyImages
 
 # Of one item for each example, besides the images.
 _COLUMNS = ("labels", "sources", "example_ids", "digests", "groups", "duplicates", "given_labels")
+_COLUMNS += ("ids", "fold_groups", "tree_keys")
 
 LOG = logging.getLogger("easiness")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """N labelled images of K classes in a fixed order."""
 
-    name: str  # cifar10, imagenet, folder or planted
+    name: str  # what people call it: a folder's name, CIFAR100, …; decides nothing
     split: str  # train or val
     # (N, H, W, 3) uint8 RGB, or a lazy sequence whose item i is (H_i, W_i, 3) uint8 RGB.
-    images: np.ndarray | ImageFiles | BetonImages
+    images: np.ndarray | ImageList | ImageFiles | BetonImages | LazyImages
     labels: np.ndarray  # (N,) int64, 0 to K - 1
     class_names: tuple[str, ...]
     sources: np.ndarray  # (N,) str, the origin of each example: data_batch_1.bin#17, train/n01440764/x.JPEG
     example_ids: np.ndarray  # (N,) int64, row in the whole dataset
-    # (N, 16) uint8, BLAKE2b-128 of each example's content: the pixels of an array, the stored bytes of a file.
-    digests: np.ndarray
+    digests: np.ndarray  # (N, 16) uint8, `pixel_digest` of each example
     # (N,) str, the known truth of planted: majority, minority, mislabelled, or relabelled by a person.
     groups: np.ndarray | None = None
     duplicates: np.ndarray | None = None  # (N,) str, where the same content is, too; see `mark_duplicates`
     skipped: tuple[str, ...] = ()  # bad files that were left out, each with the reason
     given_labels: np.ndarray | None = None  # (N,) int64, labels before some were flipped on purpose; see `flip_labels`
+    kind: str = "arrays"  # word of the option `dataset` that opens it
+    ids: np.ndarray | None = None  # (N,) str, names that the data give their examples, besides their sources
+    fold_groups: np.ndarray | None = None  # (N,) str, equal for examples that stay in one fold
+    # (N,) str, order of the examples in the data that were split into train and val; None if these came apart.
+    tree_keys: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         columns = ("images", *_COLUMNS)
@@ -58,6 +67,69 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r}, {self.split!r}, {len(self):,} images of {self.num_classes} classes)"
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: object,
+        labels: Sequence[object] | np.ndarray,
+        class_names: Sequence[str] | None = None,
+        *,
+        ids: Sequence[object] | None = None,
+        groups: Sequence[object] | None = None,
+        name: str = "arrays",
+    ) -> Self:
+        """Dataset of images and labels in memory, for ``data=`` of `easiness.score` and its like.
+
+        Parameters
+        ----------
+        images : numpy.ndarray or sequence
+            uint8, (N, height, width, 3) with red, green and blue last, or (N, height, width) of grey levels; images of
+            different sizes as a sequence of arrays or of Pillow's images.
+        labels : sequence
+            N numbers of classes, 0 to K - 1, or names.
+        class_names : sequence of str, optional
+            K names; without them the classes are all labels, in the order of numbers or of text.
+        ids : sequence, optional
+            N different names of the examples, a column of the table of scores; their numbers if not given.
+        groups : sequence, optional
+            N values, equal for examples that must stay in one fold.
+        name : str
+            What people call the data.
+
+        Raises
+        ------
+        ValueError
+            Other shapes, types or lengths, a label without a class, an id that is given twice.
+
+        Examples
+        --------
+        >>> Dataset.from_arrays(np.zeros((4, 8, 8), np.uint8), ["cat", "dog", "cat", "dog"], name="pets")
+        Dataset('pets', 'train', 4 images of 2 classes)
+        """
+        pictures = checked_images(images)
+        numbers, names = numbered(labels, class_names)
+        rows = np.arange(len(numbers))
+        ids, groups = (None if column is None else np.array([str(item) for item in column]) for column in (ids, groups))
+        if ids is not None and len(set(ids.tolist())) < len(ids):
+            twice = next(item for item, count in Counter(ids.tolist()).items() if count > 1)
+            raise ValueError(f"id {twice!r} is given twice; give every example one of its own")
+        sources = np.array([f"{name}#{row}" for row in rows])
+        return cls(
+            name,
+            "train",
+            pictures,
+            numbers,
+            names,
+            sources,
+            rows,
+            image_digests(pictures),
+            ids=ids,
+            fold_groups=groups,
+        )
 
     @property
     def num_classes(self) -> int:

@@ -1,4 +1,4 @@
-"""Exact duplicates: examples whose content another example has, too."""
+"""Exact duplicates: examples whose pixels another example has, too, whatever the format of their files."""
 
 import logging
 from dataclasses import replace

@@ -12,7 +12,7 @@ import re
 import stat
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,12 +26,16 @@ from easiness.datasets.progress import progress_bar
 from easiness.machine import OPEN_FLAGS, memory_bytes, usable_cores
 
 # Pillow's other formats run programs (EPS) or accept almost any bytes (TGA).
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 FILES_PER_TASK = 64
 DIGEST_SIZE = 16
 
 # Part of what `prepare` remembers: raise it when an image starts to be decoded to other pixels.
 DECODING = 2
+
+# Of iPhones; Pillow reads them where the extra is installed.
+_HEIC = (".heic", ".heif")
+_NO_HEIC = "HEIC, which is read where the extra is installed: pip install 'easiness[heic]'"
 
 # Memory for one pixel while an image is decoded, turned upright and laid on white.
 BYTES_PER_PIXEL = 20
@@ -49,7 +53,7 @@ class ImageFiles(Sequence):
 
     paths: tuple[str, ...]
     sizes: np.ndarray  # (N, 2) int64, height and width in pixels
-    digests: np.ndarray  # (N, 16) uint8, from `check_files`
+    stored: np.ndarray  # (N, 16) uint8, digests of the files' bytes, by which a changed one is noticed
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -58,10 +62,10 @@ class ImageFiles(Sequence):
         index = range(len(self))[operator.index(index)]
         path = self.paths[index]
         try:
-            image, digest = _read(path)
+            image, stored = _read(path)
         except (OSError, ValueError) as error:
             raise ValueError(f"{path} was readable when it was checked and is not now ({reason(error)})") from error
-        if digest != self.digests[index].tobytes():
+        if stored != self.stored[index].tobytes():
             raise ValueError(f"{path} is another file than when it was checked; open the data set again")
         return image.pixels
 
@@ -71,7 +75,7 @@ class ImageFiles(Sequence):
 
     def take(self, rows: np.ndarray) -> "ImageFiles":
         """Images of some rows, in the order of `rows`."""
-        return ImageFiles(tuple(self.paths[row] for row in rows), self.sizes[rows], self.digests[rows])
+        return ImageFiles(tuple(self.paths[row] for row in rows), self.sizes[rows], self.stored[rows])
 
 
 class Decoded(NamedTuple):
@@ -79,7 +83,6 @@ class Decoded(NamedTuple):
 
     pixels: np.ndarray  # (H, W, 3) uint8 RGB
     format: str  # Pillow's name of it
-    levels: str  # how its levels became 8 bits, where Pillow would get it wrong; else empty
     remark: str  # why it may not be the picture that is meant; empty for most
 
 
@@ -107,15 +110,31 @@ def decode(file: str | Path | IO[bytes]) -> Decoded:
                 animated = getattr(image, "is_animated", False)
             kind = image.format or ""
             image.load()
-            levels, rgb = _upright_rgb(image)
+            rgb = upright_rgb(image)
     except (OSError, ValueError, MemoryError):
         raise
     except Exception as error:
         # On damaged bytes Pillow raises almost anything: SyntaxError, struct.error, ZeroDivisionError.
         raise ValueError(f"{type(error).__name__}: {error}") from error
-    one_colour = pixels > 1 and (rgb == rgb[0, 0]).all()
+    return decoded(rgb, kind, animated=animated)
+
+
+def decoded(rgb: np.ndarray, kind: str = "", *, animated: bool = False) -> Decoded:
+    """(H, W, 3) uint8 RGB pixels with what is odd about them."""
+    # Most differ in their first row, which is all that is looked at then.
+    one_colour = rgb.size > 3 and all((part == rgb[0, 0]).all() for part in (rgb[0], rgb))
     remark = "animated, or of several pages: the first is used" if animated else "of one colour" if one_colour else ""
-    return Decoded(rgb, kind, levels, remark)
+    return Decoded(rgb, kind, remark)
+
+
+def pixel_digest(image: np.ndarray) -> bytes:
+    """BLAKE2b-128 of the pixels of a (H, W, 3) uint8 RGB image, by which examples of all kinds of data are known."""
+    return hashlib.blake2b(np.ascontiguousarray(image), digest_size=DIGEST_SIZE).digest()
+
+
+def digest_table(digests: Iterable[bytes]) -> np.ndarray:
+    """(N, 16) uint8 of N digests."""
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_SIZE)
 
 
 @functools.cache
@@ -128,13 +147,14 @@ class Checked(NamedTuple):
     """A readable image."""
 
     size: tuple[int, int]  # height, width
-    digest: bytes  # BLAKE2b-128 of its file, and of its levels where Pillow would get them wrong
+    digest: bytes  # `pixel_digest`
+    stored: bytes  # BLAKE2b-128 of its file
     format: str = ""
     remark: str = ""
 
 
 def check_files(paths: list[str]) -> list[Checked | str]:
-    """Size and digest of every image, or the reason why the file is bad."""
+    """Size and digests of every image, or the reason why the file is bad."""
     tasks = [paths[i : i + FILES_PER_TASK] for i in range(0, len(paths), FILES_PER_TASK)]
     checks = []
     with (
@@ -152,6 +172,8 @@ def refusal(path: str) -> str:
     """Reason not to open a file; empty for most."""
     if os.path.isdir(path):
         return "a link to a folder, which is not followed" if os.path.islink(path) else "a folder that cannot be read"
+    if not os.path.lexists(path):
+        return "there is no such file"
     if not os.path.isfile(path):
         return "not a regular file"  # a pipe would block, a link may lead nowhere
     return "" if printable(path) == path else "its name is not UTF-8"
@@ -162,29 +184,29 @@ def _check_file(path: str) -> Checked | str:
     if refused:
         return refused
     try:
-        image, digest = _read(path)
+        image, stored = _read(path)
     except (OSError, ValueError) as error:
-        return reason(error)
-    return Checked(image.pixels.shape[:2], digest, image.format, image.remark)
+        return reason(error, path)
+    return Checked(image.pixels.shape[:2], pixel_digest(image.pixels), stored, image.format, image.remark)
 
 
 def _read(path: str) -> tuple[Decoded, bytes]:
-    """Image in a file, and the digest of what it is."""
+    """Image in a file, and the digest of its bytes."""
     # Not to wait for a pipe that took the place of a file.
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | OPEN_FLAGS)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("not a regular file")
         image = decode(file)
         file.seek(0)
-        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_SIZE))
-    digest.update(image.levels.encode())
-    return image, digest.digest()
+        stored = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_SIZE))
+    return image, stored.digest()
 
 
-def reason(error: Exception) -> str:
+def reason(error: Exception, path: str = "") -> str:
     """Reason why a file is bad, in one line that can be printed."""
     if isinstance(error, UnidentifiedImageError):
-        return "not a known image format"
+        without = path.lower().endswith(_HEIC) and "HEIF" not in _formats()
+        return _NO_HEIC if without else "not a known image format"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     text = "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))
     return text or type(error).__name__
@@ -195,8 +217,8 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _upright_rgb(image: Image.Image) -> tuple[str, np.ndarray]:
-    """Levels of the image (see `Decoded`) and its pixels."""
+def upright_rgb(image: Image.Image) -> np.ndarray:
+    """Pixels of an image of Pillow's, as `decode_image` gives them."""
     tags = image.tag_v2 if image.format == "TIFF" else {}
     try:
         ImageOps.exif_transpose(image, in_place=True)
@@ -213,10 +235,11 @@ def _upright_rgb(image: Image.Image) -> tuple[str, np.ndarray]:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return "", np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    # Read-only, since a copy would take as long as the digest of the pixels.
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _eight_bits(image: Image.Image, tags: Mapping[int, object]) -> tuple[str, np.ndarray]:
+def _eight_bits(image: Image.Image, tags: Mapping[int, object]) -> np.ndarray:
     """Upper 8 bits of gray levels that have more of them."""
     if image.mode == "I" and image.format == "TIFF":
         raise ValueError("signed and 32-bit pixels have no agreed range; save it with 8 or 16 bits")
@@ -225,17 +248,20 @@ def _eight_bits(image: Image.Image, tags: Mapping[int, object]) -> tuple[str, np
     values = np.asarray(image).astype(np.int32)
     if values.min() < 0 or values.max() >> bits:
         raise ValueError(f"pixels from {values.min()} to {values.max()}, outside {bits} bits")
-    levels = "" if bits == 16 else f"{bits} bits"
     if white_is_zero:
-        values, levels = (1 << bits) - 1 - values, f"{levels} white is zero"
+        values = (1 << bits) - 1 - values
     if isinstance(image.info.get("transparency"), int):
-        values, levels = np.where(values == image.info["transparency"], (1 << bits) - 1, values), f"{levels} on white"
-    return levels, np.repeat((values >> (bits - 8)).astype(np.uint8)[:, :, None], 3, axis=2)
+        values = np.where(values == image.info["transparency"], (1 << bits) - 1, values)
+    return np.repeat((values >> (bits - 8)).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 @functools.cache
 def _formats() -> list[str]:
     Image.init()
+    with suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
     return [name for name in FORMATS if name in Image.OPEN]
 
 

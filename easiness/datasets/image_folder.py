@@ -3,13 +3,14 @@
 import logging
 import os
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from easiness.datasets.class_folders import NAMED_AT_MOST, list_split
+from easiness.datasets.class_folders import NAMED_AT_MOST, list_split, split_folders
 from easiness.datasets.dataset import Dataset
-from easiness.datasets.image_files import DIGEST_SIZE, PLACEHOLDER, ImageFiles, check_files, printable
+from easiness.datasets.image_files import PLACEHOLDER, ImageFiles, check_files, digest_table, printable
 
 LOG = logging.getLogger("easiness")
 
@@ -33,14 +34,20 @@ def open_image_folder(
     """
     root = Path(root).expanduser()
     files_of = list_split(root, split, seed=seed, val_fraction=val_fraction)
-    return open_listed("folder", root, split, files_of, skip_bad=skip_bad)
+    return open_tree(root, split, files_of, skip_bad=skip_bad)
 
 
 def flat_listing(root: Path, files_of: dict[str, list[str]]) -> tuple[list[str], list[str], np.ndarray]:
-    """Paths, sources below `root` and (N,) int64 labels of the files of all classes."""
+    """Paths, sources and (N,) int64 labels of the files of all classes."""
     paths = [path for files in files_of.values() for path in files]
-    sources = [os.path.relpath(path, root).replace(os.sep, "/") for path in paths]
-    return paths, sources, np.repeat(np.arange(len(files_of)), [len(files) for files in files_of.values()])
+    labels = np.repeat(np.arange(len(files_of)), [len(files) for files in files_of.values()])
+    return paths, [source_of(path, root) for path in paths], labels
+
+
+def source_of(path: str, root: Path) -> str:
+    """Path below `root`, with forward slashes; of a file elsewhere, the whole path."""
+    inside = os.path.relpath(path, root)
+    return (path if inside.startswith(os.pardir + os.sep) else inside).replace(os.sep, "/")
 
 
 def refuse_empty_classes(labels: np.ndarray, class_names: tuple[str, ...], where: str) -> None:
@@ -50,34 +57,61 @@ def refuse_empty_classes(labels: np.ndarray, class_names: tuple[str, ...], where
             raise ValueError(f"class {printable(name)} of {where} has no readable image; add some or remove it")
 
 
-def open_listed(name: str, root: Path, split: str, files_of: dict[str, list[str]], *, skip_bad: bool) -> Dataset:
+@dataclass(frozen=True, eq=False)
+class FileList:
+    """N image files of one split, in order."""
+
+    paths: list[str]
+    sources: list[str]
+    labels: np.ndarray  # (N,) int64
+    class_names: tuple[str, ...]
+    columns: dict[str, np.ndarray] = field(default_factory=dict)  # more columns of `Dataset`, (N,) each
+
+
+def open_tree(root: Path, split: str, files_of: dict[str, list[str]], *, skip_bad: bool) -> Dataset:
     """Check and open the files of every class (name to paths, in the order of the labels) below `root`."""
-    class_names = tuple(files_of)
     paths, sources, labels = flat_listing(root, files_of)
-    checks = check_files(paths)
-    bad = [f"{printable(sources[i])} ({check})" for i, check in enumerate(checks) if isinstance(check, str)]
-    if bad and not skip_bad:
-        more = f" and {len(bad) - NAMED_AT_MOST:,} more" * (len(bad) > NAMED_AT_MOST)
-        raise ValueError(
-            f"{len(bad):,} of {len(paths):,} files in {root} ({split}) are not readable images: "
-            f"{', '.join(bad[:NAMED_AT_MOST])}{more}; repair or remove them, or skip them with skip_bad=true"
-        )
-    good = [i for i, check in enumerate(checks) if not isinstance(check, str)]
-    name_odd_images({sources[i]: (checks[i].format, checks[i].remark) for i in good}, f"{root} ({split})")
-    refuse_empty_classes(labels[good], class_names, f"{root} ({split})")
+    columns = {}
+    if not split_folders(root):
+        columns["tree_keys"] = np.array([f"{k:09d} {source}" for k, source in zip(labels, sources, strict=True)])
+    listing = FileList(paths, sources, labels, tuple(files_of), columns)
+    return open_listed(listing, root.name, f"{root} ({split})", split, skip_bad=skip_bad)
+
+
+def open_listed(listing: FileList, name: str, where: str, split: str, *, skip_bad: bool) -> Dataset:
+    """Check and open listed files; `name` is that of the data, and `where` says in messages where they are."""
+    checks = check_files(listing.paths)
+    bad = {i: check for i, check in enumerate(checks) if isinstance(check, str)}
+    skipped = refuse_bad({listing.sources[i]: why for i, why in bad.items()}, len(checks), where, skip_bad=skip_bad)
+    good = [i for i in range(len(checks)) if i not in bad]
+    sources = [listing.sources[i] for i in good]
+    name_odd_images({listing.sources[i]: (checks[i].format, checks[i].remark) for i in good}, where)
+    refuse_empty_classes(listing.labels[good], listing.class_names, where)
     sizes = np.array([checks[i].size for i in good], np.int64)
-    digests = np.frombuffer(b"".join(checks[i].digest for i in good), np.uint8).reshape(-1, DIGEST_SIZE)
     return Dataset(
         name,
         split,
-        images=ImageFiles(tuple(paths[i] for i in good), sizes, digests),
-        labels=labels[good],
-        class_names=class_names,
-        sources=np.array([sources[i] for i in good]),
+        images=ImageFiles(tuple(listing.paths[i] for i in good), sizes, digest_table(checks[i].stored for i in good)),
+        labels=listing.labels[good],
+        class_names=listing.class_names,
+        sources=np.array(sources),
         example_ids=np.arange(len(good)),
-        digests=digests,
-        skipped=tuple(bad),
+        digests=digest_table(checks[i].digest for i in good),
+        skipped=skipped,
+        **{column: values[good] for column, values in listing.columns.items()},
     )
+
+
+def refuse_bad(bad: dict[str, str], count: int, where: str, *, skip_bad: bool) -> tuple[str, ...]:
+    """Refuse bad files, reasons by source, of `count` in one line that names a few; or name those that are left out."""
+    named = tuple(f"{printable(source)} ({why})" for source, why in bad.items())
+    if named and not skip_bad:
+        more = f" and {len(named) - NAMED_AT_MOST:,} more" * (len(named) > NAMED_AT_MOST)
+        raise ValueError(
+            f"{len(named):,} of {count:,} files in {where} are not readable images: "
+            f"{', '.join(named[:NAMED_AT_MOST])}{more}; repair or remove them, or skip them with skip_bad=true"
+        )
+    return named
 
 
 def name_odd_images(images: dict[str, tuple[str, str]], where: str) -> None:

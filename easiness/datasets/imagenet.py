@@ -5,7 +5,7 @@ from pathlib import Path
 from easiness.datasets.beton import MANIFEST
 from easiness.datasets.class_folders import files_by_class, list_split, require_folder, split_folders
 from easiness.datasets.dataset import Dataset
-from easiness.datasets.image_folder import open_listed
+from easiness.datasets.image_folder import open_tree
 from easiness.datasets.packed import open_packed
 from easiness.datasets.validation_list import is_flat, list_flat
 
@@ -23,7 +23,7 @@ def open_imagenet(
         raise ValueError(f"{root} has {betons[0]} and no {MANIFEST}, so packing was interrupted; run prepare again")
     refuse_full_verify(verify, f"{root} is not packed")
     files_of = list_imagenet(root, split, seed=seed, val_fraction=val_fraction)
-    return open_listed("imagenet", root, split, files_of, skip_bad=skip_bad)
+    return open_tree(root, split, files_of, skip_bad=skip_bad)
 
 
 def refuse_full_verify(verify: str, why: str) -> None:

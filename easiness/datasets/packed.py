@@ -20,7 +20,7 @@ import numpy as np
 
 from easiness.datasets.beton import MANIFEST, BetonFile, BetonImages, block_digest, read_index
 from easiness.datasets.dataset import Dataset, digest_keys
-from easiness.datasets.image_files import DIGEST_SIZE
+from easiness.datasets.image_files import DIGEST_SIZE, digest_table
 from easiness.machine import take_lock
 
 LOG = logging.getLogger("easiness")
@@ -44,7 +44,8 @@ class Part:
     fingerprint: str  # `Dataset.fingerprint`
     class_names: list[str]
     sources: list[str]  # paths below the packed folder, with forward slashes
-    digests: str  # hex, the BLAKE2b-128 of the stored bytes of each image
+    digests: str  # hex, the `pixel_digest` of each stored image
+    stored: str  # hex, the BLAKE2b-128 of its stored bytes
     settings: dict[str, object]  # how the images were packed
     origin: str  # digest of the packed files and settings, by which `prepare` notices a change
     skipped: list[str]  # bad files that were left out, each with the reason
@@ -63,17 +64,18 @@ class Part:
             raise ValueError(f"file is {self.file!r}, not the name of a .beton")
         if len(set(self.class_names)) < max(len(self.class_names), 2):
             raise ValueError("class_names has fewer than two names, or one of them twice")
-        if not 0 < self.examples == len(self.sources) or len(self.digests) != 2 * DIGEST_SIZE * self.examples:
+        lengths = {len(self.digests), len(self.stored)}
+        if not 0 < self.examples == len(self.sources) or lengths != {2 * DIGEST_SIZE * self.examples}:
             raise ValueError(f"{self.examples} examples have {len(self.sources)} sources and other digests")
         if self.block_size < 1 or len(self.blocks) != -(-self.size // self.block_size):
             raise ValueError(f"{len(self.blocks)} blocks of {self.block_size} bytes are not {self.size} bytes")
-        if not _HEX.issuperset(self.digests):
-            raise ValueError("digests is not hexadecimal")
+        for name in ("digests", "stored"):
+            if not _HEX.issuperset(getattr(self, name)):
+                raise ValueError(f"{name} is not hexadecimal")
 
-    @property
-    def digest_table(self) -> np.ndarray:
-        """(N, 16) uint8."""
-        return np.frombuffer(bytes.fromhex(self.digests), np.uint8).reshape(-1, DIGEST_SIZE)
+    def table(self, name: str) -> np.ndarray:
+        """(N, 16) uint8 of the field `digests` or `stored`."""
+        return digest_table([bytes.fromhex(getattr(self, name))])
 
     @classmethod
     def from_json(cls, content: object) -> Self:
@@ -139,7 +141,7 @@ def compare_parts(train: Part, val: Part, where: Path) -> None:
     if len(train.class_names) != len(val.class_names):
         counts = f"{len(train.class_names):,} and {len(val.class_names):,}"
         raise ValueError(f"train and val of {where} have {counts} classes, and need the same")
-    if np.isin(digest_keys(val.digest_table), digest_keys(train.digest_table)).all():
+    if np.isin(digest_keys(val.table("digests")), digest_keys(train.table("digests"))).all():
         raise ValueError(f"every image of val of {where} is in train, too; pack another folder val")
 
 
@@ -194,12 +196,12 @@ def open_part(folder: Path, split: str, part: Part, verify: str) -> Dataset:
     records, labels = read_index(beton)
     if len(records) != part.examples:
         raise ValueError(f"{beton.path} has {len(records):,} examples, and its manifest {part.examples:,}")
-    rows, sources, digests = np.arange(len(labels)), np.array(part.sources), part.digest_table
-    images = BetonImages(beton, rows, records, digests)
+    rows, sources, digests = np.arange(len(labels)), np.array(part.sources), part.table("digests")
+    images = BetonImages(beton, rows, records, part.table("stored"))
     for row in rows if verify == "full" else np.linspace(0, len(rows) - 1, SAMPLED_IMAGES, dtype=int):
         images.read_bytes(row)
     class_names, skipped = tuple(part.class_names), tuple(part.skipped)
-    dataset = Dataset("imagenet", split, images, labels, class_names, sources, rows, digests, skipped=skipped)
+    dataset = Dataset(folder.name, split, images, labels, class_names, sources, rows, digests, skipped=skipped)
     if dataset.fingerprint != part.fingerprint:
         raise ValueError(
             f"{beton.path} has fingerprint {dataset.fingerprint[:12]}, and its manifest says {part.fingerprint[:12]}; "

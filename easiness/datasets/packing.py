@@ -25,12 +25,22 @@ from easiness.datasets.beton import (
     BetonWriter,
     EncodedImage,
     WrittenBeton,
+    block_digest,
+    decode_stored,
     read_index,
 )
 from easiness.datasets.chosen import EVERYTHING, Chosen
 from easiness.datasets.dataset import Dataset
 from easiness.datasets.decisions import REMOVED
-from easiness.datasets.image_files import DECODING, DIGEST_SIZE, decode, printable, reason, refusal
+from easiness.datasets.image_files import (
+    DECODING,
+    decode,
+    digest_table,
+    pixel_digest,
+    printable,
+    reason,
+    refusal,
+)
 from easiness.datasets.image_folder import flat_listing, name_odd_images, refuse_empty_classes
 from easiness.datasets.packed import (
     Part,
@@ -183,6 +193,7 @@ def pack_part(
         class_names=list(packed.class_names),
         sources=packed.sources.tolist(),
         digests=packed.digests.tobytes().hex(),
+        stored=packed.images.stored.tobytes().hex(),
         settings=settings,
         origin=origin,
         skipped=list(packed.skipped),
@@ -204,7 +215,7 @@ def _write_images(
 ) -> tuple[Dataset, WrittenBeton]:
     paths, sources, labels = flat_listing(root, files_of)
     labels = labels if chosen.labels is None else chosen.labels
-    digests, kept, skipped, seen = [], [], [], {}
+    digests, stored, kept, skipped, seen = [], [], [], [], {}
     wanted, readable = None if chosen.keep is None else set(chosen.keep.tolist()), 0
     try:
         with (
@@ -212,7 +223,7 @@ def _write_images(
             closing(_encoded(paths, options, workers)) as images,
             progress_bar(f"packing {target.name}", len(paths), "img") as bar,
         ):
-            for row, (image, *remarks) in enumerate(images):
+            for row, (image, digest, *remarks) in enumerate(images):
                 if isinstance(image, str):
                     skipped.append(f"{printable(sources[row])} ({image})")
                     if not options.skip_bad:
@@ -223,7 +234,8 @@ def _write_images(
                 else:
                     if labels[row] != REMOVED and (wanted is None or readable in wanted):
                         writer.add(image, int(labels[row]))
-                        digests.append(hashlib.blake2b(image.data, digest_size=DIGEST_SIZE).digest())
+                        digests.append(digest)
+                        stored.append(bytes.fromhex(block_digest(image.data)))
                         kept.append(row)
                         seen[sources[row]] = tuple(remarks)
                     readable += 1
@@ -247,16 +259,15 @@ def _write_images(
         ) from error
     rows, beton = np.arange(len(kept)), BetonFile(target)
     records, packed_labels = read_index(beton)
-    digests_N = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_SIZE)
     packed = Dataset(
-        "imagenet",
+        target.parent.name,
         split,
-        images=BetonImages(beton, rows, records, digests_N),
+        images=BetonImages(beton, rows, records, digest_table(stored)),
         labels=packed_labels,
         class_names=tuple(files_of),
         sources=np.array([sources[row] for row in kept]),
         example_ids=rows,
-        digests=digests_N,
+        digests=digest_table(digests),
         skipped=tuple(skipped),
     )
     return packed, written
@@ -279,20 +290,24 @@ def encode_image(image: np.ndarray, options: PackOptions, *, as_jpeg: bool) -> E
 
 def _encoded(
     paths: list[str], options: PackOptions, workers: int
-) -> Generator[tuple[EncodedImage, str, str] | tuple[str], None, None]:
-    """Encode files in order, ahead of the reader, with format and remark; a bad file gives the reason why it is bad."""
+) -> Generator[tuple[EncodedImage, bytes, str, str] | tuple[str, None], None, None]:
+    """Encode files in order, ahead of the reader, with the digest of what is stored, format and remark.
+
+    A bad file gives the reason why it is bad.
+    """
     share = {"jpg": 1.0, "raw": 0.0, "proportion": options.proportion}[options.mode]
     as_jpeg_N = uniforms(0, 0, np.arange(len(paths)), 0) < share
 
-    def encode(row: int) -> tuple[EncodedImage, str, str] | tuple[str]:
+    def encode(row: int) -> tuple[EncodedImage, bytes, str, str] | tuple[str, None]:
         refused = refusal(paths[row])
         if refused:
-            return (refused,)
+            return refused, None
         try:
             image = decode(paths[row])
-            return encode_image(image.pixels, options, as_jpeg=bool(as_jpeg_N[row])), image.format, image.remark
+            encoded = encode_image(image.pixels, options, as_jpeg=bool(as_jpeg_N[row]))
+            return encoded, pixel_digest(decode_stored(encoded)), image.format, image.remark
         except (OSError, ValueError) as error:
-            return (reason(error),)
+            return reason(error, paths[row]), None
 
     return map_ahead(
         range(len(paths)),

@@ -6,14 +6,14 @@ A variant calls the base function and replaces fields.
 import dataclasses
 import difflib
 import hashlib
-import importlib.util
 import json
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
+from easiness.recipes.custom import source_digest
 from easiness.recipes.randomness import TrialSeeds, trial_seeds
 
 # Part of every digest: raise it when the same recipe starts to give other numbers, so that no old trial is reused for
@@ -53,7 +53,7 @@ class Recipe:
     """Everything that decides the numbers of a trial, and the number of trials."""
 
     model: str  # see `build_model`
-    dataset: str  # see `open_dataset`
+    dataset: str  # data whose recipe it is: a key of `RECIPES`, see `recipe_of`
     resolution: int  # height and width in pixels of the network's input
     epochs: int  # passes over the training set
     # Length of the learning rate schedule; longer than `epochs` where a trial is the beginning of a whole training.
@@ -167,7 +167,7 @@ class Recipe:
         """
         content = {"recipe": self.digest(), "trial": trial, "data": list(fingerprints)}
         if ":" in self.model:  # a user's model: an edited file is another network
-            content["source"] = _source_digest(self.model.partition(":")[0])
+            content["source"] = source_digest(self.model)
         return _sha256(content)
 
     def length(self) -> str:
@@ -213,15 +213,6 @@ def recipe_from(settings: dict[str, object]) -> Recipe:
         return Recipe(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
     except TypeError as error:
         raise ValueError(f"not the settings of a recipe ({error})") from None
-
-
-def _source_digest(module: str) -> str | None:
-    """SHA-256 (hex) of a module's file; None if there is none, which building the model will report."""
-    try:
-        spec = importlib.util.find_spec(module)
-        return None if spec is None else hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
-    except (ImportError, ValueError, OSError, TypeError):
-        return None
 
 
 def _sha256(content: dict[str, object]) -> str:
@@ -293,7 +284,30 @@ def finetune(base: Recipe, optimizer: str = "sgd") -> Recipe:
 
 
 RECIPES = {"cifar10": cifar10, "planted": planted, "folder": folder, "imagenet": imagenet}
+
+# torchvision's sets of 28 or 32 pixels, for which the recipe of CIFAR-10 was made.
+_SMALL = ("CIFAR10", "CIFAR100", "FashionMNIST", "KMNIST", "MNIST", "QMNIST", "SVHN", "USPS")
+
 KINDS = ("paper", "finetune")
+
+# Words of the option `dataset`, as messages list them.
+DATASETS = (*RECIPES, "table", "torchvision:NAME", "hf:NAME", "package.module:function")
+
+
+def recipe_of(dataset: str) -> Callable[[str], Recipe]:
+    """Recipe function for a word of the option `dataset`, so that the same pictures are trained alike by every door.
+
+    >>> [recipe_of(word).__name__ for word in ("table", "hf:beans", "torchvision:MNIST", "imagenet")]
+    ['folder', 'folder', 'cifar10', 'imagenet']
+    """
+    door, _, name = dataset.partition(":")
+    if dataset in RECIPES:
+        return RECIPES[dataset]
+    if (door and name) or dataset in ("arrays", "hf", "table"):
+        return cifar10 if door == "torchvision" and name in _SMALL else folder
+    near = difflib.get_close_matches(dataset, (*RECIPES, "table"))
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise ValueError(f"unknown dataset {dataset!r}; {hint}there are {', '.join(DATASETS)}")
 
 
 def make_recipe(dataset: str, model: str, recipe: str = "paper", **chosen: object) -> Recipe:
@@ -304,14 +318,10 @@ def make_recipe(dataset: str, model: str, recipe: str = "paper", **chosen: objec
     >>> make_recipe("cifar10", "wide_resnet_16_4", epochs=3, trials=None).trials
     10
     """
-    if dataset not in RECIPES:
-        near = difflib.get_close_matches(dataset, RECIPES, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(RECIPES)}"
-        raise ValueError(f"unknown dataset {dataset!r}; {hint}")
+    base = recipe_of(dataset)(model)
     fields = {name: value for name, value in chosen.items() if value is not None}
     if recipe not in KINDS:
         raise ValueError(f"recipe is {recipe!r}, and must be one of {', '.join(KINDS)}")
-    base = RECIPES[dataset](model)
     if recipe == "finetune":
         epochs = fields.get("epochs", base.epochs)
         longest = max(epochs, base.schedule_epochs)

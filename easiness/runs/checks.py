@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from easiness.datasets import Dataset
 from easiness.machine import usable_cores
 
 # What a keyword of that annotation takes, and what it is called.
@@ -21,6 +22,7 @@ _KINDS = {
         "a finite number",
     ),
     str: (lambda value: isinstance(value, str) and "\0" not in value, "text"),
+    Dataset: (lambda value: isinstance(value, Dataset), "a Dataset, or a pair of them"),
     Path: (lambda value: isinstance(value, Path) and "\0" not in str(value), "a path"),
     types.NoneType: (lambda value: value is None, "None"),
 }
@@ -37,7 +39,7 @@ def typed(name: str, value: object, annotation: object) -> None:
     """
     kinds = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
     if not any(_fits(value, kind) for kind in kinds):
-        words = [_KINDS[_item(kind)][1] for kind in kinds if kind is not types.NoneType]
+        words = dict.fromkeys(_KINDS[_item(kind)][1] for kind in kinds if kind is not types.NoneType)
         raise ValueError(f"{name} is {value!r}, and must be {' or '.join(words)}")
 
 
@@ -47,6 +49,9 @@ def _item(kind: object) -> type:
 
 def _fits(value: object, kind: object) -> bool:
     if typing.get_origin(kind) is tuple:
+        count = len(typing.get_args(kind))  # of items, but for one kind and an ellipsis
+        if Ellipsis not in typing.get_args(kind) and isinstance(value, tuple) and len(value) != count:
+            return False
         return isinstance(value, tuple) and all(_fits(item, _item(kind)) for item in value)
     return _KINDS[kind][0](value)
 

@@ -2,10 +2,13 @@
 
 import importlib.util
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
+from easiness.datasets import Dataset
 from easiness.datasets.decisions import DECISIONS_SUFFIXES
 from easiness.datasets.kept import KEPT_SUFFIXES
+from easiness.datasets.opening import kind_of, refuse_place
 from easiness.datasets.packed import VERIFY
 from easiness.recipes.recipe import KINDS, LOADERS, Recipe, make_recipe
 from easiness.runs.checks import at_least, existing, one_of, unused
@@ -15,6 +18,7 @@ from easiness.trials.steps import CAPTURE
 
 DEVICES = ("auto", "cpu", "cuda")
 LOG_MODELS = ("last", "all", "none")
+_LONGEST_NAME = 100
 _RUN_CHOICES = {"device": DEVICES, "engine": ENGINES, "verify": VERIFY, "log_models": LOG_MODELS, "capture": CAPTURE}
 
 
@@ -26,10 +30,13 @@ class TrainingOptions:
     ----------
     model : str
         Network of this package, of torchvision, or `package.module:function`.
-    dataset : str
-        cifar10, imagenet, folder or planted.
+    dataset : str, optional
+        `folder` (one folder for each class), `table` (csv, tsv or parquet with path and label), `imagenet` (packed by
+        `prepare`, or folders), `cifar10`, `planted`, `torchvision:NAME`, `hf:NAME_OR_PATH` or
+        `package.module:function`; found out from `data` if not given, and `planted` without either.
     data : path, optional
-        Archive or folder that holds the dataset.
+        Folder, table or archive that holds the dataset; from Python also a `Dataset`, or a pair of them: training and
+        validation set.
     weights : str
         Trained weights that all trials start from: `none`, weights of torchvision (`IMAGENET1K_V1`), a file (.pt) that
         holds a state_dict, `runs:/RUN_ID` of a network that `train` logged, or `timm:NAME`. Size and normalization of
@@ -84,8 +91,8 @@ class TrainingOptions:
     """
 
     model: str = "alexnet"
-    dataset: str = "planted"
-    data: str | Path | None = None
+    dataset: str | None = None
+    data: str | Path | Dataset | tuple[Dataset, Dataset] | None = None
     weights: str = NONE
     recipe: str | None = None
     optimizer: str | None = None
@@ -114,18 +121,18 @@ class TrainingOptions:
         one_of("loader", self.loader, ("auto", *LOADERS))
         for name in ("limit", "limit_val"):
             at_least(name, getattr(self, name), 1)
-        existing("data", self.data)
         existing("keep", self.keep, KEPT_SUFFIXES)
         existing("decisions", self.decisions, DECISIONS_SUFFIXES)
-        in_files = self.dataset in ("folder", "imagenet")
-        if in_files and self.data is None:
-            raise ValueError(f"data is not given, and dataset={self.dataset} is a folder of images; say data=FOLDER")
-        if self.dataset == "planted":
-            unused("data", self.data, "dataset=planted is drawn; use dataset=folder or cifar10")
-        if not in_files:
-            unused("skip_bad", self.skip_bad, f"dataset={self.dataset} has no files to skip")
+        if self.in_memory:
+            unused("dataset", self.dataset, "data is a Dataset already")
+            unused("skip_bad", self.skip_bad, "data is in memory")
+        else:
+            existing("data", self.data)
+            place = None if self.data is None else Path(self.data).expanduser().absolute()
+            refuse_place(self.kind, place, skip_bad=self.skip_bad)
+        if self.kind in ("cifar10", "planted", "arrays"):
             reads_files = self.loader if self.loader in ("ffcv", "torchvision") else None
-            unused("loader", reads_files, f"dataset={self.dataset} is in memory; use loader=resident")
+            unused("loader", reads_files, f"dataset={self.kind} is in memory; use loader=resident")
 
         kind = self.recipe_name
         one_of("recipe", kind, KINDS)
@@ -134,6 +141,16 @@ class TrainingOptions:
                 unused(name, getattr(self, name), "recipe=paper is SGD on all layers; use recipe=finetune")
         elif self.weights == NONE:
             raise ValueError(f"recipe is {kind!r}, and weights is 'none': give the weights to start from")
+
+    @cached_property
+    def kind(self) -> str:
+        """Word of the option `dataset`, found out from `data` where it is not given."""
+        return self.dataset or kind_of(self.data)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether `data` are images in memory."""
+        return isinstance(self.data, Dataset | tuple)
 
     @property
     def recipe_name(self) -> str:
@@ -144,7 +161,7 @@ class TrainingOptions:
         """Recipe of these options, with more of its fields chosen; loader and precision are not settled yet."""
         names = {field.name for field in fields(Recipe)} & {field.name for field in fields(self)}
         options = {name: getattr(self, name) for name in names - {"model", "dataset", "loader", "weights"}}
-        return make_recipe(self.dataset, self.model, self.recipe_name, **options | chosen)
+        return make_recipe(self.kind, self.model, self.recipe_name, **options | chosen)
 
 
 @dataclass(frozen=True)
@@ -169,6 +186,9 @@ class RunOptions:
     trials_per_gpu : int, optional
         Trials side by side on one GPU, each in a process of its own; if not given, four small ones where NVIDIA's
         multi-process service runs, else one.
+    name : str, optional
+        What the data are called in the list of runs, in reports and in MLflow's dataset; the name of their folder or
+        file if not given.
     """
 
     device: str = "auto"
@@ -178,11 +198,14 @@ class RunOptions:
     log_models: str = "last"
     capture: str = "auto"
     trials_per_gpu: int | None = None
+    name: str | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in _RUN_CHOICES.items():
             one_of(name, getattr(self, name), allowed)
         at_least("trials_per_gpu", self.trials_per_gpu, 1)
+        if self.name is not None and not (self.name.isprintable() and 0 < len(self.name.strip()) <= _LONGEST_NAME):
+            raise ValueError(f"name is {self.name!r}, and must be 1 to {_LONGEST_NAME} characters that can be printed")
         if self.engine != "ray":
             unused("address", None if self.address == "auto" else self.address, "only engine=ray has a cluster")
         elif importlib.util.find_spec("ray") is None:

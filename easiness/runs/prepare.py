@@ -15,7 +15,8 @@ from easiness.datasets.imagenet import list_imagenet
 from easiness.datasets.kept import KEPT_SUFFIXES, read_kept
 from easiness.datasets.packed import claimed
 from easiness.datasets.packing import Chosen, Packed, PackOptions, pack
-from easiness.runs.checks import at_least, existing, processors
+from easiness.datasets.table import TABLE_SUFFIXES, list_table, read_table
+from easiness.runs.checks import at_least, existing, processors, unused
 from easiness.runs.decisions import log_decisions
 from easiness.runs.public import absolute, logged_run, public
 
@@ -43,7 +44,8 @@ class SourceOptions:
     Attributes
     ----------
     source : path
-        Folder with `train/<class>` and `val/<class>`, or `val` flat with its list, or one tree `<class>` to be split.
+        Folder with `train/<class>` and `val/<class>`, or `val` flat with its list, or one tree `<class>` to be split;
+        or a table (csv, tsv or parquet) with path and label.
     val_labels : path, optional
         List of the classes of a flat validation folder; looked for beside it if not given.
     val_fraction : float
@@ -103,19 +105,18 @@ def prepare(
     processors("workers", workers)
     existing("keep", keep, KEPT_SUFFIXES)
     existing("decisions", decisions, DECISIONS_SUFFIXES)
-    root, folder, labels, kept = map(absolute, (images.source, output, images.val_labels, keep))
-    rules = {"seed": images.seed, "val_fraction": images.val_fraction, "val_labels": labels}
-    for name, path in (("source", root), ("output", folder)):
-        if path.exists() and not path.is_dir():
+    source, folder, kept = map(absolute, (images.source, output, keep))
+    for name, path in (("source", source), ("output", folder)):
+        if path.exists() and not path.is_dir() and (name == "output" or path.suffix.lower() not in TABLE_SUFFIXES):
             raise NotADirectoryError(f"{name} is {path}, and is not a folder")
-    files = {split: list_imagenet(root, split, **rules) for split in ("train", "val")}
-    _refuse_idle_options(images, split_folders(root))
+    root = source.parent if source.is_file() else source
+    files = {split: _listed(source, split, images) for split in ("train", "val")}
     review = None if decisions is None else read_decisions(absolute(decisions))
     chosen = Chosen(
         None if kept is None else read_kept(kept),
         None if review is None else _decided(review, root, files, numbered=not options.skip_bad),
     )
-    with claimed(folder), logged_run("prepare", f"prepare {root.name}") as run_id:
+    with claimed(folder), logged_run("prepare", f"prepare {source.name}") as run_id:
         packed = pack(root, files, folder, options, workers=workers, chosen=chosen)
         if review is not None:
             log_decisions(run_id, review)
@@ -134,13 +135,21 @@ def _decided(review: Decisions, root: Path, files: Mapping[str, dict[str, list[s
     return decided_labels(review, Listing(np.array(sources), labels, tuple(files["train"]), ids, sources_val))
 
 
-def _refuse_idle_options(images: SourceOptions, pair: Mapping[str, Path]) -> None:
-    """Raise a ValueError if one tree's options are given for folders that are split already."""
-    for name in ("val_fraction", "seed"):
-        value = getattr(images, name)
-        if pair and value != getattr(SourceOptions, name):
-            train, val = (tree.name for tree in pair.values())
-            raise ValueError(f"{name} is {value}, and {images.source} has {train} and {val}; leave {name} out")
+def _listed(source: Path, split: str, images: SourceOptions) -> dict[str, list[str]]:
+    """Class name to the paths of its images; a ValueError for options that do nothing for these."""
+    rules = {"seed": images.seed, "val_fraction": images.val_fraction}
+    labels = absolute(images.val_labels)
+    if source.is_file():
+        unused("val_labels", labels, "a table has the labels of its validation set")
+        parts = ("a column split",) * read_table(source).has_val
+        files_of = list_table(source, split, **rules)
+    else:
+        files_of = list_imagenet(source, split, **rules, val_labels=labels)
+        parts = tuple(tree.name for tree in split_folders(source).values())
+    for name, value in rules.items():
+        if parts and value != getattr(SourceOptions, name):
+            raise ValueError(f"{name} is {value}, and {source} has {' and '.join(parts)}; leave {name} out")
+    return files_of
 
 
 def _log_packed(run_id: str, split: str, packed: Packed) -> None:

@@ -7,6 +7,7 @@ import inspect
 import logging
 import re
 import sys
+import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -141,8 +142,10 @@ def absolute(path: str | Path | None) -> Path | None:
 
 
 def _as_tuple(value: object, annotation: object) -> object:
-    kinds = (annotation, *typing.get_args(annotation))
-    if value is None or isinstance(value, tuple) or not any(typing.get_origin(kind) is tuple for kind in kinds):
+    # Where a tuple is one way among others, as of `data`, a value stands for itself.
+    kinds = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    kinds = [kind for kind in kinds if kind is not types.NoneType]
+    if value is None or isinstance(value, tuple) or not all(typing.get_origin(kind) is tuple for kind in kinds):
         return value
     return tuple(value) if hasattr(value, "__iter__") and not isinstance(value, str) else (value,)
 

@@ -14,6 +14,8 @@ from easiness.datasets.dataset import limited
 from easiness.datasets.decisions import Decisions, decide, read_decisions
 from easiness.datasets.duplicates import mark_duplicates
 from easiness.datasets.kept import kept_rows, read_kept
+from easiness.datasets.opening import open_in_memory
+from easiness.datasets.splitting import with_classes_of
 from easiness.loaders import choose_loader
 from easiness.recipes.recipe import Recipe
 from easiness.recipes.schedule import scored_updates
@@ -53,7 +55,12 @@ class TrainingSetup:
     def name(self) -> str:
         """Name in the UI."""
         flipped = "" if self.flips is None else f" with {self.flips['count']} labels flipped on purpose"
-        return f"{self.recipe.model} on {self.recipe.dataset}{flipped}"
+        return f"{self.recipe.model} on {self.train.name}{flipped}"
+
+    @property
+    def source(self) -> str | None:
+        """Place of the data, as it was asked for; None for the default, and for data in memory."""
+        return None if self.training.in_memory or self.training.data is None else str(self.training.data)
 
     @property
     def label_changes(self) -> dict[str, object]:
@@ -110,15 +117,8 @@ def prepare_training(training: TrainingOptions, run: RunOptions, **chosen: objec
         == "processes"
     ):
         prepare_workers()  # they start while the data are read
-    root = absolute(training.data)
-    common = {"seed": recipe.seed, "skip_bad": training.skip_bad, "verify": run.verify}
-    tree = {"val_fraction": 0.0} if recipe.folds else {}
-    whole = open_dataset(training.dataset, root, split="train", **common, **tree)
-    train = limited(whole, training.limit, recipe.seed)
-    at_least("limit_val", training.limit_val, train.num_classes, "one example of every class")
-    val = None
-    if not recipe.folds:
-        val = open_dataset(training.dataset, root, split="val", limit=training.limit_val, **common)
+    asked = training if training.in_memory else replace(training, data=absolute(training.data))
+    whole, train, val = _open_data(asked, run, recipe)
     if training.keep is not None:
         path, count = absolute(training.keep), len(train)
         train = train.subset(kept_rows(train, read_kept(path), path))
@@ -137,13 +137,39 @@ def prepare_training(training: TrainingOptions, run: RunOptions, **chosen: objec
     said = ""
     if start is not None:
         recipe, said = fit_start(start, recipe, train.class_names)
-    asked = replace(training, data=root)
     return TrainingSetup(recipe, train, val, device, asked, run, why_loader, decisions=decisions, start=said)
+
+
+def _open_data(training: TrainingOptions, run: RunOptions, recipe: Recipe) -> tuple[Dataset, Dataset, Dataset | None]:
+    """Whole training set, the part of it that is used, and the validation set; None with folds."""
+    taken = training.dataset is None and training.data is not None and not training.in_memory
+    if taken:
+        LOG.info("dataset is not given: %s is taken for %s", training.kind, training.data)
+
+    def opened(split: str, limit: int | None) -> Dataset:
+        more = {"limit": limit, "seed": recipe.seed, "val_fraction": 0.0 if recipe.folds else 0.2}
+        if training.in_memory:
+            found = open_in_memory(training.data, split, **more)
+        else:
+            more |= {"split": split, "skip_bad": training.skip_bad, "verify": run.verify}
+            found = open_dataset(training.kind, training.data, **more)
+        return found if run.name is None else replace(found, name=run.name)
+
+    try:
+        whole = opened("train", None)
+        train = limited(whole, training.limit, recipe.seed)
+        at_least("limit_val", training.limit_val, whole.num_classes, "one example of every class")
+        val = None if recipe.folds else with_classes_of(whole, opened("val", training.limit_val))
+    except (ValueError, OSError) as error:
+        if taken:
+            error.args = (f"{error} (dataset={training.kind} was taken for data={training.data})",)
+        raise
+    return whole, train, val
 
 
 def log_training_setup(run_id: str, setup: TrainingSetup) -> None:
     """Log recipe and data of a run, and the fingerprint by which other runs find it."""
-    source = str(setup.training.data or "built in")
+    source = setup.source or ("memory" if setup.training.in_memory else "built in")
     descriptions = [
         DataDescription(data.name, data.split, source, data.fingerprint, len(data), data.num_classes)
         for data in ([setup.train] if setup.val is setup.train else [setup.train, setup.val])
@@ -158,7 +184,7 @@ def log_training_setup(run_id: str, setup: TrainingSetup) -> None:
             "easiness.fingerprint": setup.train.fingerprint,
             "easiness.recipe_digest": setup.recipe.digest(),
             "easiness.model": setup.recipe.model,
-            "easiness.dataset": setup.recipe.dataset,
+            "easiness.dataset": setup.train.name,
             **({} if setup.flips is None else {tracking.FLIPS: str(setup.flips)}),
             **({"easiness.common_random_numbers": "true"} if setup.recipe.common_random_numbers else {}),
             **({"easiness.weights": setup.recipe.weights} if setup.recipe.weights_sha256 else {}),

@@ -57,6 +57,7 @@ def train(
     device: str = "auto",
     verify: str = "quick",
     log_model: bool = True,
+    name: str | None = None,
 ) -> TrainedTrial:
     """Train one trial of a recipe; a later `score` of the same recipe uses it instead of training again.
 
@@ -76,6 +77,9 @@ def train(
         Check of packed data before they are used: quick (tables and a sample) or full.
     log_model : bool
         Log the final network.
+    name : str, optional
+        What the data are called in the list of runs, in reports and in MLflow's dataset; the name of their folder or
+        file if not given.
 
     Returns
     -------
@@ -84,7 +88,7 @@ def train(
     """
     at_least("trial", trial, 0)
     chosen = {"trials": 1, "score_at": score_at, "common_random_numbers": common_random_numbers}
-    setup = prepare_training(training, RunOptions(device=device, verify=verify), **chosen)
+    setup = prepare_training(training, RunOptions(device=device, verify=verify, name=name), **chosen)
     LOG.info(setup.describe(f"one trial, number {trial}"))
     with logged_run("train", f"train {setup.name}, trial {trial}") as run_id:
         log_training_setup(run_id, setup)

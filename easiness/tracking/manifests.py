@@ -133,6 +133,7 @@ class RecordManifest(Manifest):
 class ScoreManifest(Manifest):
     """Contents and origin of the arrays of a score run.
 
+    `dataset` is what people call the data, and `opened_as` the word of the option `dataset` that opened them;
     `source` and `limit` are as they were asked for, None for the default; each trial trained on `trained` of the
     `examples` (all but a fold; the fewest, where folds differ in size); `skipped` are files that could not be read;
     `recipe` is `Recipe.settings()`, or `RecordedTraining.settings()` where trainings were recorded, whose
@@ -149,6 +150,7 @@ class ScoreManifest(Manifest):
     dataset: str
     fingerprint: str
     fingerprint_val: str | None
+    opened_as: str = "arrays"
     source: str | None
     limit: int | None
     order: str = "row i of every array is row i of the table; example_id is the row in the whole dataset"

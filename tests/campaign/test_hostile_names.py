@@ -85,7 +85,7 @@ def test_classes_and_files_with_hostile_names(store, tmp_path, capsys, class_nam
     for run_id in (a.run_id, matched.run_id):
         folder = Path(mlflow.artifacts.download_artifacts(run_id=run_id))
         assert check_files(folder, HOSTILE) > 2
-    suspicious = read_table(report.folder / "tables" / "folder_suspicious.csv")
+    suspicious = read_table(report.folder / "tables" / "images_suspicious.csv")
     assert set(suspicious["class_name"]) <= set(class_names)
     for result in (a, matched, report):
         print(printable(result.summary()))

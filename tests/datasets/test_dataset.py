@@ -315,7 +315,7 @@ def test_unknown_dataset(name, near):
     with pytest.raises(ValueError, match="unknown dataset") as caught:
         open_dataset(name)
     assert near in str(caught.value)
-    assert "there are cifar10, imagenet, folder, planted" in str(caught.value)
+    assert "there are cifar10, planted, folder, imagenet, table, torchvision:NAME" in str(caught.value)
 
 
 def test_unknown_split():

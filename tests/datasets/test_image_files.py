@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import struct
+import sys
 import threading
 import warnings
 import zlib
@@ -58,8 +59,9 @@ def test_every_odd_image_is_good_or_bad_as_known(shared_data):
     for name, check in zip(names, check_files([str(folder / name) for name in names]), strict=True):
         if name in GOOD:
             content = (folder / name).read_bytes()
-            assert check[:2] == (GOOD[name], hashlib.blake2b(content, digest_size=16).digest())
             image = decode_image(folder / name)
+            digests = (hashlib.blake2b(each, digest_size=16).digest() for each in (image.tobytes(), content))
+            assert check[:3] == (GOOD[name], *digests)
             assert (image.shape, image.dtype) == ((*GOOD[name], 3), np.uint8)
         else:
             assert BAD[name] in check
@@ -145,20 +147,42 @@ def test_transparent_gray_of_sixteen_bits_is_white():
     np.testing.assert_array_equal(decode_image(encode(values, transparency=0x1234)), gray([[0, 255]]))
 
 
-def test_levels_that_pillow_gets_wrong_are_part_of_the_digest_and_no_others(tmp_path):
+def test_one_picture_in_any_format_has_one_digest(tmp_path):
+    values = np.arange(12, dtype=np.uint8).reshape(3, 4)
     files = {
-        "twelve": tiff(np.zeros((1, 2), np.uint16), bits=12, packed=bytes(3)),
-        "inverted": tiff(np.zeros((1, 2), np.uint16), photometric=0),
-        "sixteen": tiff(np.zeros((1, 2), np.uint16)),
-        "eight": tiff(np.zeros((1, 2), np.uint8), photometric=0),
+        "sixteen.png": encode(values.astype(np.uint16) << 8),
+        "eight.png": encode(values),
+        "inverted.tiff": tiff(255 - values, photometric=0),
+        "bitmap.bmp": encode(gray(values), "BMP"),
+        "transparent.png": encode(Image.fromarray(np.dstack([gray(values), np.full((3, 4), 255, np.uint8)]))),
     }
-    changed = set()
     for name, file in files.items():
         (tmp_path / name).write_bytes(file.getvalue())
-        (check,) = check_files([str(tmp_path / name)])
-        if check.digest != hashlib.blake2b(file.getvalue(), digest_size=16).digest():
-            changed.add(name)
-    assert changed == {"twelve", "inverted"}
+    checks = check_files([str(tmp_path / name) for name in files])
+    assert {check.digest for check in checks} == {hashlib.blake2b(gray(values).tobytes(), digest_size=16).digest()}
+    assert len({check.stored for check in checks}) == len(files)
+
+
+def test_heic_names_the_extra_where_it_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    image_files._formats.cache_clear()
+    (tmp_path / "IMG_0001.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    (tmp_path / "x.png").write_bytes(b"no image")
+    reasons = check_files([str(tmp_path / "IMG_0001.HEIC"), str(tmp_path / "x.png")])
+    assert reasons[0] == "HEIC, which is read where the extra is installed: pip install 'easiness[heic]'"
+    assert reasons[1] == "not a known image format"
+    image_files._formats.cache_clear()
+
+
+def test_heic_is_read_where_the_extra_is_installed(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif", reason="needs pillow-heif: pip install 'easiness[heic]'")
+    image_files._formats.cache_clear()
+    colours = np.repeat(np.array([[[200, 30, 90], [10, 220, 60]]], np.uint8), 32, axis=0).repeat(32, axis=1)
+    pillow_heif.from_pillow(Image.fromarray(colours)).save(tmp_path / "x.heic", quality=95)
+    (check,) = check_files([str(tmp_path / "x.heic")])
+    assert (check.size, check.format) == ((32, 64), "HEIF")
+    assert np.abs(decode_image(tmp_path / "x.heic").astype(int) - colours).mean() < 6
 
 
 def test_palette():
@@ -383,8 +407,8 @@ def files(tmp_path):
     for i, size in enumerate(sizes):
         paths.append(str(tmp_path / f"{i}.png"))
         Image.fromarray(picture(*size, seed=i)).save(paths[-1])
-    digests = np.array([list(check.digest) for check in check_files(paths)], np.uint8)
-    return ImageFiles(tuple(paths), np.array(sizes), digests)
+    stored = np.array([list(check.stored) for check in check_files(paths)], np.uint8)
+    return ImageFiles(tuple(paths), np.array(sizes), stored)
 
 
 def test_sequence(files):

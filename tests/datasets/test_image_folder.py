@@ -10,7 +10,8 @@ from PIL import Image
 
 from easiness.datasets import open_dataset
 from easiness.datasets.image_folder import name_odd_images, open_image_folder
-from easiness.datasets.opening import is_one_tree, undivided
+from easiness.datasets.opening import is_one_tree
+from easiness.datasets.splitting import undivided
 
 
 def save(path, seed=0, size=(5, 4)):
@@ -68,8 +69,7 @@ def test_classes_and_files_come_in_the_order_of_their_names(tmp_path):
     assert found.images.sizes.tolist() == [list(pixels[source].shape[:2]) for source in found.sources]
     for image, source, digest in zip(found.images, found.sources, found.digests, strict=True):
         np.testing.assert_array_equal(image, pixels[source])
-        content = (tmp_path / source).read_bytes()
-        assert digest.tobytes() == hashlib.blake2b(content, digest_size=16).digest()
+        assert digest.tobytes() == hashlib.blake2b(pixels[source].tobytes(), digest_size=16).digest()
     assert found.skipped == ()
 
 
@@ -162,7 +162,7 @@ def test_tree_of_a_hundred_classes_of_one(shared_data):
     # 116 real pictures, one for each class: nothing is left for the other split.
     message = refused(shared_data / "imagenet-native")
     assert "n01675722" in message
-    assert "1 file" in message
+    assert "1 image" in message
 
 
 # --- one tree -----------------------------------------------------------------------------------------

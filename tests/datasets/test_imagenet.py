@@ -45,7 +45,7 @@ def test_packed_and_plain_hold_the_same_examples(made):
         assert plain.sources.tolist() == packed.sources.tolist()
         np.testing.assert_array_equal(plain.labels, packed.labels)
         np.testing.assert_array_equal(plain.images.sizes, packed.images.sizes)
-        assert plain.name == packed.name == "imagenet"
+        assert (plain.kind, plain.name, packed.kind, packed.name) == ("imagenet", "images", "imagenet", "packed")
 
 
 def test_subsets_and_limits_keep_their_ids(made):
@@ -76,7 +76,7 @@ def test_quick_looks_at_all_tables_and_a_sample_of_the_rest(tmp_path, monkeypatc
         for row in range(60):
             writer.add(EncodedImage(1, 700, 900, bytes([row]) * (700 * 900 * 3)), 0)
         written = writer.finish()
-    part = Part("a.beton", 60, "", ["a", "b"], ["x"] * 60, "00" * 16 * 60, {}, "", [], **written._asdict())
+    part = Part("a.beton", 60, "", ["a", "b"], ["x"] * 60, *["00" * 16 * 60] * 2, {}, "", [], **written._asdict())
     assert len(part.blocks) == 62
     looked_at = []
     real = BetonFile.digest
@@ -151,9 +151,13 @@ def test_a_damaged_manifest_is_refused(folder, old, new, message):
         ({"class_names": ["n01", "n02", "n03", "n04"]}, "have 4 and 3 classes"),
         ({"class_names": ["n01", "n02"]}, "have 2 and 3 classes"),
         ({"fingerprint": "0" * 64}, "has fingerprint [0-9a-f]{12}, and its manifest says 000000000000; run prepare"),
-        ({"digests": "00" * 16 * 12}, "image 0 of .* is damaged: its bytes differ from what was packed"),
+        ({"digests": "00" * 16 * 12}, "has fingerprint [0-9a-f]{12}, and its manifest says"),
+        ({"stored": "00" * 16 * 12}, "image 0 of .* is damaged: its bytes differ from what was packed"),
         ({"blocks": ["00" * 16] * 3}, "is damaged: 3 of 3 checked blocks"),
-        ({"examples": 2, "sources": ["a", "b"], "digests": "01" * 32}, "has 12 examples, and its manifest 2"),
+        (
+            {"examples": 2, "sources": ["a", "b"], "digests": "01" * 32, "stored": "01" * 32},
+            "has 12 examples, and its manifest 2",
+        ),
     ],
 )
 def test_a_manifest_that_does_not_fit_is_refused(folder, changes, message):
@@ -193,7 +197,9 @@ def test_options_that_do_nothing_are_refused(made):
         open_dataset("planted", verify="none")
     with pytest.raises(ValueError, match="verify is 'full', which is for packed data, and dataset=planted is not"):
         open_dataset("planted", verify="full")
-    with pytest.raises(ValueError, match="skip_bad leaves out unreadable files, and dataset=planted has no such"):
+    with pytest.raises(
+        ValueError, match="skip_bad is True, and does nothing here: dataset=planted has no files to skip"
+    ):
         open_dataset("planted", skip_bad=True)
 
 

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import pickle
 import resource
@@ -83,6 +84,17 @@ def test_sizes_are_kept_without_a_limit(tree, tmp_path):
     both(tree, tmp_path / "out", PackOptions(max_side=0))
     packed, plain = open_dataset("imagenet", tmp_path / "out"), open_dataset("folder", tree)
     np.testing.assert_array_equal(packed.images.sizes, plain.images.sizes)
+
+
+def test_pixels_that_are_packed_as_they_are_keep_the_fingerprint(tree, tmp_path):
+    plain = open_dataset("folder", tree)
+    both(tree, tmp_path / "raw", PackOptions(max_side=0, mode="raw"))
+    assert open_dataset("imagenet", tmp_path / "raw", verify="full").fingerprint == plain.fingerprint
+    both(tree, tmp_path / "jpg", PackOptions(max_side=0))
+    packed = open_dataset("imagenet", tmp_path / "jpg")
+    assert packed.fingerprint != plain.fingerprint
+    digests = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in packed.images]
+    assert digests == list(map(bytes, packed.digests))
 
 
 def test_kept_examples_alone_are_packed(tree, tmp_path):

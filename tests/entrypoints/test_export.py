@@ -80,7 +80,9 @@ def held_out(store, tmp_path, dataset, monkeypatch):
     columns |= {"easiness_std": np.ones(50), "rank": np.arange(1, 51), "set": [""] * 50, "predicted": dataset.labels}
     columns["source"] = [f"train/{label}/{row}.png" for row, label in enumerate(dataset.labels)]
     monkeypatch.setattr(Scores, "pred_probs", pred_probs_NK, raising=False)
-    return log_score_run(tmp_path / "made", replace(dataset, name="folder"), draw_losses(dataset, 0), table=columns)
+    return log_score_run(
+        tmp_path / "made", replace(dataset, name="pets", kind="folder"), draw_losses(dataset, 0), table=columns
+    )
 
 
 def test_cleanlab_finds_the_wrong_labels_in_held_out_probabilities(held_out, monkeypatch, tmp_path, dataset):
@@ -130,12 +132,12 @@ def test_fiftyone_needs_files(run_id, monkeypatch, capsys):
 
 
 def test_fiftyone_gets_the_paths_of_files_that_are_there(store, tmp_path, monkeypatch, capsys, dataset):
-    dataset = replace(dataset, name="folder")
+    dataset = replace(dataset, name="pets", kind="folder")
     sources = [f"train/{label}/{row}.png" for row, label in enumerate(dataset.labels)]
     columns = {"source": sources, "easiness_std": np.ones(50), "rank": np.arange(1, 51), "set": [""] * 50}
     run_id = log_score_run(tmp_path / "made", dataset, draw_losses(dataset, 0), table=columns, source="gone")
     words = (f"--run={run_id}", "--to=fiftyone")
-    assert "say data=FOLDER of the images, which were scored at gone" in call_wrongly(monkeypatch, capsys, *words)
+    assert "say data=PATH of the images, which were scored at gone" in call_wrongly(monkeypatch, capsys, *words)
     (tmp_path / "empty").mkdir()
     assert "50 of 50 images are not there" in call_wrongly(monkeypatch, capsys, *words, "--data=empty")
     for row, source in enumerate(sources):
@@ -151,7 +153,9 @@ def test_fiftyone_gets_the_paths_of_files_that_are_there(store, tmp_path, monkey
 @pytest.mark.parametrize("source", ["../../etc/passwd", "/etc/passwd", "train/../../x.png"])
 def test_a_table_names_no_file_outside_of_the_folder(store, tmp_path, monkeypatch, capsys, dataset, source):
     columns = {"source": [source] * 50, "easiness_std": np.ones(50), "rank": np.arange(1, 51), "set": [""] * 50}
-    run_id = log_score_run(tmp_path, replace(dataset, name="folder"), draw_losses(dataset, 0), table=columns)
+    run_id = log_score_run(
+        tmp_path, replace(dataset, name="pets", kind="folder"), draw_losses(dataset, 0), table=columns
+    )
     line = call_wrongly(monkeypatch, capsys, f"--run={run_id}", "--to=fiftyone", "--data=.")
     assert f"has an image {source}, which is not in the folder" in line
 

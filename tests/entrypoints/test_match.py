@@ -142,7 +142,7 @@ def test_moments_are_epochs_unless_they_were_chosen(store, tmp_path, dataset, sc
 
 
 def test_the_paper_stands_beside_cifar10(store, tmp_path, dataset):
-    cifar10 = replace(dataset, name="cifar10", class_names=("dog", "horse", *dataset.class_names[2:]))
+    cifar10 = replace(dataset, name="x", kind="cifar10", class_names=("dog", "horse", *dataset.class_names[2:]))
     for name in ("densenet_bc_100_12", "net"):
         log_score_run(tmp_path, cifar10, draw_losses(dataset, 0), model=name, source="moved")
     table1 = match_runs(draws=20, threads=1).table1

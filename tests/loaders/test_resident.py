@@ -295,8 +295,8 @@ def test_images_in_files_of_different_sizes_are_fitted_in_order(tmp_path):
     paths = [str(tmp_path / f"{number}.png") for number in range(len(pictures))]
     for path, picture in zip(paths, pictures, strict=True):
         Image.fromarray(picture).save(path)
-    digests = np.array([list(check.digest) for check in check_files(paths)], np.uint8)
-    files = ImageFiles(tuple(paths), np.array([picture.shape[:2] for picture in pictures]), digests)
+    stored = np.array([list(check.stored) for check in check_files(paths)], np.uint8)
+    files = ImageFiles(tuple(paths), np.array([picture.shape[:2] for picture in pictures]), stored)
     fitted = fit_images(files, 12)
     np.testing.assert_array_equal(fitted, np.stack([fit_image(picture, 12) for picture in pictures]))
     np.testing.assert_array_equal(fitted[0], pictures[0])

@@ -322,7 +322,7 @@ def test_none_leaves_the_recipes_own_value_and_length_leaves_the_schedule():
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("cifer10", "did you mean cifar10"), ("imagenet1k", "did you mean imagenet"), ("x", "known are cifar10, ")],
+    [("cifer10", "did you mean cifar10"), ("imagenet1k", "did you mean imagenet"), ("x", "there are cifar10, ")],
 )
 def test_unknown_dataset_names_the_near_matches(name, hint):
     with pytest.raises(ValueError, match=hint) as caught:

@@ -1,5 +1,6 @@
 import inspect
 import logging
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,4 +99,4 @@ def test_the_calls_of_the_door_take_paths_as_text_or_path():
     import easiness
 
     for call in (easiness.score, easiness.train, easiness.ablate, easiness.match):
-        assert inspect.signature(call).parameters["data"].annotation == str | Path | None
+        assert {str, Path} < set(typing.get_args(inspect.signature(call).parameters["data"].annotation))

@@ -10,7 +10,7 @@ import pandas as pd
 from easiness import tracking
 from easiness.analysis.scores import EASINESS
 from easiness.datasets.kept import write_kept
-from easiness.datasets.opening import is_one_tree, undivided
+from easiness.datasets.splitting import undivided
 from easiness.figures import save
 from easiness.recipes.recipe import make_recipe
 from easiness.runs.ablate.arms import FinishedArm, run_arms
@@ -68,7 +68,7 @@ def ablate(
     setup = prepare_training(whole_training(training), run)
     plan.check(len(setup.train))
     whole, rows_in_whole = "", None
-    if is_one_tree(training.dataset, setup.training.data):
+    if setup.train.tree_keys is not None:
         whole, rows_in_whole = undivided(setup.train, setup.val)
     if scored is not None:
         refuse_other_data(scored, setup, whole)
@@ -100,7 +100,7 @@ def ablate(
 
 def whole_training(training: TrainingOptions) -> TrainingOptions:
     """Options of a training whose schedule ends where it ends, unless they give its length."""
-    epochs = training.epochs or make_recipe(training.dataset, training.model).epochs
+    epochs = training.epochs or make_recipe(training.kind, training.model).epochs
     return replace(training, schedule_epochs=training.schedule_epochs or epochs)
 
 

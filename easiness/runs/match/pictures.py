@@ -13,6 +13,8 @@ from easiness import figures
 from easiness.analysis.diversity import Diversity, diversity
 from easiness.analysis.sets import easiest, hardest, set_size
 from easiness.datasets import Dataset, open_dataset
+from easiness.datasets.opening import PLAIN, kind_of
+from easiness.datasets.splitting import one_side
 from easiness.figures import Figure
 from easiness.figures.text_fit import file_name
 from easiness.loaders.resident import fit_images
@@ -49,16 +51,37 @@ def shown_classes(dataset: str, class_names: tuple[str, ...], class_name: str | 
     return class_name, class_name
 
 
-def reopen_dataset(manifest: ScoreManifest, table: pd.DataFrame, root: Path | None) -> Dataset:
-    """Open the N examples of a score run again, from the archive or folder that holds them now.
+def reopen_dataset(
+    manifest: ScoreManifest, table: pd.DataFrame, data: str | Path | Dataset | None, word: str | None = None
+) -> Dataset:
+    """Open the N examples of a score run again, from the archive, table or folder that holds them now, or from memory.
 
-    `table` has their example_id and label, which follow a person's decisions where there were such. Raises OSError if
-    it is not there, ValueError if it cannot be read or has another fingerprint.
+    `table` has their example_id and label, which follow a person's decisions where there were such. `word` is the
+    option `dataset`, found out from `data` if not given; of the manifest, only words that are known to name no code are
+    followed. Raises OSError if the data are not there, ValueError if they cannot be read or have another fingerprint.
     """
-    options = {"seed": manifest.recipe["seed"], "skip_bad": bool(manifest.skipped)}
-    if manifest.folds:  # of data without a validation set, all were scored
-        options["val_fraction"] = 0.0
-    dataset = open_dataset(manifest.dataset, root, split="train", **options)
+    options = {"seed": manifest.recipe["seed"], "val_fraction": 0.0 if manifest.folds else 0.2}
+    if isinstance(data, Dataset):
+        try:
+            return _same_examples(data, manifest, table, str(data))
+        except ValueError:
+            if manifest.folds:
+                raise
+            return _same_examples(one_side(data, "train", **options), manifest, table, str(data))
+    options["skip_bad"] = bool(manifest.skipped)
+    try:
+        dataset = open_dataset(word or _word_of(manifest, data), data, split="train", **options)
+        return _same_examples(dataset, manifest, table, str(data or "their usual place"))
+    except (OSError, ValueError) as error:
+        if word or ":" not in str(manifest.opened_as):
+            raise
+        raise ValueError(
+            f"{error}; these data were opened by dataset={manifest.opened_as}, and only a command may name that"
+        ) from error
+
+
+def _same_examples(dataset: Dataset, manifest: ScoreManifest, table: pd.DataFrame, where: str) -> Dataset:
+    """Examples of a table of scores; a ValueError if they are not those of the manifest."""
     example_ids_N = table["example_id"].to_numpy()
     if not np.array_equal(example_ids_N, dataset.example_ids):
         dataset = dataset.subset(example_ids_N)
@@ -66,10 +89,19 @@ def reopen_dataset(manifest: ScoreManifest, table: pd.DataFrame, root: Path | No
         dataset = replace(dataset, labels=table["label"].to_numpy(np.int64))
     if dataset.fingerprint != manifest.fingerprint:
         raise ValueError(
-            f"the data at {root or 'their usual place'} have fingerprint {dataset.fingerprint[:12]}, and the scores "
-            f"are of {manifest.fingerprint[:12]}"
+            f"the data at {where} have fingerprint {dataset.fingerprint[:12]}, and the scores are of "
+            f"{manifest.fingerprint[:12]}"
         )
     return dataset
+
+
+def _word_of(manifest: ScoreManifest, data: str | Path | None) -> str:
+    """Word of the option `dataset` where a command does not give it."""
+    taken, scored = kind_of(data), manifest.opened_as
+    if data is None and scored not in PLAIN:
+        raise ValueError("the command does not say where they are")
+    # What is drawn has no place; folders of images may be those of ImageNet, whose val is flat.
+    return scored if data is None or scored == "planted" or {taken, scored} == {"folder", "imagenet"} else taken
 
 
 def look_at_classes(

@@ -24,7 +24,7 @@ from easiness.runs.match.pictures import look_at_classes, reopen_dataset, shown_
 from easiness.runs.match.reading import SCORE_BY, Matching, match_title
 from easiness.runs.match.tables import MatchingResults, match_models, metric_curves
 from easiness.runs.match.verdict import NONE, shared_starts, verdicts
-from easiness.runs.public import logged_run, public
+from easiness.runs.public import absolute, logged_run, public
 from easiness.runs.score.reading import Scores
 from easiness.runs.score.tables import trials_needed_table
 from easiness.runs.score.thumbnails import write_thumbnails
@@ -48,7 +48,8 @@ def match(
     against_column: str | None = None,
     against_polarity: str = "higher_is_harder",
     class_name: str | None = None,
-    data: str | Path | None = None,
+    dataset: str | None = None,
+    data: str | Path | Dataset | None = None,
     score_by: str = EASINESS,
 ) -> Matching:
     """Match the easy and hard examples of score runs: between models, moments, and with scores made elsewhere.
@@ -75,8 +76,12 @@ def match(
         `higher_is_harder` or `higher_is_easier`.
     class_name : str, optional
         Class of Fig. 1 and Fig. 2; if not given, dog and horse on cifar10, elsewhere the first class.
+    dataset : str, optional
+        Which data these are, as in `score`: for the pictures of torchvision's, Hugging Face's or your function's data.
+        A stored run names none that would be opened.
     data : path, optional
-        Archive or folder that holds the images, for the pictures; not needed for built-in data.
+        Folder, table or archive that holds the images, for the pictures; not needed for built-in data. From Python
+        also a `Dataset`.
     score_by : str
         Score that sets are cut by: easiness, el2n, aum (sign turned) or forgetting; higher = harder in all.
 
@@ -93,7 +98,8 @@ def match(
     score = _matched_score(score_by)
     one_of("against_polarity", against_polarity, POLARITIES)
     existing("against", against, SUFFIXES)
-    existing("data", data)
+    if not isinstance(data, Dataset):
+        existing("data", data)
     if against is None:
         unused("against_column", against_column, "against names no file")
         given = None if against_polarity == POLARITIES[0] else against_polarity
@@ -106,14 +112,14 @@ def match(
         scores = open_matched_runs(run_id, runs, one_is_enough=against is not None)
         first = next(iter(scores.values()))
         manifest, table = first.manifest, first.table
-        classes = shown_classes(manifest.dataset, manifest.class_names, class_name)
+        classes = shown_classes(manifest.opened_as, manifest.class_names, class_name)
         external = None
         if against is not None:
             path = Path(against).expanduser()
             external = read_external_scores(path, table, column=against_column, polarity=against_polarity)
-        dataset = _find_images(first, data)
+        images = _find_images(first, dataset, data)
         models = scored_models(scores, Path(temporary), score_by)
-        is_papers = manifest.dataset == "cifar10" and score_by == EASINESS
+        is_papers = manifest.opened_as == "cifar10" and score_by == EASINESS
         papers = {name: run.model for name, run in scores.items() if is_papers}
         controls = open_common_runs(first, common)
         _log_runs(run_id, scores, score)
@@ -123,7 +129,7 @@ def match(
         counted = {run.manifest.numbered_by for run in scores.values()}
         numbered_by = "epoch" if counted == {"epoch"} else "scored moment"
         figures, diversity = matching_figures(results, numbered_by, score.by), None
-        if dataset is not None:
+        if images is not None:
             tables = {
                 name: run.table.assign(score=easiness(model.losses[model.updates.index(run.manifest.moment)]))
                 for (name, run), model in zip(scores.items(), models, strict=True)
@@ -131,8 +137,8 @@ def match(
             resolution = manifest.recipe["resolution"]
             look = {"fraction": fraction, "seed": seed, "resolution": resolution, "unit": score.unit}
             moments = {name: f"{run.moment_name}{score.by}" for name, run in scores.items()}
-            class_figures, diversity = look_at_classes(dataset, tables, classes, moments, **look)
-            figures |= class_figures | disagreement_figures(results.disagreements, dataset, score.by)
+            class_figures, diversity = look_at_classes(images, tables, classes, moments, **look)
+            figures |= class_figures | disagreement_figures(results.disagreements, images, score.by)
         matching = Matching(
             **vars(results),
             run_id=run_id,
@@ -142,7 +148,7 @@ def match(
         for sentence in shared_starts(matching.manifest.runs):
             LOG.warning("%s", sentence)
         folder = Path(temporary, "artifacts")
-        _write_artifacts(folder, matching, figures, dataset)
+        _write_artifacts(folder, matching, figures, images)
         matching = replace(matching, manifest=tracking.log_results(run_id, folder, matching.manifest))
         tracking.log_epochs(run_id, metric_curves(matching))
         points = "\n".join(f"- {sentence}" for sentence in matching.sentences)
@@ -176,16 +182,17 @@ def _log_runs(run_id: str, scores: Mapping[str, Scores], score: Score) -> None:
     tracking.set_tags(run_id, tags)
 
 
-def _find_images(scores: Scores, data: str | Path | None) -> Dataset | None:
-    """Open the images of a score run again; a warning says where they are not found, unless a place was given."""
-    source, root = scores.manifest.source, None if data is None else Path(data).expanduser()
-    if root is None and source is not None:  # a place that a manifest names may be a stranger's choice
+def _find_images(scores: Scores, word: str | None, data: str | Path | Dataset | None) -> Dataset | None:
+    """Open the images of a score run again; a warning says where they are not found, unless the command names them."""
+    source, named = scores.manifest.source, word is not None or data is not None
+    if not named and source is not None:  # a place that a manifest names may be a stranger's choice
         LOG.warning("no pictures; data=PLACE says where the images are, which were scored at %s", source)
         return None
+    data = absolute(data) if isinstance(data, str) else data
     try:
-        return reopen_dataset(scores.manifest, scores.table, root)
+        return reopen_dataset(scores.manifest, scores.table, data, word)
     except (OSError, ValueError) as error:
-        if data is not None:
+        if named:
             raise
         LOG.warning("no pictures, the images are not found here: %s; data=PLACE says where they are", error)
         return None

@@ -13,6 +13,9 @@ import pandas as pd
 
 from easiness import tracking
 from easiness.analysis.scores import OTHER_SCORES
+from easiness.datasets.image_folder import source_of
+from easiness.datasets.opening import IN_FILES
+from easiness.datasets.table import TABLE_SUFFIXES, read_table
 from easiness.runs.checks import existing, one_of, unused
 from easiness.runs.public import absolute, logged_run, public
 from easiness.runs.score.reading import Scores, load_scores
@@ -59,7 +62,7 @@ def export(
     out : path, optional
         File to write, for `cleanlab` a folder; the export run's artifacts alone if not given.
     data : path, optional
-        Folder of the images, for `fiftyone`.
+        Folder of the images, or their table, for `fiftyone`.
     """
     if run is None:
         raise ValueError("run is not given; say which score run to export, with run=ID")
@@ -144,15 +147,22 @@ def cleanlab_files(scores: Scores) -> dict[str, bytes]:
 def image_paths(scores: Scores, data: str | Path | None) -> list[str]:
     """Absolute path of every image, for data that are files, in the folder that the command names."""
     manifest, folder = scores.manifest, absolute(data)
-    if manifest.dataset not in ("folder", "imagenet"):
+    if manifest.opened_as not in IN_FILES:
         raise ValueError(f"fiftyone knows images by their files, and {manifest.dataset} has none; use to=csv")
     if folder is None:
-        raise ValueError(f"data is not given; say data=FOLDER of the images, which were scored at {manifest.source}")
-    sources = [PurePath(source) for source in scores.table["source"].tolist()]
-    for source in sources:
-        if source.is_absolute() or ".." in source.parts:
-            raise ValueError(f"run {scores.run_id} has an image {source}, which is not in the folder {folder}")
-    paths = [folder / source for source in sources]
+        raise ValueError(f"data is not given; say data=PATH of the images, which were scored at {manifest.source}")
+    sources = scores.table["source"].tolist()
+    if folder.suffix.lower() in TABLE_SUFFIXES and folder.is_file():
+        listed = {source_of(path, folder.parent): path for path in read_table(folder).paths}
+        strange = [source for source in sources if source not in listed]
+        if strange:
+            raise ValueError(f"run {scores.run_id} has an image {strange[0]}, which {folder} does not list")
+        paths = [Path(listed[source]) for source in sources]
+    else:
+        for source in map(PurePath, sources):
+            if source.is_absolute() or ".." in source.parts:
+                raise ValueError(f"run {scores.run_id} has an image {source}, which is not in the folder {folder}")
+        paths = [folder / source for source in sources]
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise ValueError(

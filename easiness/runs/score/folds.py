@@ -88,13 +88,13 @@ def choose_folds(
     if folds is None:
         folds = 0
         with suppress(OSError, ValueError):  # what is wrong with the data is said when they are opened
-            folds = default_folds(trials) if is_one_tree(training.dataset, absolute(training.data)) else 0
+            folds = default_folds(trials) if is_one_tree(training.kind, training.data) else 0
     if folds:
         unused("limit_val", training.limit_val, "folds hold out training images; leave it out, or say folds=0")
     else:
         unused("groups", groups, "folds=0 holds nothing out; say folds=5")
     if folds > 1 and trials is None:
-        least = make_recipe(training.dataset, training.model).trials
+        least = make_recipe(training.kind, training.model).trials
         trials = -(-least // folds) * folds
     return {"folds": folds, "trials": trials}
 
@@ -116,11 +116,11 @@ def split_folds(setup: TrainingSetup, groups: str | Path | None) -> Folds:
     train, count = setup.train, setup.recipe.folds
     if not count:
         return Folds(np.zeros(len(train), np.int64), 0)
-    groups_N = None if groups is None else read_groups(absolute(groups), train)
+    groups_N = train.fold_groups if groups is None else read_groups(absolute(groups), train)
     copies_N = digest_keys(train.digests)
     fold_N = make_folds(train.labels, count, setup.recipe.seed, copies_N=copies_N, groups_N=groups_N)
     _warn_of_lone_classes(train, fold_N)
-    if not is_one_tree(setup.training.dataset, setup.training.data):
+    if not is_one_tree(setup.training.kind, setup.training.data):
         LOG.info("folds hold out training images, and the validation set of %s is not used or scored", train.name)
     return Folds(fold_N, count)
 

@@ -55,16 +55,17 @@ def score_table(
     Returns
     -------
     pandas.DataFrame
-        Columns example_id, source, label, class_name, easiness (nats), easiness_std (between trials; NaN for one
-        trial), rank (1 = easiest), set (`easy`, `hard` or empty); with predictions predicted (the label that most
-        trials predict, the lowest of several) and predicted_share (of the trials); where labels were flipped on purpose
-        flipped (bool) and given_label (name of the class before); duplicates (where the same content
-        is, too) where there are any; group where the truth is known.
+        Columns example_id, id (where the data name their examples), source, label, class_name, easiness (nats),
+        easiness_std (between trials; NaN for one trial), rank (1 = easiest), set (`easy`, `hard` or empty); with
+        predictions predicted (the label that most trials predict, the lowest of several) and predicted_share (of the
+        trials); where labels were flipped on purpose flipped (bool) and given_label (name of the class before);
+        duplicates (where the same content is, too) where there are any; group where the truth is known.
     """
     scores = easiness(losses_MN)
     rank, membership = ranks_and_sets(scores, fraction, dataset.labels if per_class else None, seed)
     columns = {
         "example_id": dataset.example_ids,
+        **({} if dataset.ids is None else {"id": dataset.ids.astype(object)}),
         "source": dataset.sources.astype(object),
         "label": dataset.labels,
         "class_name": np.asarray(dataset.class_names, object)[dataset.labels],

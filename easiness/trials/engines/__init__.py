@@ -61,9 +61,9 @@ def run_trials(
     The first error of a trial is raised; the other trials are stopped, and resume at their checkpoints next time.
 
     Tasks have different names, and may have different recipes and data. `engine` comes from `choose_engine`; with
-    `processes` and `ray`, each trial gets a GPU where `device` is one, or shares it, `per_gpu` on each. In this process,
-    `report` gets every `Progress`, and `finished` every task as soon as its trial is complete. `address` is that of the
-    Ray cluster: `auto` finds the one that runs here, `local` starts one for these trials.
+    `processes` and `ray`, each trial gets a GPU where `device` is one, or shares it, `per_gpu` on each. In this
+    process, `report` gets every `Progress`, and `finished` every task as soon as its trial is complete. `address` is
+    that of the Ray cluster: `auto` finds the one that runs here, `local` starts one for these trials.
     """
     joint = tasks[0].joint
     # Joint trials are completed together, by one scoring pass of this process.

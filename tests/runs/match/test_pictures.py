@@ -18,7 +18,12 @@ LOOK = {"fraction": 0.2, "seed": 0, "resolution": 12}
 
 
 def manifest_of(dataset):
-    told = {"dataset": dataset.name, "skipped": dataset.skipped, "fingerprint": dataset.fingerprint}
+    told = {
+        "dataset": dataset.name,
+        "opened_as": dataset.kind,
+        "skipped": dataset.skipped,
+        "fingerprint": dataset.fingerprint,
+    }
     return ScoreManifest(**score_manifest(**told))
 
 
