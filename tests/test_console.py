@@ -16,8 +16,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def easiness(*words, cwd, **environment):
     program = [sys.executable, "-m", "easiness", *words]
-    environment = {"PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run(program, cwd=cwd, env=os.environ | environment, capture_output=True, text=True)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    environment = own | {"PYTHONPATH": str(ROOT)} | environment
+    return subprocess.run(program, cwd=cwd, env=environment, capture_output=True, text=True)
 
 
 def test_commands_are_the_entry_points():

@@ -127,6 +127,7 @@ def _ours(dataset: Dataset, images: int, recipe: Recipe) -> Batches:
         sources=dataset.sources[rows],
         example_ids=np.arange(len(rows)),
         digests=dataset.digests[rows],
+        tree_keys=None,
     )
     staged, _ = stage(repeated, dataset, recipe, None)
     opened, seeds = staged.open(torch.device("cpu")), trial_seeds(0, "", 0)

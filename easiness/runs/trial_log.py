@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from easiness import tracking
+from easiness.architectures.torchvision_import import import_torchvision
 from easiness.files import Checksum, DamagedError, work_folder, write_whole
 from easiness.recipes.recipe import Recipe
 from easiness.tracking import TrackingError, TrialManifest, WeightsManifest
@@ -173,6 +174,7 @@ class TrialLog:
         manifest = _manifest(task, record)
         _log_results(run_id, task)
         if task.name in self._options.with_model:
+            import_torchvision()  # MLflow's way to torch imports Lightning where it is, and this torchvision
             tracking.log_model(run_id, load_model(task), example_batch(task))
             manifest = replace(manifest, checksums=manifest.checksums | _log_weights(run_id, task, record))
         tracking.log_manifest(run_id, manifest)

@@ -12,8 +12,9 @@ from mlflow.artifacts import download_artifacts, list_artifacts
 
 from easiness.files import Checksum, DamagedError, checksum, verify
 from easiness.tracking.errors import TrackingError, one_line
+from easiness.tracking.lookup import runs_by_id, ui_address
 from easiness.tracking.manifests import SEAL, Manifest
-from easiness.tracking.server import get_run, how_to_open
+from easiness.tracking.server import command_of_ui, get_run
 
 AnyManifest = TypeVar("AnyManifest", bound=Manifest)
 Content = TypeVar("Content")
@@ -121,8 +122,14 @@ def artifact_place(run_id: str) -> str:
 
 
 def whereabouts(run_id: str) -> str:
-    """Three lines for a person: the id of a run, the place of its artifacts, and the command that opens the UI."""
-    return f"run id     {run_id}\nartifacts  {artifact_place(run_id)}\nopen       {how_to_open()}"
+    """Lines for a person: the id of a run, the place of its artifacts, the command of the UI, and the run's page in it.
+
+    An experiment alone would open in a view for language models.
+    """
+    (run,) = runs_by_id([run_id])
+    command, address = command_of_ui(), ui_address(run)
+    shown = f"open       {command}\n           {address}" if command else f"open       {address}"
+    return f"run id     {run_id}\nartifacts  {artifact_place(run_id)}\n{shown}"
 
 
 def _address(run_id: str, path: str, tracking_uri: str | None) -> str:

@@ -32,11 +32,11 @@ def public_address() -> str:
     return urlunsplit(parts) if parts.netloc else f"{parts.scheme}:///{parts.path.rpartition('/')[2]}"
 
 
-def how_to_open() -> str:
-    """Command, to be pasted into any shell, or address that shows the runs in a browser."""
+def command_of_ui() -> str:
+    """Command, to be pasted into any shell, that shows the runs of a store in a browser; empty for a server."""
     address = without_password(mlflow.get_tracking_uri())
     if address.startswith("http"):
-        return address
+        return ""
     program = Path(sys.executable).with_name("mlflow")
     words = [str(program) if program.exists() else "mlflow", "ui", "--backend-store-uri", address]
     return shlex.join(words)

@@ -13,6 +13,7 @@ import pytest
 
 import easiness
 from easiness import tracking
+from easiness.files import work_folder
 from easiness.runs import tracked_trials
 from easiness.tracking import TrackingError
 from easiness.tracking.server import client
@@ -90,7 +91,8 @@ def test_a_server_that_dies_costs_nothing_but_the_same_command_again(remote, hea
     with pytest.raises(TrackingError) as caught:
         score()
     assert "fails (503)" in str(caught.value)
-    assert "trial 1 are finished and kept in .easiness/trials: the same command uploads them" in str(caught.value)
+    kept = work_folder() / "trials"
+    assert f"trial 1 are finished and kept in {kept}: the same command uploads them" in str(caught.value)
     remote.fails = lambda method, path: None
     monkeypatch.setattr("easiness.trials.trial.train", None)  # nothing is trained again
     assert score() == healthy

@@ -157,6 +157,19 @@ def test_by_another_score_with_all_strategies(store, monkeypatch, capsys):
     assert set(gone["example_id"][:-3]) == set(table.sort_values("aum")["example_id"][:27])
 
 
+def test_by_held_out_loss(store, monkeypatch, capsys):
+    words = ("--engine=inline", "--folds=2", "--allow_outliers=true", "--score_by=heldout", "--limit_val=auto")
+    call(monkeypatch, score, *SCORE, *words)
+    (scored,) = runs("score")
+    words = ("--engine=inline", "--ratios=0.5", "--seeds=1", "--allow_empty=true", "--score_by=heldout")
+    call(monkeypatch, ablate, *SMALL, *words, "--strategies=offset")
+    (run,) = runs("ablate")
+    table = easiness.load_scores(scored.info.run_id).table.sort_values("heldout_loss")
+    kept = read_kept(artifacts(run) / "kept" / "offset-0.5-0.csv")
+    assert set(kept) == set(table["example_id"][27:57]), "all but the three hardest, and the easiest"
+    assert json.loads((artifacts(run) / "ablation.json").read_text())["score_title"] == "held-out loss"
+
+
 def test_by_scores_that_were_made_elsewhere(store, monkeypatch, capsys, tmp_path):
     data = open_dataset("planted", limit=60)
     scores = np.random.default_rng(0).normal(size=60)

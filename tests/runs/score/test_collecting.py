@@ -115,8 +115,12 @@ def test_pages_show_the_pictures_that_trials_kept(store):
     assert review_of(untold.run_id)["pictures"] == {}
     assert "easiest and hardest<" not in page_of(untold.run_id)
     assert untold.thumbnails == {}
-    matched = easiness.match(runs=[told.run_id, untold.run_id], draws=10)
-    assert matched.diversity is not None, "the embedded data are opened by their name, and have this fingerprint"
+    runs = [told.run_id, untold.run_id]
+    assert easiness.match(runs=runs, draws=10).diversity is None, (
+        "where a recording's pictures are, only its maker knows"
+    )
+    assert easiness.match(runs=runs, draws=10, dataset="planted").diversity is not None
+    assert easiness.match(runs=runs, draws=10, data=data).diversity is not None
 
 
 def test_recordings_with_and_without_content_are_not_matched(store, data):
@@ -215,7 +219,7 @@ def test_weights_of_recorded_trainings_are_told_by_match(store, data):
 def test_the_run_says_of_which_model_and_data_it_is(store, data):
     made = easiness.collect(runs=[record(data, updates=(8,))], model="tiny", name="birds")
     run = mlflow.get_run(made.run_id)
-    assert run.info.run_name == "score tiny on birds after 8 updates"
+    assert run.info.run_name == "tiny on birds, 8 updates"
     assert (run.data.tags["easiness.model"], run.data.tags["easiness.dataset"]) == ("tiny", "birds")
     assert run.data.tags["easiness.fingerprint"] == data.fingerprint
     assert run.inputs.dataset_inputs[0].dataset.name == "birds"
