@@ -33,6 +33,9 @@ _RESAMPLINGS = 400
 
 _REWEIGHTINGS = 3
 
+# Below a mean by so little counts as equal to it, as with cleanlab.
+_ROUNDING = 1e-6
+
 # Examples whose probabilities are in memory as float64.
 _CHUNK = 16_384
 
@@ -82,7 +85,7 @@ def confidently_other(probabilities: NDArray, labels_N: NDArray, classes: int) -
     least_K = np.where(counts_K > 0, np.bincount(labels_N, own_N, classes) / np.maximum(counts_K, 1), np.inf)
     for rows in parts:
         values_nK = dense(probabilities[rows], classes).astype(np.float64)
-        confident_nK = np.where(values_nK >= least_K, values_nK, -1.0)
+        confident_nK = np.where(values_nK >= least_K - _ROUNDING, values_nK, -1.0)
         other_N[rows] = (confident_nK.max(axis=1) >= 0) & (confident_nK.argmax(axis=1) != labels_N[rows])
     return other_N
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 
 from easiness.analysis import label_errors
-from easiness.analysis.label_errors import LEAST_FLIPS, found_among, wrong_labels
+from easiness.analysis.label_errors import LEAST_FLIPS, confidently_other, found_among, wrong_labels
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.booleans()), min_size=2, max_size=40), st.data())
@@ -117,3 +118,40 @@ def test_what_is_no_suspicion_of_flips_is_refused(suspicion, flipped, message):
     for call in (wrong_labels, lambda *given: found_among(*given, 1)):
         with pytest.raises(ValueError, match=message):
             call(suspicion, flipped)
+
+
+@given(
+    npst.arrays(np.float64, st.tuples(st.integers(20, 60), st.integers(2, 5)), elements=st.floats(0.01, 1)),
+    st.integers(0, 2**31),
+)
+def test_doubted_labels_are_those_of_the_papers_formula(raw_NK, seed):
+    probabilities_NK = raw_NK / raw_NK.sum(axis=1, keepdims=True)
+    classes = raw_NK.shape[1]
+    labels_N = np.random.default_rng(seed).integers(0, classes, len(raw_NK))
+    labels_N[:classes] = np.arange(classes)
+    means = [np.mean([p[k] for p, y in zip(probabilities_NK, labels_N, strict=True) if y == k]) for k in range(classes)]
+    expected = []
+    for p, y in zip(probabilities_NK, labels_N, strict=True):
+        confident = [k for k in range(classes) if p[k] >= means[k] - 1e-6]
+        expected.append(bool(confident) and max(confident, key=lambda k: p[k]) != y)
+    assert confidently_other(probabilities_NK, labels_N, classes).tolist() == expected
+
+
+def test_cleanlab_doubts_nearly_the_same_labels():
+    """Where several classes are confident, it takes the most probable of all, and the paper that of the confident."""
+    count = pytest.importorskip("cleanlab.count", reason="cleanlab is not installed")
+    rng = np.random.default_rng(0)
+    labels_N = rng.integers(0, 10, 2_000)
+    probabilities_NK = rng.dirichlet(np.full(10, 0.3), 2_000)
+    probabilities_NK[np.arange(2_000), labels_N] += rng.random(2_000)
+    probabilities_NK /= probabilities_NK.sum(axis=1, keepdims=True)
+    options = {"calibrate": False, "return_indices_of_off_diagonals": True}
+    _, theirs = count.compute_confident_joint(labels_N, probabilities_NK, **options)
+    ours = np.flatnonzero(confidently_other(probabilities_NK, labels_N, 10))
+    assert len(ours) > 100
+    assert len(set(ours) & set(theirs)) / len(set(ours) | set(theirs)) > 0.95
+
+
+def test_a_class_that_nothing_is_labelled_is_doubted_by_nothing():
+    probabilities_NK = np.array([[0.2, 0.1, 0.7], [0.1, 0.2, 0.7]])
+    assert confidently_other(probabilities_NK, np.array([0, 1]), 3).tolist() == [False, False]
