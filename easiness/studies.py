@@ -6,7 +6,7 @@ from easiness import tracking
 from easiness.machine import usable_cores
 from easiness.recipes.paper import PaperPlan, paper_runs
 from easiness.reporting.run import Report, check_report, report
-from easiness.runs.ablate.arms import Plan
+from easiness.runs.ablate.plan import Plan
 from easiness.runs.ablate.run import ablate
 from easiness.runs.checks import at_least, existing
 from easiness.runs.match.run import match

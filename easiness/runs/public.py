@@ -9,7 +9,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -19,7 +19,6 @@ from tqdm import tqdm
 
 from easiness import tracking
 from easiness.commandline import printable
-from easiness.recipes.recipe import Recipe
 from easiness.runs.checks import typed
 
 LOG = logging.getLogger("easiness")
@@ -76,12 +75,11 @@ def public(function: Callable[..., Result]) -> Callable[..., Result]:
 
 
 @contextmanager
-def logged_run(kind: str, name: str) -> Iterator[str]:
+def logged_run(kind: str, name: str, settled: Collection[str] = ()) -> Iterator[str]:
     """Open a run, as `tracking.tracked_run`, and log the options of the public call that it is made in.
 
-    Those that a recipe settles are left to it.
+    Those named in `settled` are left to a recipe, which is logged with what became of them.
     """
-    settled = {field.name for field in dataclasses.fields(Recipe)} | {"device"}
     with tracking.tracked_run(kind, name) as run_id:
         asked = {key: value for key, value in _ASKED.get().items() if key not in settled and _is_said(value)}
         tracking.log_options(run_id, asked)

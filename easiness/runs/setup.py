@@ -63,6 +63,11 @@ class TrainingSetup:
         return None if self.training.in_memory or self.training.data is None else str(self.training.data)
 
     @property
+    def settings(self) -> dict[str, object]:
+        """Settled options, by name: those of the recipe, and the device."""
+        return self.recipe.settings() | {"device": str(self.device)}
+
+    @property
     def label_changes(self) -> dict[str, object]:
         """What made the labels others than those of the data, for manifests: a file by its checksum, and flips."""
         decisions = {} if self.decisions is None else {"decisions": self.decisions.sha256}
@@ -174,7 +179,7 @@ def log_training_setup(run_id: str, setup: TrainingSetup) -> None:
         DataDescription(data.name, data.split, source, data.fingerprint, len(data), data.num_classes)
         for data in ([setup.train] if setup.val is setup.train else [setup.train, setup.val])
     ]
-    tracking.log_settings(run_id, setup.recipe.settings() | {"device": str(setup.device)})
+    tracking.log_settings(run_id, setup.settings)
     tracking.log_data(run_id, *descriptions)
     if setup.decisions is not None:
         log_decisions(run_id, setup.decisions)

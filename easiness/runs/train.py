@@ -90,7 +90,7 @@ def train(
     chosen = {"trials": 1, "score_at": score_at, "common_random_numbers": common_random_numbers}
     setup = prepare_training(training, RunOptions(device=device, verify=verify, name=name), **chosen)
     LOG.info(setup.describe(f"one trial, number {trial}"))
-    with logged_run("train", f"train {setup.name}, trial {trial}") as run_id:
+    with logged_run("train", f"train {setup.name}, trial {trial}", {*setup.settings, "trial"}) as run_id:
         log_training_setup(run_id, setup)
         wanted = Trial(setup.recipe, trial)
         options = TrialOptions(with_model=[wanted.name] if log_model else [], as_children=False)

@@ -47,6 +47,7 @@ def _run(arguments: list[str]) -> None:
             run_id = start_project_run(asked["entry_point"], asked["experiment_name"], asked["experiment_id"])
             words += ["--run-id", run_id]
         cli.main(["run", *words], prog_name="mlflow", standalone_mode=False)
+        run_id = None  # its program has ended it
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -159,11 +159,11 @@ def log_model(run_id: str, model: object, example_BCHW: np.ndarray) -> None:
 
     `example_BCHW` is normalized float32; B of at least 2 keeps the batch size free.
     """
-    import mlflow.pytorch
-
     requirements = [f"{package}=={version(package).split('+')[0]}" for package in ("torch", "torchvision")]
     if has_model(run_id):
         return  # the upload was cut off later than here
+    import mlflow.pytorch  # torch and, where it is, Lightning: seconds
+
     with server_errors(), mlflow.start_run(run_id=run_id, nested=True):
         mlflow.pytorch.log_model(
             model, name="model", input_example=example_BCHW, pip_requirements=requirements, serialization_format="pt2"

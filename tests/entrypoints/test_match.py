@@ -67,6 +67,7 @@ def test_a_match_run_keeps_the_contract(store, monkeypatch, capsys, tmp_path, da
     run, folder = only_match()
     assert run.info.status == "FINISHED"
     assert run.info.run_id in said
+    assert run.data.params.keys() >= {"option.seed", "option.fraction", "option.draws"}
     assert run.data.tags["easiness.fingerprint"] == dataset.fingerprint
     assert run.data.tags["easiness.dataset"] == "planted"
     figures = {path.stem for path in (folder / "figures").iterdir()}

@@ -47,6 +47,8 @@ def test_a_score_run_keeps_the_contract(store, monkeypatch, capsys):
     run = only_run("score")
     assert run.info.run_id in said
     assert "mlflow ui --backend-store-uri sqlite:///" in said
+    settled = [name.partition(".")[2] for name in run.data.params]
+    assert len(set(settled)) == len(settled) > 20, "each parameter once"
     scores = easiness.load_scores(run.info.run_id)
     table = scores.table
     columns = ["example_id", "source", "label", "class_name", "easiness", "easiness_std", "rank", "set"]

@@ -75,7 +75,7 @@ def ablate(
     scores = None if by.file is None else file_scores(by, setup)
     description = describe(setup, plan)
     LOG.info(description)
-    with logged_run("ablate", f"{setup.name}, without {', '.join(plan.strategies)}") as run_id:
+    with logged_run("ablate", f"{setup.name}, without {', '.join(plan.strategies)}", setup.settings) as run_id:
         log_training_setup(run_id, setup)
         if scores is None:
             scored = scored or open_scores(latest_scores(run_id, setup, whole), training.model, plan, by)

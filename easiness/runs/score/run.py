@@ -123,7 +123,7 @@ def score(
     description = setup.describe(f"{recipe.trials} trials")
     LOG.info(description)
     named = moment_name(moment, updates_per_epoch(split.trained, recipe.batch_size), recipe.schedule_epochs)
-    with logged_run("score", f"{setup.name}, {recipe.trials} trials, {named}") as run_id:
+    with logged_run("score", f"{setup.name}, {recipe.trials} trials, {named}", setup.settings) as run_id:
         log_training_setup(run_id, setup)
         records = _run_trials(setup, split, run_id, score_pass)
         measured_MN = _at_moment(records, "losses", updates.index(moment))
