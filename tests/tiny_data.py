@@ -37,11 +37,11 @@ def tiny_recipe(**chosen) -> Recipe:
     return make_recipe("planted", fields.pop("model", MODEL), **fields)
 
 
-def tiny_task(folder, *, trial=0, count=21, in_files=None, **chosen) -> TrialTask:
+def tiny_task(folder, *, name="", trial=0, count=21, in_files=None, **chosen) -> TrialTask:
     """A trial on tiny data; `in_files` is the folder of the staged images, without it they are in memory."""
     recipe = tiny_recipe(**chosen)
     staged = stage_resident(tiny_dataset(count), tiny_dataset(9, split="val", seed=1), recipe, in_files)
-    return TrialTask(recipe, trial, *staged, folder)
+    return TrialTask(recipe, trial, *staged, folder, name)
 
 
 # Rows of 21 examples that a tiny trial with folds holds out, and trains on.

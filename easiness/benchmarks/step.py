@@ -54,11 +54,11 @@ def bench_step(
     def noise_batch(count: int) -> Batch:
         pixels = torch.from_numpy(rng.integers(0, 256, (count, resolution, resolution, 3), np.uint8)).to(device)
         labels = torch.from_numpy(rng.integers(0, CLASSES, count)).to(device)
-        return Batch(normalize_images(pixels.permute(0, 3, 1, 2)), labels, np.arange(count))
+        return Batch(normalize_images(pixels.permute(0, 3, 1, 2)), labels, np.arange(count), count)
 
     counts = {"train": batch_size, "score": score_batch_size(device)}
     batch, scored = map(noise_batch, counts.values())
-    loader = SimpleNamespace(count=counts["score"], score_batches=lambda: iter([scored]))
+    loader = SimpleNamespace(count=counts["score"], score_batches=lambda _: iter([scored]))
 
     def train_on(steps: Steps) -> None:
         steps.set_rate(recipe.learning_rate)

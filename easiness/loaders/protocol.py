@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
+from easiness.loaders.parts import WHOLE, Part
 from easiness.recipes.randomness import TrialSeeds
 
 
@@ -24,19 +25,23 @@ class Batch(NamedTuple):
     images: torch.Tensor  # (B, 3, H, W) float32, normalized, channels_last, on the device
     labels: torch.Tensor  # (B,) int64, on the device
     rows: np.ndarray  # (B,) int64, rows of the images in the dataset
+    total: int  # examples that all processes take with these; B where one process takes all
 
 
 class Loader(Protocol):
-    """Batches of one dataset on one device. Each pass yields every example exactly once."""
+    """Batches of one dataset on one device. The parts of a pass yield every example exactly once.
+
+    Nothing is decoded, copied or normalized that is not in the part.
+    """
 
     count: int
 
-    def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
-        """Batches of one epoch in random order, augmented."""
+    def train_batches(self, epoch: int, seeds: TrialSeeds, part: Part = WHOLE) -> Iterator[Batch]:
+        """Batches of one epoch in random order, augmented; of each, the slice of this part."""
         ...
 
-    def score_batches(self) -> Iterator[Batch]:
-        """Batches in the dataset's order, without augmentation."""
+    def score_batches(self, part: Part = WHOLE) -> Iterator[Batch]:
+        """Batches in the dataset's order, without augmentation; of all, those of this part."""
         ...
 
 

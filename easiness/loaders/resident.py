@@ -14,11 +14,11 @@ from easiness.datasets import Dataset
 from easiness.datasets.beton import BetonImages
 from easiness.datasets.image_files import ImageFiles
 from easiness.loaders.normalization import channel_statistics, normalizer
+from easiness.loaders.parts import WHOLE, Part
 from easiness.loaders.protocol import Batch, score_batch_size
 from easiness.machine import usable_cores
 from easiness.recipes.randomness import TrialSeeds, epoch_order, shifts_and_flips
 from easiness.recipes.recipe import Recipe
-from easiness.recipes.schedule import batch_bounds
 
 # Larger datasets belong in a file that is read batch by batch, not in memory.
 GREATEST_BYTES = 8 * 2**30
@@ -60,34 +60,33 @@ class ResidentLoader:
         self._normalize = normalizer(staged.recipe, staged.mean_C, staged.std_C, device)
         self.count = len(staged.labels)
 
-    def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
-        """Batches of one epoch in random order, augmented."""
-        order = epoch_order(seeds.order, epoch, self.count)
+    def train_batches(self, epoch: int, seeds: TrialSeeds, part: Part = WHOLE) -> Iterator[Batch]:
+        """Batches of one epoch in random order, augmented; of each, the slice of this part."""
+        order, slices = part.of_epoch(epoch_order(seeds.order, epoch, self.count), self._recipe.batch_size)
         height, width = self._images.shape[1:3]
-        moves = np.zeros((3, self.count), np.int64)
+        moves = np.zeros((3, len(order)), np.int64)
         if self._recipe.augmentation != "none":
             ids = self._example_ids[order]
             moves[:] = shifts_and_flips(seeds.augmentation, epoch, ids, self._recipe.shift)
         # Once for the epoch: a copy for each batch would make a GPU wait.
         rows, *moves = torch.from_numpy(np.stack([order, *moves])).to(self._device)
         ys, xs = shift_indices(*moves, (height, width), self._recipe.padding)
-        for start, stop in batch_bounds(self.count, self._recipe.batch_size):
+        for start, stop, total in slices:
             batch = slice(start, stop)
             image_rows = rows[batch] if self._rows is None else self._rows[rows[batch]]
             views = shifted_views(self._images, image_rows, ys[batch], xs[batch])
-            yield self._batch(views, self._labels[rows[batch]], order[batch])
+            yield self._batch(views, self._labels[rows[batch]], order[batch], total)
 
-    def score_batches(self) -> Iterator[Batch]:
-        """Batches in the dataset's order, without augmentation."""
-        size = score_batch_size(self._device)
-        for start in range(0, self.count, size):
-            batch = slice(start, min(start + size, self.count))
+    def score_batches(self, part: Part = WHOLE) -> Iterator[Batch]:
+        """Batches in the dataset's order, without augmentation; of all, those of this part."""
+        for start, stop, total in part.of_pass(self.count, score_batch_size(self._device)):
+            batch = slice(start, stop)
             images = self._images[batch if self._rows is None else self._rows[batch]]
-            yield self._batch(images, self._labels[batch], np.arange(batch.start, batch.stop))
+            yield self._batch(images, self._labels[batch], np.arange(start, stop), total)
 
-    def _batch(self, views_BHWC: torch.Tensor, labels: torch.Tensor, rows: np.ndarray) -> Batch:
+    def _batch(self, views_BHWC: torch.Tensor, labels: torch.Tensor, rows: np.ndarray, total: int) -> Batch:
         # The colours of a pixel are stored together, so this permuted view is channels_last.
-        return Batch(self._normalize(views_BHWC.permute(0, 3, 1, 2)), labels, rows)
+        return Batch(self._normalize(views_BHWC.permute(0, 3, 1, 2)), labels, rows, total)
 
 
 def stage_resident(

@@ -9,12 +9,12 @@ import torch
 from easiness.datasets.beton import BetonImages
 from easiness.datasets.image_files import ImageFiles
 from easiness.datasets.prefetch import map_ahead
+from easiness.loaders.parts import WHOLE, Part, Slice
 from easiness.loaders.protocol import Batch, score_batch_size
 from easiness.loaders.resident import shift_indices, shifted_views
 from easiness.machine import usable_cores
 from easiness.recipes.randomness import TrialSeeds, crop_boxes, epoch_order, flips, shifts_and_flips
 from easiness.recipes.recipe import Recipe
-from easiness.recipes.schedule import batch_bounds
 
 # Images that a worker decodes at a time.
 CHUNK = 16
@@ -82,11 +82,11 @@ class StreamingLoader:
         self._workers = recipe.threads if device.type == "cpu" else usable_cores()
         self.count = len(columns.labels)
 
-    def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
-        """Batches of one epoch in random order, augmented."""
-        order = epoch_order(seeds.order, epoch, self.count)
+    def train_batches(self, epoch: int, seeds: TrialSeeds, part: Part = WHOLE) -> Iterator[Batch]:
+        """Batches of one epoch in random order, augmented; of each, the slice of this part."""
+        order, slices = part.of_epoch(epoch_order(seeds.order, epoch, self.count), self._recipe.batch_size)
         ids, sizes = self._columns.example_ids[order], self._columns.images.sizes[order]
-        boxes, flip = centre_boxes(sizes), np.zeros(self.count, bool)
+        boxes, flip = centre_boxes(sizes), np.zeros(len(order), bool)
         moves = None
         if self._recipe.augmentation == "resized_crop_flip":
             boxes, flip = crop_boxes(seeds.augmentation, epoch, ids, sizes), flips(seeds.augmentation, epoch, ids)
@@ -94,38 +94,36 @@ class StreamingLoader:
             drawn = np.stack(shifts_and_flips(seeds.augmentation, epoch, ids, self._recipe.shift)).astype(np.int64)
             moves = torch.from_numpy(drawn).to(self._device)
         labels = self._labels[torch.from_numpy(order).to(self._device)]
-        bounds = batch_bounds(self.count, self._recipe.batch_size)
-        for (start, stop), views in zip(bounds, self._views(bounds, order, boxes, flip), strict=True):
+        for (start, stop, total), views in zip(slices, self._views(slices, order, boxes, flip), strict=True):
             views = views.to(self._device, non_blocking=True)
             if moves is not None:
                 size, padding = (self._recipe.resolution,) * 2, self._recipe.padding
                 ys, xs = shift_indices(*moves[:, start:stop], size, padding)
                 views = shifted_views(views, torch.arange(stop - start, device=self._device), ys, xs)
-            yield self._batch(views, labels[start:stop], order[start:stop])
+            yield self._batch(views, labels[start:stop], order[start:stop], total)
 
-    def score_batches(self) -> Iterator[Batch]:
-        """Batches in the dataset's order, without augmentation."""
-        size = score_batch_size(self._device)
-        bounds = [(start, min(start + size, self.count)) for start in range(0, self.count, size)]
+    def score_batches(self, part: Part = WHOLE) -> Iterator[Batch]:
+        """Batches in the dataset's order, without augmentation; of all, those of this part."""
+        slices = part.of_pass(self.count, score_batch_size(self._device))
         boxes = centre_boxes(self._columns.images.sizes)
         rows = np.arange(self.count)
-        batches = self._views(bounds, rows, boxes, np.zeros(self.count, bool))
-        for (start, stop), batch in zip(bounds, batches, strict=True):
+        batches = self._views(slices, rows, boxes, np.zeros(self.count, bool))
+        for (start, stop, total), batch in zip(slices, batches, strict=True):
             views = batch.to(self._device, non_blocking=True)
-            yield self._batch(views, self._labels[start:stop], rows[start:stop])
+            yield self._batch(views, self._labels[start:stop], rows[start:stop], total)
 
-    def _batch(self, views_BHWC: torch.Tensor, labels: torch.Tensor, rows: np.ndarray) -> Batch:
-        return Batch(self._normalize(views_BHWC.permute(0, 3, 1, 2)), labels, rows)
+    def _batch(self, views_BHWC: torch.Tensor, labels: torch.Tensor, rows: np.ndarray, total: int) -> Batch:
+        return Batch(self._normalize(views_BHWC.permute(0, 3, 1, 2)), labels, rows, total)
 
     def _views(
-        self, bounds: list[tuple[int, int]], rows: np.ndarray, boxes: np.ndarray, flip: np.ndarray
+        self, slices: list[Slice], rows: np.ndarray, boxes: np.ndarray, flip: np.ndarray
     ) -> Generator[torch.Tensor, None, None]:
-        """Yield (B, R, R, 3) uint8 for all bounds; every batch has separate memory, so it may be kept."""
+        """Yield (B, R, R, 3) uint8 for all slices; every batch has separate memory, so it may be kept."""
         side, pinned = self._recipe.resolution, self._device.type == "cuda"
         batches: list[torch.Tensor] = []
 
         def chunks() -> Iterator[Chunk]:
-            for start, stop in bounds:
+            for start, stop, _ in slices:
                 batches.append(torch.empty((stop - start, side, side, 3), dtype=torch.uint8, pin_memory=pinned))
                 views = batches[-1].numpy()
                 for low in range(start, stop, CHUNK):
@@ -133,7 +131,7 @@ class StreamingLoader:
                     target, at = views[low - start : high - start], np.zeros(1, np.int64)
                     yield Chunk(rows[low:high], boxes[low:high], flip[low:high], target, at)
 
-        largest = max(stop - start for start, stop in bounds)
+        largest = max((stop - start for start, stop, _ in slices), default=0)  # a process may have no batch
         done = map_ahead(
             chunks(),
             self._decoder.decode,
@@ -142,7 +140,7 @@ class StreamingLoader:
             describe=lambda chunk: f"decoding {self._columns.images.name(chunk.rows[chunk.at[0]])}",
         )
         try:
-            for start, stop in bounds:
+            for start, stop, _ in slices:
                 for _ in range(start, stop, CHUNK):
                     next(done)
                 yield batches.pop(0)

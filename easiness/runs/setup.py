@@ -26,7 +26,7 @@ from easiness.runs.public import absolute
 from easiness.runs.weights import Start, fit_start, open_start, start_fields
 from easiness.tracking import DataDescription
 from easiness.trials.distributed import joined
-from easiness.trials.engines import choose_engine, prepare_workers, trials_on_gpu
+from easiness.trials.engines import choose_engine, device_on_cluster, prepare_workers, trials_on_gpu
 from easiness.trials.engines.torchrun import join_training
 from easiness.trials.precision import settle_precision
 
@@ -103,8 +103,7 @@ def check_training(
     if recipe.augmentation != "shift_flip":
         for name in ("shift", "padding"):
             unused(name, getattr(training, name), f"augmentation={recipe.augmentation} does not translate images")
-    # The machine that starts the trials of a cluster needs no GPU itself.
-    device = choose_device(run.device, elsewhere=run.engine == "ray")
+    device = choose_device(run.device, cluster=run.address if run.engine == "ray" else None)
     start = open_start(training.weights, training.model)
     if start is not None:
         asked = {"resolution": training.resolution, "normalization": training.normalization}
@@ -197,11 +196,11 @@ def log_training_setup(run_id: str, setup: TrainingSetup) -> None:
     )
 
 
-def choose_device(name: str, *, elsewhere: bool = False) -> torch.device:
-    """Device by name; `auto` is the first GPU where there is one, `elsewhere` allows a GPU of other machines."""
+def choose_device(name: str, *, cluster: str | None = None) -> torch.device:
+    """Device by name; `auto` is a GPU where there is one: on this machine, or in the Ray cluster at this address."""
     one_of("device", name, DEVICES)
-    if name == "cuda" and elsewhere:
-        return torch.device("cuda")
+    if cluster is not None:
+        return device_on_cluster(cluster) if name == "auto" else torch.device(name)
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is 'cuda', and torch finds no GPU; use device=cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

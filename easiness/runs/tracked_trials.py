@@ -17,6 +17,7 @@ from easiness.runs.options import RunOptions
 from easiness.runs.progress import TrialDisplay
 from easiness.runs.trial_log import PATIENCE_S, Trial, TrialLog, TrialOptions, TrialRecord
 from easiness.runs.weights import weights_path
+from easiness.trials.distributed import on_one_machine
 from easiness.trials.engines import choose_engine, run_trials, trials_on_gpu
 from easiness.trials.trial import Progress, TrialTask, work_in_trial
 from easiness.trials.trial_folder import remove_folder
@@ -185,7 +186,8 @@ def _staged_tasks(waiting: Sequence[TrialRecord], data: SharedData, engine: str,
     tasks = []
     for record in waiting:
         trial = record.trial
-        staged = data.staged(trial, in_files=engine in ("processes", "torchrun"))
+        in_files = engine == "processes" or (engine == "torchrun" and on_one_machine())
+        staged = data.staged(trial, in_files=in_files)
         weights = weights_path(trial.recipe.weights_sha256) if trial.recipe.weights_sha256 else None
         about = {"folder": record.folder, "name": trial.name, "joint": joint, "weights": weights}
         tasks.append(TrialTask(trial.recipe, trial.number, **staged, **about))

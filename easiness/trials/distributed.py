@@ -1,50 +1,50 @@
 """Data-parallel training over the processes that torchrun started, with the losses of one process.
 
-Each process holds the network and computes its shard of every batch. Gradients are weighted by the size of the shard
-and summed, so that they are those of the whole batch. Batch normalization takes mean and variance over the whole batch,
-too: with the statistics of a shard it would be another, noisier network, whose easiness could not be compared. What
-remains is the order in which floating point numbers are added and, in networks with dropout, which units are dropped:
-each process draws for its shard.
+Each process holds the network, and decodes and computes its part of every batch. Gradients are weighted by the size of
+the part and summed, so that they are those of the whole batch. Batch normalization takes mean and variance over the
+whole batch, too: with the statistics of a part it would be another, noisier network, whose easiness could not be
+compared. What remains is the order in which floating point numbers are added and, in networks with dropout, which units
+are dropped: each process draws for its part.
 """
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from itertools import islice
+from typing import TypeVar
 
 import torch
 from torch import distributed, nn
 from torch.distributed.nn.functional import all_reduce as differentiable_all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
 
-from easiness.loaders import Batch
+from easiness.loaders import Part
+from easiness.trials.turns import Turns
+
+Value = TypeVar("Value")
+
+# Of a message, which all processes come to at about the same time; for what process 0 does alone there are `Turns`.
+# Logging an epoch on a server that is gone takes four minutes until it is given up.
+_TIMEOUT = timedelta(minutes=10)
+
+_TURNS: ContextVar[Turns | None] = ContextVar("turns", default=None)
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """Number of this process, from 0, and number of processes that train one network."""
+class Ranks(Part):
+    """Number of this process, from 0, among those that train one network."""
 
-    rank: int = 0
-    size: int = 1
+    turns: Turns | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_main(self) -> bool:
         """Whether this is process 0, which alone writes files and talks to the tracking server."""
         return self.rank == 0
-
-    def shard(self, batch: Batch) -> Batch:
-        """Part of a training batch that this process computes; shards differ by one example at most."""
-        if self.size == 1:
-            return batch
-        start, stop = (len(batch.rows) * rank // self.size for rank in (self.rank, self.rank + 1))
-        return Batch(*(array[start:stop] for array in batch))
-
-    def shard_batches(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Scoring batches of this process: every size-th batch, starting at rank."""
-        return islice(batches, self.rank, None, self.size)
 
     def all_reduce(self, values: torch.Tensor) -> torch.Tensor:
         """Sum over all processes, in place."""
@@ -52,24 +52,28 @@ class Ranks:
             distributed.all_reduce(values)
         return values
 
-    def all_reduce_gradients(self, model: nn.Module) -> None:
-        """Sum the gradients of all processes, in one message."""
-        if self.size == 1:
-            return
-        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-        flat = self.all_reduce(torch.cat([gradient.flatten() for gradient in gradients]))
-        for gradient, summed in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
-            gradient.copy_(summed.view(gradient.shape))
-
     def broadcast(self, message: object) -> None:
         """Send a message that can be pickled from process 0 to all others."""
+        if self.turns is not None:
+            self.turns.call()
         distributed.broadcast_object_list([message], src=0, device=torch.device("cpu"))
 
     def receive(self) -> object:
-        """Wait for the next message of process 0."""
+        """Wait for the next message of process 0, however long it works alone before."""
+        if self.turns is not None:
+            self.turns.wait()
         messages: list[object] = [None]
         distributed.broadcast_object_list(messages, src=0, device=torch.device("cpu"))
         return messages[0]
+
+    def on_main(self, function: Callable[[], Value]) -> Value:
+        """What a function gives that process 0 calls alone, in all processes; it can be pickled."""
+        if not self.is_main:
+            return self.receive()
+        value = function()
+        if self.size > 1:
+            self.broadcast(value)
+        return value
 
 
 ALONE = Ranks()
@@ -79,7 +83,7 @@ def current_ranks() -> Ranks:
     """Rank of this process, and number of processes; `ALONE` without `torchrun`."""
     if not distributed.is_initialized():
         return ALONE
-    return Ranks(distributed.get_rank(), distributed.get_world_size())
+    return Ranks(distributed.get_rank(), distributed.get_world_size(), _TURNS.get())
 
 
 def local_device(device: torch.device) -> torch.device:
@@ -95,13 +99,38 @@ def joined() -> Iterator[Ranks]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
         yield ALONE
         return
-    # The others wait while process 0 reads data or talks to the server.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    distributed.init_process_group(backend, timeout=timedelta(days=1))
+    distributed.init_process_group(backend, timeout=_TIMEOUT)
+    # By a connection of its own: whoever waits on one holds it.
+    store, rank, _ = next(distributed.rendezvous("env://"))
+    turns = Turns(distributed.PrefixStore("easiness", store))
+    token = _TURNS.set(turns)
     try:
-        yield current_ranks()
+        with turns.beating() if rank == 0 else nullcontext():
+            yield current_ranks()
     finally:
+        _TURNS.reset(token)
         distributed.destroy_process_group()
+
+
+def on_one_machine() -> bool:
+    """Whether all processes of `torchrun` are on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) == int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def share_gradients(network: nn.Module, ranks: Ranks) -> nn.Module:
+    """Network whose backward pass averages gradients over all processes, each layer's while the next is computed.
+
+    To be used for updates alone. A parameter without a gradient (frozen, or not in use) stays without.
+    """
+    if ranks.size == 1:
+        return network
+    # Said once in the first step of a network that has no such parameter.
+    warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
+    with warnings.catch_warnings():
+        # The option has another name from torch 2.13 on. Statistics of batches are the same in all processes.
+        warnings.simplefilter("ignore", FutureWarning)
+        return DistributedDataParallel(network, broadcast_buffers=False, find_unused_parameters=True)
 
 
 def synchronize_batch_norm(model: nn.Module, ranks: Ranks) -> nn.Module:

@@ -66,7 +66,7 @@ def evaluate_networks(
     They are computed in float32, and on the CPU equal to the bit to what each model gives alone; may hold NaN or
     infinity. `models` are on the loader's device, and their training modes are restored afterwards; `measures` are
     their `Steps.measure`, where a forward pass in float32 is not meant. `ranks` are processes that hold the same
-    models: each evaluates a shard of the batches, and gets all results. With their number of `classes`, they are
+    models: each evaluates its part of the batches, and gets all results. With their number of `classes`, they are
     `HeldOutMetrics`.
     """
     was_training = [model.training for model in models]
@@ -76,7 +76,7 @@ def evaluate_networks(
     # Metrics stay on the device until the end: fetching them batch by batch would make the device wait.
     rows, metrics, shares = [], [], []
     try:
-        for batch in ranks.shard_batches(loader.score_batches()):
+        for batch in loader.score_batches(ranks):
             rows.append(batch.rows)
             for measure in measures:
                 metrics_of_batch, logits_BK = measure(batch.images, batch.labels)

@@ -15,7 +15,7 @@ from torch import nn
 from easiness.architectures import build_model
 from easiness.loaders.protocol import score_batch_size
 from easiness.recipes.recipe import Recipe
-from easiness.trials.distributed import ALONE, Ranks
+from easiness.trials.distributed import ALONE, Ranks, share_gradients
 from easiness.trials.evaluation import logit_metrics
 from easiness.trials.precision import forward
 
@@ -58,13 +58,11 @@ def make_optimizer(model: nn.Module, recipe: Recipe, head: Collection[str] = ())
     return torch.optim.SGD(parameters, momentum=recipe.momentum, **options)
 
 
-def update(
-    steps: "Steps", images_BCHW: torch.Tensor, labels_B: torch.Tensor, weight: float, ranks: Ranks
-) -> torch.Tensor:
-    """One update on a batch, or on the shard of it with a `weight`; its mean cross-entropy in nats, 0-dim float32."""
-    loss = nn.functional.cross_entropy(forward(steps.network, images_BCHW, steps.precision), labels_B)
-    (loss * weight).backward()
-    ranks.all_reduce_gradients(steps.model)
+def update(steps: "Steps", images_BCHW: torch.Tensor, labels_B: torch.Tensor, weight: float) -> torch.Tensor:
+    """One update on a batch, or on the part of it with a `weight`; its mean cross-entropy in nats, 0-dim float32."""
+    loss = nn.functional.cross_entropy(forward(steps.trained, images_BCHW, steps.precision), labels_B)
+    # What is meant is the sum over the processes, of which `share_gradients` takes the mean.
+    (loss * (weight * steps.ranks.size)).backward()
     steps.optimizer.step()
     # Here and not before the next update: gradients of a captured one lie in the memory of its graph.
     steps.optimizer.zero_grad(set_to_none=True)
@@ -83,8 +81,9 @@ class Steps:
         *,
         compiled: bool = False,
     ) -> None:
-        self.model, self.optimizer, self.precision, self._ranks = model, optimizer, precision, ranks
+        self.model, self.optimizer, self.precision, self.ranks = model, optimizer, precision, ranks
         self.network = torch.compile(model, dynamic=False) if compiled else model
+        self.trained = share_gradients(self.network, ranks)
 
     def load(self, weights: dict[str, torch.Tensor], optimizer: dict[str, object] | None = None) -> None:
         """Begin with these weights, and with this state of the optimizer; without one, as new."""
@@ -99,11 +98,11 @@ class Steps:
 
     def update(self, images_BCHW: torch.Tensor, labels_B: torch.Tensor, weight: float = 1.0) -> torch.Tensor:
         """See `update`; valid until the next one."""
-        return update(self, images_BCHW, labels_B, weight, self._ranks)
+        return update(self, images_BCHW, labels_B, weight)
 
     def update_eagerly(self, images_BCHW: torch.Tensor, labels_B: torch.Tensor, weight: float = 1.0) -> torch.Tensor:
         """As `update`, where parameters are frozen that a captured step would train."""
-        return update(self, images_BCHW, labels_B, weight, self._ranks)
+        return update(self, images_BCHW, labels_B, weight)
 
     def measure(self, images_BCHW: torch.Tensor, labels_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(5, B) `logit_metrics` and (B, K) float32 logits, without gradients."""

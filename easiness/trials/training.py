@@ -46,13 +46,11 @@ def _last_layer_alone(optimizer: torch.optim.Optimizer) -> Iterator[None]:
             values.requires_grad_(True)
 
 
-def training_step(
-    batch: Batch, update: Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor], ranks: Ranks = ALONE
-) -> torch.Tensor:
-    """One update on a batch, of which this process computes its shard; gives the sum of the shard's losses in nats."""
-    shard = ranks.shard(batch)
+def training_step(batch: Batch, update: Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]) -> torch.Tensor:
+    """One update on a batch, or on this process's part of one; the sum of the losses of these examples in nats."""
+    count = len(batch.rows)
     # Alone, the weight is 1 and changes no bit.
-    return update(shard.images, shard.labels, len(shard.rows) / len(batch.rows)) * len(shard.rows)
+    return update(batch.images, batch.labels, count / batch.total) * count
 
 
 def train(
@@ -68,7 +66,7 @@ def train(
 
     The steps' network, on the loader's device, is trained in place; their optimizer, from `make_optimizer`, has the
     state of the `first_epoch` epochs that are done already. While the last layer is trained alone, the network is in
-    eval mode: the statistics of its normalization stay, too. Each of `ranks` gets all batches and computes its shards.
+    eval mode: the statistics of its normalization stay, too. Each of `ranks` computes its part of every batch.
     A DivergedError (a loss is NaN or infinite) names epoch, update and learning rate; a ValueError, a batch with fewer
     examples than there are processes.
     """
@@ -87,17 +85,17 @@ def train(
         model.train(not head_only)
         update_by = steps.update_eagerly if head_only else steps.update
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            # Each process draws for its shard; the same draws would drop the same units in every shard.
+            # Each process draws for its part; the same draws would drop the same units in every part.
             torch.manual_seed(epoch_seed(seeds.noise, epoch) + ranks.rank)
             loss_sum = torch.zeros((), dtype=torch.float64, device=device)
             images, seconds, started = 0, 0.0, time.perf_counter()
-            for batch in loader.train_batches(epoch, seeds):
+            for batch in loader.train_batches(epoch, seeds, ranks):
                 rate = recipe.learning_rate_at(update, per_epoch)
                 steps.set_rate(rate)
                 with _last_layer_alone(optimizer) if head_only else nullcontext():
-                    loss_sum += training_step(batch, update_by, ranks)
+                    loss_sum += training_step(batch, update_by)
                 update += 1
-                images += len(batch.rows)
+                images += batch.total
                 ends_epoch = images == loader.count
                 if update in scored or ends_epoch:
                     mean_loss = float(ranks.all_reduce(loss_sum.clone())) / images

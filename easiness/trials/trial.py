@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,15 @@ from torch import nn
 from easiness.architectures import build_model
 from easiness.architectures.pretrained import head_names, load_body, read_state
 from easiness.files import DamagedError, Write, locked
-from easiness.loaders import Batch, Loader, Staged
+from easiness.loaders import WHOLE, Batch, Loader, Part, Staged
 from easiness.recipes.randomness import TrialSeeds
 from easiness.recipes.recipe import Recipe
-from easiness.recipes.schedule import scored_updates, updates_per_epoch
+from easiness.recipes.schedule import scored_updates
 from easiness.trials.cpu import use_cores
 from easiness.trials.distributed import ALONE, Ranks, synchronize_batch_norm
 from easiness.trials.evaluation import ExampleMetrics, evaluate_examples, evaluate_networks, require_finite
 from easiness.trials.precision import prepare_device, settle_precision
+from easiness.trials.resuming import held_out_alone, resume
 from easiness.trials.steps import KEPT, Kind, Steps, captures, make_optimizer
 from easiness.trials.training import Checkpoint, DivergedError, train
 from easiness.trials.trial_folder import (
@@ -93,13 +95,7 @@ def work_in_trial(recipe: Recipe, count: int, val_count: int, *, holds_out: bool
     """Images that a whole trial trains on and evaluates: `count` and `val_count`; `holds_out` as in `TrialTask`."""
     updates = scored_updates(recipe, count)
     scored = len(updates) * (count + val_count if holds_out else count)
-    return recipe.epochs * (count + val_count) + scored + _between(recipe, count, updates, holds_out) * val_count
-
-
-def _between(recipe: Recipe, count: int, updates: Sequence[int], holds_out: bool) -> int:
-    """Number of the scored moments at which a trial evaluates what it held out, and no epoch ends."""
-    per_epoch = updates_per_epoch(count, recipe.batch_size)
-    return sum(update == 0 or update % per_epoch > 0 for update in updates) if holds_out else 0
+    return recipe.epochs * (count + val_count) + scored + held_out_alone(recipe, count, updates, holds_out) * val_count
 
 
 def run_trial(task: TrialTask, device: torch.device, report: Report, ranks: Ranks = ALONE) -> None:
@@ -115,7 +111,7 @@ def run_trial(task: TrialTask, device: torch.device, report: Report, ranks: Rank
     epoch, update and learning rate; a BlockingIOError says that another process is running this trial.
     """
     if not ranks.is_main:
-        _run(task, Ledger(task.folder), device, report, ranks)
+        _run(task, None, device, report, ranks)
         return
     with locked(task.folder / "lock", timeout=_LET_GO_S):
         ledger = Ledger(task.folder)
@@ -134,11 +130,15 @@ def run_trial(task: TrialTask, device: torch.device, report: Report, ranks: Rank
             ledger.mark_done()
 
 
-def evaluate_jointly(tasks: Sequence[TrialTask], device: torch.device, report: Report) -> None:
+def evaluate_jointly(tasks: Sequence[TrialTask], device: torch.device, report: Report, ranks: Ranks = ALONE) -> None:
     """Complete trained joint trials of one recipe and dataset: evaluate the weights that they kept.
 
-    One pass over the data serves the networks of all trials at one moment. A DivergedError names the trial.
+    One pass over the data serves the networks of all trials at one moment, and is shared by `ranks`. A DivergedError
+    names the trial.
     """
+    if not ranks.is_main:
+        _evaluate_waiting({}, tasks, device, report, ranks)
+        return
     with ExitStack() as locks:
         for task in tasks:
             locks.enter_context(locked(task.folder / "lock", timeout=_LET_GO_S))
@@ -146,36 +146,55 @@ def evaluate_jointly(tasks: Sequence[TrialTask], device: torch.device, report: R
         for name, ledger in ledgers.items():
             if not ledger.trained:
                 raise DamagedError(f"{name}: {ledger.damage or 'it is not trained'}; the same command trains it again")
-        tasks = [task for task in tasks if not ledgers[task.name].done]
-        _evaluate_waiting(ledgers, tasks, device, report)
-        for task in tasks:
-            ledgers[task.name].mark_done()
+        ledgers = {name: ledger for name, ledger in ledgers.items() if not ledger.done}
+        _evaluate_waiting(ledgers, tasks, device, report, ranks)
+        for ledger in ledgers.values():
+            ledger.mark_done()
 
 
 def _evaluate_waiting(
-    ledgers: dict[str, Ledger], tasks: Sequence[TrialTask], device: torch.device, report: Report
+    ledgers: dict[str, Ledger],
+    tasks: Sequence[TrialTask],
+    device: torch.device,
+    report: Report,
+    ranks: Ranks = ALONE,
 ) -> None:
-    """Evaluate kept weights; a trial that was cut off as a joint one may not be joint now, and still have some."""
-    updates = sorted(set().union(*(ledgers[task.name].waiting_updates() for task in tasks)))
-    if not updates:
-        return
-    _prepare(device, tasks[0].recipe.threads)
-    data = tasks[0].scored or tasks[0].train
-    loader, precision = data.open(device), settle_precision(tasks[0].recipe.precision, device)
-    for update in updates:
+    """Evaluate kept weights; a trial that was cut off as a joint one may not be joint now, and still have some.
+
+    The ledgers are in process 0 alone, which sends the weights: others may not see its folders.
+    """
+    loader = None
+    updates = ranks.on_main(lambda: set().union(*(ledger.waiting_updates() for ledger in ledgers.values())))
+    for update in sorted(updates):
         weights = weights_file(update)
-        waiting = [task for task in tasks if weights in ledgers[task.name].files]
+        states = ranks.on_main(partial(_read_kept, ledgers, weights))
+        waiting = [task for task in tasks if task.name in states]
+        if loader is None:
+            _prepare(device, tasks[0].recipe.threads)
+            loader = (tasks[0].scored or tasks[0].train).open(device)
+            precision = settle_precision(tasks[0].recipe.precision, device)
         models = [_fresh_model(task).to(device, memory_format=torch.channels_last) for task in waiting]
         for task, model in zip(waiting, models, strict=True):
-            model.load_state_dict(torch.load(task.folder / weights, weights_only=True, map_location=device))
+            model.load_state_dict(states[task.name])
         reporting = _ReportingLoader(loader, [task.name for task in waiting], report)
         measures = [Steps(model, None, precision).measure for model in models]
-        for task, example_metrics in zip(waiting, evaluate_networks(models, reporting, measures=measures), strict=True):
+        found = evaluate_networks(models, reporting, measures=measures, ranks=ranks)
+        for task, example_metrics in zip(waiting, found, strict=True):
             try:
                 require_finite(example_metrics.losses)
             except FloatingPointError as error:
                 raise DivergedError(f"{task.name}: {error} after update {update}; lower learning_rate") from error
-            ledgers[task.name].update(metrics_files(update, example_metrics), without=[weights])
+            if ranks.is_main:
+                ledgers[task.name].update(metrics_files(update, example_metrics), without=[weights])
+
+
+def _read_kept(ledgers: dict[str, Ledger], weights: str) -> dict[str, dict[str, torch.Tensor]]:
+    """Weights of one moment, of the trials that keep them."""
+    return {
+        name: torch.load(ledger.folder / weights, weights_only=True, map_location="cpu")
+        for name, ledger in ledgers.items()
+        if weights in ledger.files
+    }
 
 
 def load_model(task: TrialTask) -> nn.Module:
@@ -190,27 +209,23 @@ def example_batch(task: TrialTask) -> np.ndarray:
     return next(iter(task.val.open(torch.device("cpu")).score_batches())).images[:2].numpy()
 
 
-def _run(task: TrialTask, ledger: Ledger, device: torch.device, report: Report, ranks: Ranks) -> None:
+def _run(task: TrialTask, ledger: Ledger | None, device: torch.device, report: Report, ranks: Ranks) -> None:
+    """Train, evaluate and write; the ledger is in process 0 alone, whose folder others may not see."""
     recipe, seeds = task.recipe, task.recipe.trial_seeds(task.trial)
     _prepare(device, recipe.threads)
     train_loader = _ReportingLoader(task.train.open(device), [task.name], report)
     val_loader = _ReportingLoader(task.val.open(device), [task.name], report)
     score_loader = _ReportingLoader(task.scored.open(device), [task.name], report) if task.holds_out else train_loader
     classes = task.scored.num_classes if task.holds_out else 0
+    counts = train_loader.count, val_loader.count, score_loader.count
+    first_epoch, images, state = ranks.on_main(lambda: resume(ledger, recipe, *counts, holds_out=task.holds_out))
     steps = _steps(task, device, ranks)
     model, optimizer = steps.model, steps.optimizer
     metrics: list[dict[str, float]] = []
-    first_epoch, past = _finished_epochs(ledger, task, train_loader.count)
     if first_epoch:
-        state = torch.load(task.folder / checkpoint_file(first_epoch), weights_only=True, map_location=device)
         steps.load(state["model"], state["optimizer"])
         metrics = state["metrics"]
-        evaluated = sum(weights_file(update) not in ledger.files for update in past)
-        images = first_epoch * (train_loader.count + val_loader.count) + evaluated * score_loader.count
-        images += _between(recipe, train_loader.count, past, task.holds_out) * val_loader.count
         report(Progress(task.name, images, resumed=True))
-    if ranks.is_main:
-        ledger.update({}, without=[checkpoint_file(epoch) for epoch in ledger.checkpoints() if epoch > first_epoch])
     scoring_seconds = metrics[-1]["scoring_seconds"] if metrics else 0.0
     for checkpoint in train(steps, train_loader, recipe, seeds, first_epoch=first_epoch, ranks=ranks):
         started = time.perf_counter()
@@ -230,8 +245,7 @@ def _run(task: TrialTask, ledger: Ledger, device: torch.device, report: Report, 
             if checkpoint.epoch < recipe.epochs:
                 state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "metrics": metrics}
                 files[checkpoint_file(checkpoint.epoch)] = tensor_file(state)
-        if ranks.is_main:
-            ledger.update(files, without=ledger.old_checkpoints() if checkpoint.ends_epoch else ())
+        ranks.on_main(partial(_write, ledger, files, ends_epoch=checkpoint.ends_epoch))
     if ranks.is_main:
         epochs = json.dumps(metrics, indent=1) + "\n"
         files = {MODEL: tensor_file(model.state_dict()), CORRECT: array_file(validation.correct)}
@@ -239,14 +253,9 @@ def _run(task: TrialTask, ledger: Ledger, device: torch.device, report: Report, 
         ledger.update(files, without=[checkpoint_file(epoch) for epoch in ledger.checkpoints()])
 
 
-def _finished_epochs(ledger: Ledger, task: TrialTask, count: int) -> tuple[int, list[int]]:
-    """Epochs whose checkpoint is there, with all that was measured until then; the updates of these measures."""
-    for epoch in reversed(ledger.checkpoints()):
-        last = epoch * updates_per_epoch(count, task.recipe.batch_size)
-        past = [update for update in scored_updates(task.recipe, count) if update <= last]
-        if all(ledger.has(update, held_out=task.holds_out) for update in past):
-            return epoch, past
-    return 0, []
+def _write(ledger: Ledger, files: dict[str, Write], *, ends_epoch: bool) -> None:
+    """Write what a pause gave; at the end of an epoch, without old checkpoints."""
+    ledger.update(files, without=ledger.old_checkpoints() if ends_epoch else ())
 
 
 class _ReportingLoader:
@@ -256,17 +265,17 @@ class _ReportingLoader:
         self._loader, self._names, self._report = loader, names, report
         self.count = loader.count
 
-    def train_batches(self, epoch: int, seeds: TrialSeeds) -> Iterator[Batch]:
-        return self._reported(self._loader.train_batches(epoch, seeds))
+    def train_batches(self, epoch: int, seeds: TrialSeeds, part: Part = WHOLE) -> Iterator[Batch]:
+        return self._reported(self._loader.train_batches(epoch, seeds, part))
 
-    def score_batches(self) -> Iterator[Batch]:
-        return self._reported(self._loader.score_batches())
+    def score_batches(self, part: Part = WHOLE) -> Iterator[Batch]:
+        return self._reported(self._loader.score_batches(part))
 
     def _reported(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
             yield batch
             for name in self._names:
-                self._report(Progress(name, len(batch.rows)))
+                self._report(Progress(name, batch.total))
 
 
 def _evaluate(

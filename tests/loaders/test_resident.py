@@ -15,6 +15,7 @@ from easiness.loaders.normalization import STD_FLOOR, channel_statistics, normal
 from easiness.loaders.resident import fit_image, fit_images
 from easiness.recipes.randomness import shifts_and_flips, trial_seeds
 from easiness.recipes.recipe import make_recipe
+from tests.loaders.test_parts import assert_parts_are_the_whole
 from tests.tiny_data import tiny_dataset, tiny_recipe
 
 CPU = torch.device("cpu")
@@ -128,6 +129,21 @@ def test_every_example_comes_once_in_every_pass(count, batch_size, epoch):
     for batches in (opened.train_batches(epoch, SEEDS), opened.score_batches()):
         rows = np.concatenate([batch.rows for batch in batches])
         assert sorted(rows.tolist()) == list(range(count))
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_parts_are_the_whole_and_normalize_every_image_once(size, monkeypatch):
+    monkeypatch.setattr(resident, "score_batch_size", lambda _: 4)
+    opened, normalized = loader(), []
+    real = opened._normalize
+
+    def counted(images_BCHW):
+        normalized.append(len(images_BCHW))
+        return real(images_BCHW)
+
+    opened._normalize = counted
+    assert_parts_are_the_whole(opened, size, SEEDS)
+    assert sum(normalized) == 4 * 21, "two passes as a whole, and two in parts"
 
 
 def views_by_id(dataset, epoch, **chosen):

@@ -25,6 +25,7 @@ from easiness.recipes.recipe import make_recipe
 from easiness.trials.engines import run_trials
 from easiness.trials.evaluation import MEASURES
 from easiness.trials.trial import TrialTask, run_trial
+from tests.loaders.test_parts import assert_parts_are_the_whole
 from tests.tiny_data import MODEL, tiny_dataset
 
 CPU = torch.device("cpu")
@@ -78,6 +79,28 @@ def opened(folder, loader, train=None, **chosen):
 def whole_pass(batches):
     batches = list(batches)
     return np.concatenate([batch.rows for batch in batches]), torch.cat([batch.images for batch in batches])
+
+
+class Counting:
+    """A decoder that remembers what it decoded."""
+
+    def __init__(self, decoder):
+        self.decoder, self.rows = decoder, []
+
+    def decode(self, chunk):
+        self.rows.extend(chunk.rows.tolist())
+        self.decoder.decode(chunk)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("loader", LOADERS)
+def test_parts_are_the_whole_and_decode_every_image_once(made, loader, size, monkeypatch):
+    monkeypatch.setattr("easiness.loaders.streaming.score_batch_size", lambda _: 10)
+    stream = opened(made / "jpg", loader, augmentation="resized_crop_flip", normalization="imagenet")
+    stream._decoder = counting = Counting(stream._decoder)
+    assert_parts_are_the_whole(stream, size, SEEDS)
+    # Two passes as a whole, and two in parts.
+    assert sorted(counting.rows) == sorted(4 * list(range(57))), "each image once, by one of all"
 
 
 def slow_view(image, box, flip, side):

@@ -12,18 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from easiness.architectures import build_model
-from easiness.trials.engines import choose_engine, run_trials, trials_on_gpu
+from easiness.datasets.image_files import ImageFiles, check_files
+from easiness.loaders import stage
+from easiness.trials.engines import choose_engine, device_on_cluster, run_trials, trials_on_gpu
 from easiness.trials.engines import processes as processes_engine
 from easiness.trials.engines.errors import picklable
 from easiness.trials.engines.processes import worker_devices
 from easiness.trials.evaluation import MEASURES
 from easiness.trials.training import DivergedError
-from easiness.trials.trial import Progress, load_model, run_trial, work_in_trial
+from easiness.trials.trial import Progress, TrialTask, load_model, run_trial, work_in_trial
 from easiness.trials.trial_folder import HELD_OUT, is_done, is_trained, measure_file
 from tests import mortal_model
-from tests.tiny_data import MODEL, tiny_folded_task, tiny_task
+from tests.tiny_data import MODEL, tiny_dataset, tiny_folded_task, tiny_recipe, tiny_task
 
 CPU = torch.device("cpu")
 MORTAL = "tests.mortal_model:build"
@@ -251,6 +254,64 @@ def test_ray_gives_the_bits_of_inline_with_folds(cluster, tmp_path):
     assert measured(inline[0]) == measured(on_ray[0])
     moment = measure_file(HELD_OUT, 6)
     assert (inline[0].folder / moment).read_bytes() == (on_ray[0].folder / moment).read_bytes()
+
+
+@pytest.fixture
+def streamed(tmp_path):
+    """Trials whose images stay in files: two, which share them."""
+    data, recipe = tiny_dataset(21), tiny_recipe(loader="torchvision", shift=3)
+    paths = [str(tmp_path / f"{row}.png") for row in range(21)]
+    for path, pixels in zip(paths, data.images, strict=True):
+        Image.fromarray(pixels).save(path)
+    stored = np.array([list(check.stored) for check in check_files(paths)], np.uint8)
+    data = replace(data, images=ImageFiles(tuple(paths), np.full((21, 2), 12), stored))
+    sets = stage(data, data.subset(np.arange(9)), recipe, None)
+    return lambda name: [TrialTask(recipe, trial, *sets, tmp_path / name / str(trial)) for trial in (0, 1)]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_ray_gives_the_bits_of_inline_of_images_in_files_and_says_where_they_are_not(cluster, streamed, monkeypatch):
+    run(streamed("inline"), "inline")
+    run(streamed("ray"), "ray", address=cluster[0])
+    for inline, on_ray in zip(streamed("inline"), streamed("ray"), strict=True):
+        assert measured(inline) == measured(on_ray)
+    from easiness.trials.engines import ray as ray_engine
+
+    (source,) = {Path(path).name for path in ray_engine._sources(streamed("ray")[0])}
+    assert source == "0.png"
+    monkeypatch.setattr(ray_engine, "_sources", lambda task: {"/nowhere/train.beton"})
+    with pytest.raises(
+        FileNotFoundError, match="/nowhere/train.beton is not there on the node .*; images in files must"
+    ):
+        run(streamed("elsewhere"), "ray", address=cluster[0])
+
+
+def test_columns_are_sent_once_for_all_trials(streamed, tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray", reason="needs Ray: pip install 'easiness[ray]'")
+    from easiness.trials.engines.ray import _put
+
+    memory = []
+    monkeypatch.setattr(ray, "put", lambda value: memory.append(value) or f"reference {len(memory)}")
+    for tasks in (streamed("one"), [tiny_folded_task(tmp_path / "folds"), tiny_folded_task(tmp_path / "again")]):
+        memory.clear()
+        sent = {}
+        once = [_put(tasks[0].train, sent), _put(tasks[0].val, sent)]
+        count = len(memory)
+        assert count
+        assert [_put(tasks[0].train, sent), _put(tasks[0].val, sent)] == once
+        assert len(memory) == count
+        assert all(len(pickle.dumps(staged)) < 2_500 for staged in once)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_what_no_node_can_run_is_refused_and_the_cluster_is_asked_for_gpus(cluster, tmp_path):
+    address, _ = cluster
+    assert device_on_cluster(address) == CPU
+    with pytest.raises(ValueError, match="needs 64 CPUs and 0 GPUs of one node, and .* have 2 and 0; lower threads"):
+        run([tiny_task(tmp_path / "t", threads=64)], "ray", address=address)
+    on_gpu = {"device": torch.device("cuda"), "report": print, "finished": print, "address": address}
+    with pytest.raises(ValueError, match="needs 1 CPUs and 1 GPUs of one node, and .* have 2 and 0; use device=cpu"):
+        run_trials([tiny_task(tmp_path / "t")], engine="ray", **on_gpu)
 
 
 def test_results_cut_off_on_their_way_do_not_pass_for_a_trained_trial(tmp_path, monkeypatch):

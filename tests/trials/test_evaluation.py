@@ -194,9 +194,9 @@ class Shuffled:
 
     count: int = 10
 
-    def score_batches(self):
+    def score_batches(self, part):
         for rows in (np.array([9, 2, 4]), np.array([0]), np.array([1, 3, 5, 6, 7, 8])):
-            yield Batch(torch.zeros(len(rows), 3, 2, 2), torch.zeros(len(rows), dtype=torch.int64), rows)
+            yield Batch(torch.zeros(len(rows), 3, 2, 2), torch.zeros(len(rows), dtype=torch.int64), rows, len(rows))
 
 
 def test_every_example_gets_its_own_measure_whatever_the_order_of_the_loader():

@@ -7,7 +7,7 @@ import torch
 
 from easiness.trials.distributed import current_ranks
 from easiness.trials.engines.processes import prepare_workers, run_in_processes
-from easiness.trials.engines.torchrun import run_under_torchrun
+from easiness.trials.engines.torchrun import evaluate_under_torchrun, run_under_torchrun
 from easiness.trials.trial import Finished, Report, TrialTask, evaluate_jointly, run_trial
 
 ENGINES = ("auto", "processes", "inline", "ray")
@@ -15,7 +15,7 @@ ENGINES = ("auto", "processes", "inline", "ray")
 # Trials of images of at most so many pixels a side, side by side on a GPU that computes them at once.
 _SMALL_TRIALS, _SMALL_SIDE = 4, 64
 
-__all__ = ["ENGINES", "choose_engine", "prepare_workers", "run_trials", "trials_on_gpu"]
+__all__ = ["ENGINES", "choose_engine", "device_on_cluster", "prepare_workers", "run_trials", "trials_on_gpu"]
 
 
 def trials_on_gpu(asked: int | None, resolution: int) -> int:
@@ -46,6 +46,13 @@ def choose_engine(engine: str, device: torch.device, tasks: int, per_gpu: int = 
     return engine
 
 
+def device_on_cluster(address: str) -> torch.device:
+    """GPU or CPU, by what the Ray cluster at this address has; the machine that asks may have none."""
+    from easiness.trials.engines.ray import cluster_device
+
+    return cluster_device(address)
+
+
 def run_trials(
     tasks: list[TrialTask],
     *,
@@ -66,7 +73,7 @@ def run_trials(
     that of the Ray cluster: `auto` finds the one that runs here, `local` starts one for these trials.
     """
     joint = tasks[0].joint
-    # Joint trials are completed together, by one scoring pass of this process.
+    # Joint trials are completed together, by one scoring pass of this process, or of all that torchrun started.
     trained = (lambda task: None) if joint else finished
     if engine == "inline":
         for task in tasks:
@@ -82,6 +89,9 @@ def run_trials(
 
         run_on_cluster(tasks, device, report, trained, address, per_gpu)
     if joint:
-        evaluate_jointly(tasks, device, report)
+        if engine == "torchrun":
+            evaluate_under_torchrun(tasks, device, report, current_ranks())
+        else:
+            evaluate_jointly(tasks, device, report)
         for task in tasks:
             finished(task)

@@ -7,6 +7,7 @@ is lost resumes at its checkpoint where the nodes share the folder of this run, 
 import importlib.util
 import os
 import shutil
+import socket
 import tempfile
 import time
 import uuid
@@ -19,7 +20,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from easiness.datasets.beton import BetonImages
+from easiness.datasets.image_files import ImageFiles
 from easiness.loaders import Staged
+from easiness.loaders.staging import StagedStream
+from easiness.loaders.streaming import Columns
 from easiness.trials.engines.errors import picklable
 from easiness.trials.trial import Finished, Progress, Report, TrialTask, run_trial
 from easiness.trials.trial_folder import is_done, is_trained, receive_files
@@ -37,6 +42,9 @@ except ImportError as error:
 # How often a trial is started again after its worker was lost.
 RETRIES = 3
 
+# Data of a trial.
+_SETS = ("train", "val", "scored")
+
 # A message through a cluster costs a thousand times what one between two processes costs.
 _SEND_EVERY_S = 1.0
 
@@ -46,8 +54,10 @@ def run_on_cluster(
 ) -> None:
     """Run trials on a Ray cluster; see `easiness.trials.engines.run_trials`."""
     with _connect(address, {task.recipe.model for task in tasks}):
+        gpus = 1 / per_gpu if device.type == "cuda" else 0
+        _require_room(max(task.recipe.threads for task in tasks), gpus)
         messages = Queue(actor_options={"num_cpus": 0})
-        sent_images: dict[int, ray.ObjectRef] = {}
+        sent: dict[int, ray.ObjectRef] = {}
         sent_weights = {
             path: ray.put(path.read_bytes()) for path in {task.weights for task in tasks if task.weights is not None}
         }
@@ -57,15 +67,12 @@ def run_on_cluster(
             if (is_trained if task.joint else is_done)(task.folder):  # and not yet on the tracking server
                 finished(task)
                 continue
-            train, train_images = _send_images(task.train, sent_images)
-            val, val_images = _send_images(task.val, sent_images)
-            # What a trial with folds measures has the images of what it trains on.
-            scored = None if task.scored is None else _send_images(task.scored, sent_images)[0]
-            small_task = replace(task, train=train, val=val, scored=scored, folder=task.folder.absolute(), weights=None)
-            data = train_images, val_images, sent_weights.get(task.weights)
+            sets = {name: _put(getattr(task, name), sent) for name in _SETS}
+            small_task = replace(task, folder=task.folder.absolute(), weights=None, **sets)
+            data = sent_weights.get(task.weights), _sources(task)
             start = remote_run.options(
                 num_cpus=task.recipe.threads,
-                num_gpus=1 / per_gpu if device.type == "cuda" else 0,
+                num_gpus=gpus,
                 max_retries=RETRIES,
                 # On a shared folder, the lock of a machine that vanished may outlive it for a while.
                 retry_exceptions=[BlockingIOError],
@@ -107,14 +114,52 @@ def _package_path(package: str) -> Path:
     return origin.parent if origin.name == "__init__.py" else origin
 
 
-def _send_images(staged: Staged, sent: dict[int, "ray.ObjectRef"]) -> tuple[Staged, "ray.ObjectRef | None"]:
-    """Staged dataset without its images, and these in the cluster's memory: each array once, however many share it."""
-    images = getattr(staged, "images", None)
-    if not isinstance(images, np.ndarray):  # in files
-        return staged, None
-    if id(images) not in sent:
-        sent[id(images)] = ray.put(images)  # an id is never used again here: the tasks keep their arrays
-    return replace(staged, images=None), sent[id(images)]
+def cluster_device(address: str) -> torch.device:
+    """Device for `device=auto`: a GPU where a node of the cluster has one; this machine may have none."""
+    if address == "local":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with _connect(address, set()):
+        return torch.device("cuda" if ray.cluster_resources().get("GPU", 0) else "cpu")
+
+
+def _require_room(threads: int, gpus: float) -> None:
+    """Refuse trials that no node can run, and that would wait for ever."""
+    nodes = [
+        (node["Resources"].get("CPU", 0), node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"]
+    ]
+    if not any(cpus >= threads and node_gpus >= gpus for cpus, node_gpus in nodes):
+        found = ", ".join(f"{cpus:g} and {node_gpus:g}" for cpus, node_gpus in sorted(set(nodes)))
+        raise ValueError(
+            f"a trial needs {threads} CPUs and {gpus:g} GPUs of one node, and the nodes of the cluster have {found}; "
+            f"{'use device=cpu' if gpus else 'lower threads'}, or add such a node"
+        )
+
+
+def _put(staged: Staged | None, sent: dict[int, "ray.ObjectRef"]) -> Staged | None:
+    """Staged dataset with references to its columns in the cluster's memory: each once, however many share it."""
+    if staged is None:
+        return None
+    columns = {name: value for name, value in vars(staged).items() if isinstance(value, np.ndarray | Columns)}
+    for value in columns.values():
+        if id(value) not in sent:  # an id is never used again here: the tasks keep their arrays
+            sent[id(value)] = ray.put(value)
+    return replace(staged, **{name: sent[id(value)] for name, value in columns.items()})
+
+
+def _get(staged: Staged | None) -> Staged | None:
+    """Staged dataset on a worker, from that of `_put`."""
+    if staged is None:
+        return None
+    references = {name: value for name, value in vars(staged).items() if isinstance(value, ray.ObjectRef)}
+    return replace(staged, **dict(zip(references, ray.get(list(references.values())), strict=True)))
+
+
+def _sources(task: TrialTask) -> set[str]:
+    """Files of a trial's images that a node must have under the same path: the packed ones, or the first of many."""
+    sets = [getattr(task, name) for name in _SETS]
+    images = [staged.columns.images for staged in sets if isinstance(staged, StagedStream)]
+    packed = {str(some.file.path) for some in images if isinstance(some, BetonImages)}
+    return packed | {some.paths[0] for some in images if isinstance(some, ImageFiles)}
 
 
 def _leave_token(folder: Path) -> str:
@@ -144,9 +189,8 @@ def _receive(reference: "ray.ObjectRef", task: TrialTask) -> None:
 
 def _run(
     task: TrialTask,
-    train_images: np.ndarray | None,
-    val_images: np.ndarray | None,
     weights: bytes | None,
+    sources: set[str],
     token: str,
     device: str,
     messages: Queue,
@@ -162,9 +206,13 @@ def _run(
     folder = task.folder if shared else Path(tempfile.mkdtemp(prefix="easiness-"))
     reporter = _Reporter(messages)
     try:
-        train, val = _with_images(task.train, train_images), _with_images(task.val, val_images)
-        scored = None if task.scored is None else _with_images(task.scored, train_images)
-        whole = replace(task, train=train, val=val, scored=scored, folder=folder, weights=weights)
+        for source in sources:
+            if not Path(source).exists():
+                raise FileNotFoundError(
+                    f"{source} is not there on the node {socket.gethostname()}; images in files must have the same "
+                    "path on all nodes of the cluster"
+                )
+        whole = replace(task, folder=folder, weights=weights, **{name: _get(getattr(task, name)) for name in _SETS})
         run_trial(whole, torch.device(device), reporter.report)
         files = [] if shared else [path for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
@@ -176,10 +224,6 @@ def _run(
         reporter.send()
         if not shared:
             shutil.rmtree(folder)
-
-
-def _with_images(staged: Staged, images: np.ndarray | None) -> Staged:
-    return staged if images is None else replace(staged, images=images)
 
 
 class _Reporter:
