@@ -11,7 +11,7 @@ from easiness.runs.ablate.run import ablate
 from easiness.runs.checks import at_least, existing
 from easiness.runs.match.run import match
 from easiness.runs.options import RunOptions, TrainingOptions
-from easiness.runs.public import LOG, logged_run, public, say
+from easiness.runs.public import LOG, logged_run, name_dry_run, public, say
 from easiness.runs.score.run import score
 from easiness.runs.setup import check_training
 
@@ -94,10 +94,11 @@ def paper(
     at_least("seed", seed, 0)
     check_report(name)
     runs = [run for run in everything if imagenet is not None or "imagenet" not in run.name]
-    with logged_run("paper", f"paper, {scale}") as run_id:
-        plan = PaperPlan(runs, len(everything) - len(runs), tracking.measured_rates(run_id), usable_cores())
-        if dry_run:
-            return plan
+    plan = PaperPlan(runs, len(everything) - len(runs), tracking.measured_rates(None), usable_cores())
+    if dry_run:
+        name_dry_run(f"paper, {scale}")
+        return plan
+    with logged_run("paper", f"paper, {scale}"):
         LOG.info(plan.summary())
         made: dict[str, str] = {}
         for run in runs:

@@ -85,11 +85,8 @@ def _split_by_seed(root: Path, split: str, seed: int, val_fraction: float) -> di
             "scored"
         )
         LOG.info("%s: one tree of %s classes: %s; %s", root, f"{len(names):,}", _some(set(names)), share)
-    taken = in_val == (split == "val")
-    return {
-        name: [path for path, take in zip(files, taken[labels == k], strict=True) if take]
-        for k, (name, files) in enumerate(files_of.items())
-    }
+    taken = iter((in_val == (split == "val")).tolist())
+    return {name: [path for path in files if next(taken)] for name, files in files_of.items()}
 
 
 def files_by_class(tree: Path) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ any number of subsets.
 """
 
 import hashlib
+import itertools
 import json
 import logging
 import operator
@@ -188,6 +189,17 @@ def digest_keys(digests: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(digests[:, : DIGEST_SIZE // 2]).view(np.uint64).ravel()
 
 
+def rows_of_classes(labels_N: np.ndarray, num_classes: int) -> list[np.ndarray]:
+    """Rows of every class from 0 to K - 1, ascending; other labels are in none.
+
+    >>> rows_of_classes(np.array([2, -1, 0, 2]), 3)
+    [array([2]), array([], dtype=int64), array([0, 3])]
+    """
+    order = np.argsort(labels_N, kind="stable")
+    bounds = np.searchsorted(labels_N[order], np.arange(num_classes + 1))
+    return [order[start:stop] for start, stop in itertools.pairwise(bounds)]
+
+
 def stratified_rows(labels: np.ndarray, limit: int, *, seed: int) -> np.ndarray:
     """Draw rows at random so that every class keeps its share: (min(limit, N),) int64, ascending.
 
@@ -200,7 +212,7 @@ def stratified_rows(labels: np.ndarray, limit: int, *, seed: int) -> np.ndarray:
     >>> np.bincount(labels[stratified_rows(labels, 20, seed=0)])
     array([18,  2])
     """
-    classes, counts_K = np.unique(labels, return_counts=True)
+    classes, number_N, counts_K = np.unique(labels, return_inverse=True, return_counts=True)
     try:
         limit = operator.index(limit)
     except TypeError:
@@ -211,8 +223,8 @@ def stratified_rows(labels: np.ndarray, limit: int, *, seed: int) -> np.ndarray:
         return np.arange(len(labels))
     rng = np.random.default_rng(seed)
     chosen = [
-        rng.permutation(np.flatnonzero(labels == k))[:share]
-        for k, share in zip(classes, _shares(counts_K, limit), strict=True)
+        rng.permutation(rows)[:share]
+        for rows, share in zip(rows_of_classes(number_N, len(classes)), _shares(counts_K, limit), strict=True)
     ]
     return np.sort(np.concatenate(chosen))
 

@@ -35,5 +35,7 @@ def mark_duplicates(train: Dataset, val: Dataset | None) -> Dataset:
             *(f"{marks[name].sum():,}" for name in ("train", "other label")),
             of_val if len(leaked) else "",
         )
-    words = [", ".join(name for name, rows in marks.items() if rows[row]) for row in range(len(train))]
-    return replace(train, duplicates=np.array(words))
+    code_N = sum(rows.astype(np.int64) << bit for bit, rows in enumerate(marks.values()))
+    codes, kind_N = np.unique(code_N, return_inverse=True)
+    words = [", ".join(name for bit, name in enumerate(marks) if code >> bit & 1) for code in codes]
+    return replace(train, duplicates=np.array(words)[kind_N])

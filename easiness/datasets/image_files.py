@@ -6,10 +6,12 @@ one is; damage inside a JPEG that the decoder conceals is not found here.
 
 import functools
 import hashlib
+import json
 import operator
 import os
 import re
 import stat
+import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +22,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+import PIL
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from easiness.datasets.progress import progress_bar
 from easiness.machine import OPEN_FLAGS, memory_bytes, usable_cores
@@ -141,6 +144,15 @@ def digest_table(digests: Iterable[bytes]) -> np.ndarray:
 def pixel_limit() -> int:
     """Greatest number of pixels of an image: what every core can decode at a time in half of the memory."""
     return min(memory_bytes() // 2 // usable_cores() // BYTES_PER_PIXEL, 2 * (Image.MAX_IMAGE_PIXELS or 2**27))
+
+
+@functools.cache
+def decoders() -> str:
+    """Everything of this environment that decides whether a file can be decoded, and to which pixels."""
+    libraries = {name: features.version(name) for name in ("jpg", "jpg_2000", "zlib", "libtiff", "webp", "avif")}
+    formats = _formats()
+    heif = getattr(sys.modules.get("pillow_heif"), "__version__", "")
+    return json.dumps([DECODING, PIL.__version__, libraries, formats, heif])
 
 
 class Checked(NamedTuple):

@@ -10,6 +10,7 @@ import numpy as np
 
 from easiness.datasets.class_folders import NAMED_AT_MOST, list_split, split_folders
 from easiness.datasets.dataset import Dataset
+from easiness.datasets.file_index import check_listed
 from easiness.datasets.image_files import PLACEHOLDER, ImageFiles, check_files, digest_table, printable
 
 LOG = logging.getLogger("easiness")
@@ -19,7 +20,13 @@ RARE = 0.01
 
 
 def open_image_folder(
-    root: str | Path, split: str, *, seed: int = 0, val_fraction: float = 0.2, skip_bad: bool = False
+    root: str | Path,
+    split: str,
+    *,
+    seed: int = 0,
+    val_fraction: float = 0.2,
+    skip_bad: bool = False,
+    anew: bool = False,
 ) -> Dataset:
     """Open one split of ``root/train/<class>`` and ``root/val/<class>``, or of the one tree ``root/<class>``.
 
@@ -27,14 +34,15 @@ def open_image_folder(
     anywhere below a class's folder belong to the class; hidden files and folders do not count, and links to folders are
     followed for the class folders only. ``training``, ``validation`` and other cases are train and val, too. One tree
     is split by `seed`, each class with the share `val_fraction` in ``val`` and at least one file on each side.
-    `skip_bad` leaves out unreadable files, folders and links.
+    `skip_bad` leaves out unreadable files, folders and links. Files that were decoded before, and are as they were
+    then, are not read, unless `anew`.
 
     A ValueError for fewer than two classes, an empty class, unequal classes of train and val, bad files, or classes
     that seem to be one level deeper.
     """
     root = Path(root).expanduser()
     files_of = list_split(root, split, seed=seed, val_fraction=val_fraction)
-    return open_tree(root, split, files_of, skip_bad=skip_bad)
+    return open_tree(root, split, files_of, skip_bad=skip_bad, anew=anew)
 
 
 def flat_listing(root: Path, files_of: dict[str, list[str]]) -> tuple[list[str], list[str], np.ndarray]:
@@ -66,21 +74,28 @@ class FileList:
     labels: np.ndarray  # (N,) int64
     class_names: tuple[str, ...]
     columns: dict[str, np.ndarray] = field(default_factory=dict)  # more columns of `Dataset`, (N,) each
+    root: Path | None = None  # folder under which the files are known again; None = never
 
 
-def open_tree(root: Path, split: str, files_of: dict[str, list[str]], *, skip_bad: bool) -> Dataset:
+def open_tree(root: Path, split: str, files_of: dict[str, list[str]], *, skip_bad: bool, anew: bool = False) -> Dataset:
     """Check and open the files of every class (name to paths, in the order of the labels) below `root`."""
     paths, sources, labels = flat_listing(root, files_of)
     columns = {}
     if not split_folders(root):
         columns["tree_keys"] = np.array([f"{k:09d} {source}" for k, source in zip(labels, sources, strict=True)])
-    listing = FileList(paths, sources, labels, tuple(files_of), columns)
-    return open_listed(listing, root.name, f"{root} ({split})", split, skip_bad=skip_bad)
+    listing = FileList(paths, sources, labels, tuple(files_of), columns, root)
+    return open_listed(listing, root.name, f"{root} ({split})", split, skip_bad=skip_bad, anew=anew)
 
 
-def open_listed(listing: FileList, name: str, where: str, split: str, *, skip_bad: bool) -> Dataset:
-    """Check and open listed files; `name` is that of the data, and `where` says in messages where they are."""
-    checks = check_files(listing.paths)
+def open_listed(listing: FileList, name: str, where: str, split: str, *, skip_bad: bool, anew: bool = False) -> Dataset:
+    """Check and open listed files; `name` is that of the data, and `where` says in messages where they are.
+
+    Known files are not read, unless `anew`.
+    """
+    if listing.root is None:
+        checks = check_files(listing.paths)
+    else:
+        checks = check_listed(listing.root, listing.sources, listing.paths, anew=anew)
     bad = {i: check for i, check in enumerate(checks) if isinstance(check, str)}
     skipped = refuse_bad({listing.sources[i]: why for i, why in bad.items()}, len(checks), where, skip_bad=skip_bad)
     good = [i for i in range(len(checks)) if i not in bad]

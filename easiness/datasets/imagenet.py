@@ -21,15 +21,8 @@ def open_imagenet(
     betons = sorted(path.name for path in root.glob("*.beton"))
     if betons:
         raise ValueError(f"{root} has {betons[0]} and no {MANIFEST}, so packing was interrupted; run prepare again")
-    refuse_full_verify(verify, f"{root} is not packed")
     files_of = list_imagenet(root, split, seed=seed, val_fraction=val_fraction)
-    return open_tree(root, split, files_of, skip_bad=skip_bad)
-
-
-def refuse_full_verify(verify: str, why: str) -> None:
-    """Raise a ValueError for ``full``, which would do nothing."""
-    if verify == "full":
-        raise ValueError(f"verify is 'full', which is for packed data, and {why}; leave verify out")
+    return open_tree(root, split, files_of, skip_bad=skip_bad, anew=verify == "full")
 
 
 def list_imagenet(

@@ -13,7 +13,7 @@ from easiness.datasets.class_folders import split_folders
 from easiness.datasets.dataset import Dataset, limited
 from easiness.datasets.image_files import printable
 from easiness.datasets.image_folder import open_image_folder
-from easiness.datasets.imagenet import open_imagenet, refuse_full_verify
+from easiness.datasets.imagenet import open_imagenet
 from easiness.datasets.packed import VERIFY
 from easiness.datasets.planted import draw_planted
 from easiness.datasets.splitting import one_side
@@ -70,7 +70,8 @@ def open_dataset(
     skip_bad : bool
         Leave out unreadable files; `Dataset.skipped` names them.
     verify : str
-        Check of .beton files: ``quick`` or ``full``, see `easiness.datasets.packed.verify_beton`.
+        Check of files before they are used: ``quick`` or ``full``. Of .beton files tables and a sample, or all; of
+        images those that are new or changed, or all, see `easiness.datasets.file_index`.
 
     Raises
     ------
@@ -94,19 +95,20 @@ def open_dataset(
         raise ValueError(f"unknown split {split!r}; there are {', '.join(SPLITS)}")
     if verify not in VERIFY:
         raise ValueError(f"verify is {verify!r}, and must be one of {', '.join(VERIFY)}")
-    if word != "imagenet":
-        refuse_full_verify(verify, f"dataset={word} is not")
+    if verify == "full" and word not in IN_FILES:
+        raise ValueError(f"verify is 'full', which is for files of images, and dataset={word} is not; leave verify out")
     root = None if root is None else Path(root).expanduser().absolute()
     refuse_place(word, root, skip_bad=skip_bad)
+    anew = verify == "full"
     draw = {"seed": seed, "val_fraction": val_fraction}
     if word == "folder":
-        opened = open_image_folder(root, split, **draw, skip_bad=skip_bad)
+        opened = open_image_folder(root, split, **draw, skip_bad=skip_bad, anew=anew)
     elif word == "imagenet":
         opened = open_imagenet(root, split, **draw, skip_bad=skip_bad, verify=verify)
     elif is_one_tree(word, root):
-        opened = one_side(_open_door(word, root, "train", skip_bad, seed), split, **draw)
+        opened = one_side(_open_door(word, root, "train", skip_bad, anew, seed), split, **draw)
     else:
-        opened = _open_door(word, root, split, skip_bad, seed)
+        opened = _open_door(word, root, split, skip_bad, anew, seed)
     return limited(replace(opened, kind=word, name=_called(opened.name)), limit, seed)
 
 
@@ -181,11 +183,11 @@ def is_one_tree(word: str, data: str | Path | InMemory | None) -> bool:
     return not own_function.has_val(word)
 
 
-def _open_door(word: str, root: Path | None, split: str, skip_bad: bool, seed: int) -> Dataset:
+def _open_door(word: str, root: Path | None, split: str, skip_bad: bool, anew: bool, seed: int) -> Dataset:
     """One split of data that come with their splits, or all of data that have none."""
     door, _, name = word.partition(":")
     if word == "table":
-        return open_table(root, split, skip_bad=skip_bad)
+        return open_table(root, split, skip_bad=skip_bad, anew=anew)
     if door == "hf":
         return hugging_face.open_hugging_face(name or root, split, skip_bad=skip_bad)
     if door == "torchvision":

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from easiness.datasets.dataset import Dataset
+from easiness.datasets.dataset import Dataset, rows_of_classes
 from easiness.datasets.image_files import printable
 
 LOG = logging.getLogger("easiness")
@@ -23,8 +23,7 @@ def drawn_val(
     in_val, rng = np.zeros(len(labels), bool), np.random.default_rng(seed)
     if val_fraction == 0:
         return in_val
-    for k, name in enumerate(class_names):
-        members = np.flatnonzero(labels == k)
+    for name, members in zip(class_names, rows_of_classes(labels, len(class_names)), strict=True):
         if len(members) == 1:
             raise ValueError(
                 f"class {printable(name)} of {where} has 1 image, and train and val need one each; add some"

@@ -11,7 +11,7 @@ import numpy as np
 from easiness.datasets.arrays import numbered
 from easiness.datasets.class_folders import NAMED_AT_MOST, NAMES
 from easiness.datasets.columns import read_text
-from easiness.datasets.dataset import Dataset
+from easiness.datasets.dataset import Dataset, rows_of_classes
 from easiness.datasets.image_files import printable
 from easiness.datasets.image_folder import FileList, open_listed, source_of
 from easiness.datasets.splitting import drawn_val
@@ -80,7 +80,7 @@ def read_table(path: Path) -> Table:
     return Table(path, paths, np.array(columns["label"]), splits, groups, ids)
 
 
-def open_table(path: Path, split: str, *, skip_bad: bool) -> Dataset:
+def open_table(path: Path, split: str, *, skip_bad: bool, anew: bool = False) -> Dataset:
     """Open one split of a table; without a validation set, the whole, as `train`."""
     table = read_table(path)
     labels, class_names = _classes(table)
@@ -95,9 +95,10 @@ def open_table(path: Path, split: str, *, skip_bad: bool) -> Dataset:
         labels[rows],
         class_names,
         {name: values[rows] for name, values in columns.items() if values is not None},
+        path.parent,
     )
     where = f"{path} ({split})" if table.has_val else str(path)
-    return open_listed(listing, table.name, where, split, skip_bad=skip_bad)
+    return open_listed(listing, table.name, where, split, skip_bad=skip_bad, anew=anew)
 
 
 def list_table(path: Path, split: str, *, seed: int, val_fraction: float) -> dict[str, list[str]]:
@@ -112,7 +113,8 @@ def list_table(path: Path, split: str, *, seed: int, val_fraction: float) -> dic
         taken[used] = in_val == (split == "val")
     paths = np.array(table.paths, object)
     _refuse_missing(path, paths[taken].tolist())
-    return {name: paths[taken & (labels == k)].tolist() for k, name in enumerate(class_names)}
+    rows_of = rows_of_classes(np.where(taken, labels, -1), len(class_names))
+    return {name: paths[rows].tolist() for name, rows in zip(class_names, rows_of, strict=True)}
 
 
 def _classes(table: Table) -> tuple[np.ndarray, tuple[str, ...]]:

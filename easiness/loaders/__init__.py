@@ -2,7 +2,7 @@
 
 from easiness.loaders.parts import WHOLE, Part
 from easiness.loaders.protocol import Batch, Loader, Staged
-from easiness.loaders.resident import stage_resident
+from easiness.loaders.resident import resident_bytes, stage_resident
 from easiness.loaders.staging import choose_loader, part_of, restage, stage
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Staged",
     "choose_loader",
     "part_of",
+    "resident_bytes",
     "restage",
     "stage",
     "stage_resident",

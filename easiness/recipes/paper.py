@@ -8,12 +8,10 @@ the paper's size.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from easiness.recipes.cost import EVALUATION, duration
 from easiness.recipes.recipe import make_recipe
 
 SCALES = ("tiny", "small", "full")
-
-# Evaluating an image takes about a third of the time of training on it.
-_EVALUATION = 1 / 3
 
 _CIFAR10, _IMAGENET = (50_000, 10_000), (1_281_167, 50_000)
 
@@ -58,11 +56,9 @@ class PaperRun:
         epochs = self.options["epochs"]
         if self.entry == "score":
             scorings = len(self.options.get("score_at") or ()) or epochs
-            return self.options["trials"] * (
-                epochs * (count + val_count * _EVALUATION) + scorings * count * _EVALUATION
-            )
+            return self.options["trials"] * (epochs * (count + val_count * EVALUATION) + scorings * count * EVALUATION)
         left = [1.0] + [1 - ratio for _ in self.options["strategies"] for ratio in self.options["ratios"]]
-        return self.options["seeds"] * epochs * sum(share * count + val_count * _EVALUATION for share in left)
+        return self.options["seeds"] * epochs * sum(share * count + val_count * EVALUATION for share in left)
 
 
 def scores_cifar10(scale: str) -> list[PaperRun]:
@@ -216,16 +212,3 @@ class PaperPlan:
         more = f", and {unknown} runs whose rate is not known yet" if unknown else ""
         lines.append(f"in all about {duration(sum(known))}{more}; re-scoring of stepwise comes on top")
         return "\n".join(lines)
-
-
-def duration(seconds: float) -> str:
-    """Time for a person.
-
-    Examples
-    --------
-    >>> [duration(seconds) for seconds in (40, 300, 7200, 200_000)]
-    ['1 min', '5 min', '2.0 h', '2.3 days']
-    """
-    if seconds < 5400:
-        return f"{max(round(seconds / 60), 1)} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

@@ -116,7 +116,7 @@ def suspicious(runs: Sequence[Scores], count: int = SUSPICIOUS) -> pd.DataFrame:
     table[runs[0].score.column] = np.mean([run.trajectory_TN[-1, rows] for run in runs], axis=0)
     table["rank"] = least_N[rows]
     names = np.asarray(runs[0].manifest.class_names, object)
-    labels, shares = majority_vote(np.concatenate([run.predicted_MN[:, rows] for run in runs]), len(names))
+    labels, shares = majority_vote(np.concatenate([run.predicted_MN[:, rows] for run in runs]))
     table["preferred"], table["preferred_share"] = names[labels], shares
     if "group" in first:
         table["group"] = first["group"].to_numpy()[rows]

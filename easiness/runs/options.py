@@ -177,7 +177,8 @@ class RunOptions:
     address : str
         Address of the Ray cluster for engine=ray: auto finds the one that runs on this machine, local starts one.
     verify : str
-        Check of packed data before they are used: quick (tables and a sample) or full.
+        Check of files before they are used: quick (of packed data, tables and a sample; of images, those that are new
+        or changed) or full.
     log_models : str
         Trials whose final network is logged: last, all or none.
     capture : str

@@ -5,6 +5,7 @@ import difflib
 import functools
 import inspect
 import logging
+import os
 import re
 import sys
 import types
@@ -78,12 +79,19 @@ def public(function: Callable[..., Result]) -> Callable[..., Result]:
 def logged_run(kind: str, name: str, settled: Collection[str] = ()) -> Iterator[str]:
     """Open a run, as `tracking.tracked_run`, and log the options of the public call that it is made in.
 
-    Those named in `settled` are left to a recipe, which is logged with what became of them.
+    Those named in `settled` are left to a recipe, which is logged with what became of them, and a dry run opens none.
     """
+    settled = {*settled, "dry_run"}
     with tracking.tracked_run(kind, name) as run_id:
         asked = {key: value for key, value in _ASKED.get().items() if key not in settled and _is_said(value)}
         tracking.log_options(run_id, asked)
         yield run_id
+
+
+def name_dry_run(name: str) -> None:
+    """Say of the run that `mlflow run` made before the program began, if there is one, that it has no results."""
+    if run_id := os.environ.get("MLFLOW_RUN_ID"):
+        tracking.set_tags(run_id, {"mlflow.runName": f"dry run: {name}", "easiness.kind": tracking.DRY_RUN})
 
 
 def _is_said(value: object) -> bool:

@@ -74,7 +74,8 @@ def train(
     device : str
         auto, cpu or cuda.
     verify : str
-        Check of packed data before they are used: quick (tables and a sample) or full.
+        Check of files before they are used: quick (of packed data, tables and a sample; of images, those that are new
+        or changed) or full.
     log_model : bool
         Log the final network.
     name : str, optional

@@ -27,7 +27,7 @@ from easiness.tracking.manifests import (
     WeightsManifest,
     to_json,
 )
-from easiness.tracking.opening import end_child, start_child, start_run, tracked_run
+from easiness.tracking.opening import DRY_RUN, end_child, start_child, start_run, tracked_run
 from easiness.tracking.reading import (
     open_trial,
     read_record,

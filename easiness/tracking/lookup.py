@@ -47,10 +47,11 @@ class RunRecord:
         return self.tags.get("easiness.fingerprint", "")
 
 
-def find_trials(run_id: str, digests: Collection[str], kind: str = "trial") -> dict[str, list[str]]:
+def find_trials(run_id: str | None, digests: Collection[str], kind: str = "trial") -> dict[str, list[str]]:
     """Finished runs of trials (or another kind) in the experiment of a run, by digest, the latest first.
 
-    Runs that were not uploaded to their end, or were found damaged, are left out.
+    Runs that were not uploaded to their end, or were found damaged, are left out. Here as below, None is a run that is
+    not opened yet.
     """
     run_ids: dict[str, list[str]] = {}
     for run in search_beside(run_id, f"tags.`easiness.kind` = '{kind}' and {_FINISHED}"):
@@ -60,12 +61,12 @@ def find_trials(run_id: str, digests: Collection[str], kind: str = "trial") -> d
     return run_ids
 
 
-def find_score_runs(run_id: str) -> list[RunRecord]:
+def find_score_runs(run_id: str | None) -> list[RunRecord]:
     """Finished score runs in the experiment of a run, the latest first."""
     return [_record(run) for run in search_beside(run_id, f"tags.`easiness.kind` = 'score' and {_FINISHED}")]
 
 
-def find_score_run(run_id: str, model: str, fingerprint: str) -> str | None:
+def find_score_run(run_id: str | None, model: str, fingerprint: str) -> str | None:
     """Latest finished score run of a model and data, in the experiment of a run; None if there is none."""
     wanted = (model, fingerprint)
     return next((run.run_id for run in find_score_runs(run_id) if (run.model, run.fingerprint) == wanted), None)
@@ -96,7 +97,7 @@ def run_of_kind(run_id: str, kind: str, tracking_uri: str | None = None) -> RunR
     return run
 
 
-def measured_rates(run_id: str) -> dict[tuple[str, int], float]:
+def measured_rates(run_id: str | None) -> dict[tuple[str, int], float]:
     """Images per second that one trial trains on, by model and resolution: median over the trials of an experiment."""
     rates: dict[tuple[str, int], list[float]] = {}
     for run in search_beside(run_id, f"tags.`easiness.trial_digest` != '' and {_FINISHED}"):

@@ -33,6 +33,9 @@ _INHERITED = ("mlflow.source.git.commit", "mlflow.user")
 # A run that `mlflow run` has made is without a process for a moment, until its program is started.
 _STARTING_S = 60
 
+# Kind of a run in which nothing was done.
+DRY_RUN = "dry_run"
+
 _EXPERIMENT_KIND = "mlflow.experimentKind"
 
 
@@ -96,11 +99,15 @@ def start_project_run(entry_point: str, experiment_name: str | None, experiment_
     return run.info.run_id
 
 
-def fail_unfinished(run_id: str) -> None:
-    """Mark a run FAILED whose program never began."""
+def close_project_run(run_id: str) -> None:
+    """Mark a run FAILED whose program never began, and delete that of a dry run."""
     with suppress(TrackingError, ValueError):
-        if get_run(run_id).info.status == "RUNNING":
+        run = get_run(run_id)
+        if run.info.status == "RUNNING":
             end_child(run_id, "FAILED")
+        elif run.data.tags.get("easiness.kind") == DRY_RUN:
+            with server_errors():
+                client().delete_run(run_id)
 
 
 def start_child(parent_id: str, kind: str, name: str, tags: dict[str, str]) -> str:

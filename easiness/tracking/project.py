@@ -13,7 +13,7 @@ from mlflow.cli import cli
 from easiness.files import own_folder, work_folder
 from easiness.machine import STOP_SIGNALS
 from easiness.tracking.errors import TrackingError, in_one_line
-from easiness.tracking.opening import fail_unfinished, start_project_run
+from easiness.tracking.opening import close_project_run, start_project_run
 from easiness.tracking.server import client, hand_on_password
 
 
@@ -57,7 +57,7 @@ def _run(arguments: list[str]) -> None:
         sys.exit(128 + error.__cause__.args[0])
     finally:
         if run_id is not None:
-            fail_unfinished(run_id)
+            close_project_run(run_id)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

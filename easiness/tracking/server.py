@@ -62,9 +62,24 @@ def get_run(run_id: str, tracking_uri: str | None = None) -> Run:
             ) from None
 
 
-def search_beside(run_id: str, query: str) -> list[Run]:
-    """Runs that a query finds in the experiment of a run, the latest first."""
-    return search(get_run(run_id).info.experiment_id, query)
+def search_beside(run_id: str | None, query: str) -> list[Run]:
+    """Runs that a query finds in the experiment of a run, the latest first; None is a run that is not opened yet."""
+    experiment = _next_experiment() if run_id is None else get_run(run_id).info.experiment_id
+    return [] if experiment is None else search(experiment, query)
+
+
+def _next_experiment() -> str | None:
+    """Id of the experiment in which a call opens its run; None where that is not there yet."""
+    active = mlflow.active_run()
+    if active is not None:
+        return active.info.experiment_id
+    if "MLFLOW_RUN_ID" in os.environ:
+        return get_run(os.environ["MLFLOW_RUN_ID"]).info.experiment_id
+    if "MLFLOW_EXPERIMENT_ID" in os.environ:
+        return os.environ["MLFLOW_EXPERIMENT_ID"]
+    with server_errors():
+        found = client().get_experiment_by_name(os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default"))
+    return None if found is None else found.experiment_id
 
 
 def search(experiment: str, query: str) -> list[Run]:

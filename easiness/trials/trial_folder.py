@@ -19,7 +19,7 @@ HELD_OUT = "heldout_probs"
 GREATEST_ENTRIES, TOP = 50_000_000, 5
 
 # Checkpoints that are kept: where the last one is damaged, training goes on from the one before.
-_KEPT = 2
+KEPT_CHECKPOINTS = 2
 
 
 class Ledger:
@@ -102,7 +102,7 @@ class Ledger:
 
     def old_checkpoints(self) -> list[str]:
         """Files of the checkpoints that the next one makes superfluous."""
-        return [checkpoint_file(epoch) for epoch in self.checkpoints()[: 1 - _KEPT]]
+        return [checkpoint_file(epoch) for epoch in self.checkpoints()[: 1 - KEPT_CHECKPOINTS]]
 
     def _save(self) -> None:
         write_mark(self.folder / LEDGER, {"done": self.done, "files": self.files})
@@ -169,11 +169,20 @@ def metrics_files(update: int, metrics: ExampleMetrics) -> dict[str, Write]:
 def probabilities_file(update: int, probabilities_NK: np.ndarray, examples: int) -> dict[str, Write]:
     """File of (N, K) class probabilities after `update` updates; of the greatest, where `examples` in all have many."""
     classes = probabilities_NK.shape[1]
-    if examples * classes > GREATEST_ENTRIES:
+    if _has_greatest_alone(examples, classes):
         shares, labels = torch.from_numpy(probabilities_NK).topk(min(TOP, classes))
         probabilities_NK = np.empty(labels.shape, [("label", "<i4"), ("share", "<f2")])
         probabilities_NK["label"], probabilities_NK["share"] = labels.numpy(), shares.numpy()
     return {measure_file(HELD_OUT, update): array_file(probabilities_NK)}
+
+
+def bytes_of_probabilities(rows: int, classes: int, examples: int) -> int:
+    """Size of the array in `probabilities_file` for so many rows."""
+    return rows * (min(TOP, classes) * 6 if _has_greatest_alone(examples, classes) else classes * 2)
+
+
+def _has_greatest_alone(examples: int, classes: int) -> bool:
+    return examples * classes > GREATEST_ENTRIES
 
 
 def read_measure(folder: Path, measure: str, updates: Sequence[int]) -> np.ndarray:

@@ -85,7 +85,7 @@ def test_a_moment_can_be_chosen(store, monkeypatch):
     scores = easiness.load_scores(only_run("score").info.run_id)
     np.testing.assert_allclose(scores.table["easiness"], scores.trajectory_TN[0], rtol=1e-12)
     assert scores.moment_name == "4 updates (epoch 1 of 300)"
-    labels_N, shares_N = majority_vote(scores.measure("predicted")[0], 10)
+    labels_N, shares_N = majority_vote(scores.measure("predicted")[0])
     np.testing.assert_array_equal(scores.table["predicted"], labels_N)
     np.testing.assert_array_equal(scores.table["predicted_share"], shares_N)
     easy = scores.table[scores.table["set"] == "easy"]

@@ -6,6 +6,7 @@ are one training: `easy` and `stepwise` are the same thing until the first step 
 """
 
 import dataclasses
+import hashlib
 import itertools
 import logging
 import math
@@ -166,6 +167,29 @@ def run_arms(
     return sorted(finished, key=lambda done: (order[done.arm.strategy], done.arm.ratio, done.arm.seed))
 
 
+def planned_trials(plan: Plan, recipe: Recipe, count: int, scoring: Scoring | None) -> tuple[list[Trial], list[Trial]]:
+    """Trainings of all arms, and those that score anew for `stepwise`, of a training set of `count` examples.
+
+    Their sizes are those of `run_arms`; which examples are left is not drawn.
+    """
+    rows = np.arange(count)  # of which all take views: there may be hundreds
+    steps = stepwise_plan(plan.removing_ratios, count, STEP) if STEPWISE in plan.strategies else []
+    # Until it scores anew, stepwise is easy.
+    shared = {step.after for step in steps if not step.before and "easy" in plan.strategies}
+    arms = [
+        Arm(strategy, ratio, seed, rows[removal_count(ratio, count) :])
+        for strategy, ratio in [(NOTHING, 0.0), *itertools.product(plan.strategies, plan.removing_ratios)]
+        if strategy != STEPWISE or removal_count(ratio, count) not in shared
+        for seed in range(plan.seeds)
+    ]
+    rescoring = [
+        _scoring_trials(scoring.of_rest(count - before, seed, plan.equal_epochs), rows[before:], seed, count)
+        for before in sorted({step.before for step in steps} - {0})
+        for seed in range(plan.seeds)
+    ]
+    return [_arm_trial(plan, recipe, count, [arm]) for arm in arms], list(itertools.chain(*rescoring))
+
+
 def _arms_at_once(plan: Plan, draw_seed: int, train: Dataset, easiness_N: np.ndarray) -> list[Arm]:
     """Arms that need no further scoring: nothing removed, and every strategy but stepwise."""
     everything = np.arange(len(train))
@@ -235,7 +259,7 @@ def _left(
 def _equal_arms(arms: Sequence[Arm]) -> list[list[Arm]]:
     groups: dict[tuple[int, bytes], list[Arm]] = {}
     for arm in arms:
-        groups.setdefault((arm.seed, arm.kept.tobytes()), []).append(arm)
+        groups.setdefault((arm.seed, hashlib.blake2b(np.ascontiguousarray(arm.kept)).digest()), []).append(arm)
     return list(groups.values())
 
 

@@ -13,13 +13,14 @@ from easiness.datasets.kept import write_kept
 from easiness.datasets.splitting import undivided
 from easiness.figures import save
 from easiness.recipes.recipe import make_recipe
-from easiness.runs.ablate.arms import FinishedArm, run_arms
+from easiness.runs.ablate.arms import FinishedArm, Scoring, planned_trials, run_arms
 from easiness.runs.ablate.figures import ablation_figures
 from easiness.runs.ablate.plan import STEPWISE, Plan
 from easiness.runs.ablate.reading import Ablation
 from easiness.runs.ablate.scores import (
     RemovalScores,
     ScoreOptions,
+    choose_moment,
     file_scores,
     latest_scores,
     open_scores,
@@ -27,9 +28,11 @@ from easiness.runs.ablate.scores import (
     run_scores,
 )
 from easiness.runs.ablate.tables import ablation_tables, accuracy_curves, sentences
+from easiness.runs.dry_run import DryRun, dry_run_of
 from easiness.runs.options import RunOptions, TrainingOptions
 from easiness.runs.public import logged_run, public
 from easiness.runs.setup import TrainingSetup, log_training_setup, prepare_training, under_torchrun
+from easiness.runs.tracked_trials import names_with_model
 from easiness.tracking.manifests import AblationManifest
 
 LOG = logging.getLogger("easiness")
@@ -42,7 +45,8 @@ def ablate(
     run: RunOptions,
     plan: Plan,
     by: ScoreOptions,
-) -> Ablation:
+    dry_run: bool = False,
+) -> Ablation | DryRun:
     """Train on what is left after removing easy, hard or random examples, and compare the accuracies.
 
     Parameters
@@ -56,11 +60,14 @@ def ablate(
         What is removed.
     by : ScoreOptions
         Scores that say what is easy.
+    dry_run : bool
+        Open the data and say what would be trained, how long that takes and how much room it needs; train nothing, and
+        make no run. Scores are needed for stepwise alone.
 
     Returns
     -------
-    Ablation
-        Accuracies, costs and what was really removed, as tables.
+    Ablation or DryRun
+        Accuracies, costs and what was really removed, as tables; the cost, where that was asked for.
     """
     by.check(plan)
     named = None if by.file is not None else by.scores
@@ -74,6 +81,10 @@ def ablate(
         refuse_other_data(scored, setup, whole)
     scores = None if by.file is None else file_scores(by, setup)
     description = describe(setup, plan)
+    if dry_run:
+        if scored is None and STEPWISE in plan.strategies:
+            scored = open_scores(latest_scores(None, setup, whole), training.model, plan, by)
+        return _dry_run(description, setup, plan, None if scored is None else choose_moment(scored, by.score_moment)[2])
     LOG.info(description)
     with logged_run("ablate", f"{setup.name}, without {', '.join(plan.strategies)}", setup.settings) as run_id:
         log_training_setup(run_id, setup)
@@ -112,6 +123,15 @@ def describe(setup: TrainingSetup, plan: Plan) -> str:
     return setup.describe(
         f"removing {ratios} % by {strategies}{stepwise if STEPWISE in plan.strategies else ''}, {plan.seeds} seeds "
         f"each; {arms}"
+    )
+
+
+def _dry_run(description: str, setup: TrainingSetup, plan: Plan, scoring: Scoring | None) -> DryRun:
+    arms, rescoring = planned_trials(plan, setup.recipe, len(setup.train), scoring)
+    models = len(names_with_model(arms, setup.run.log_models))
+    again = f"{len(rescoring)} of the trainings score anew; " if rescoring else ""
+    return dry_run_of(
+        f"{description}; {again}finished ones are counted, too", setup, [*arms, *rescoring], models=models
     )
 
 

@@ -145,8 +145,8 @@ def open_scores(run_id: str, model: str, plan: Plan, options: ScoreOptions) -> S
     return scores.by(options.score_by)
 
 
-def latest_scores(run_id: str, setup: TrainingSetup, whole: str) -> str:
-    """Run id of the latest score run of the model and data; `whole` as in `refuse_other_data`."""
+def latest_scores(run_id: str | None, setup: TrainingSetup, whole: str) -> str:
+    """Run id of the latest score run of the model and data, beside a run; `whole` as in `refuse_other_data`."""
     fingerprint = setup.train.fingerprint
     found = (tracking.find_score_run(run_id, setup.recipe.model, data) for data in (fingerprint, whole))
     scores = next(filter(None, found), None)

@@ -13,6 +13,7 @@ from easiness.analysis.scores import OTHER_SCORES, SCORES
 from easiness.analysis.sets import set_size
 from easiness.recipes.schedule import early_moment, moment_name, scored_updates, updates_per_epoch
 from easiness.runs.checks import at_least, one_of
+from easiness.runs.dry_run import DryRun, dry_run_of
 from easiness.runs.options import RunOptions, TrainingOptions
 from easiness.runs.public import logged_run, public
 from easiness.runs.score.flips import FlipOptions, describe_flips, flip_metrics, flip_training
@@ -38,6 +39,7 @@ from easiness.runs.tracked_trials import (
 )
 from easiness.runs.trial_log import TrialRecord
 from easiness.tracking.manifests import ScoreManifest
+from easiness.trials.trial_folder import bytes_of_probabilities
 
 LOG = logging.getLogger("easiness")
 
@@ -59,7 +61,8 @@ def score(
     per_class: bool = False,
     allow_outliers: bool = False,
     score_by: str | None = None,
-) -> Scores:
+    dry_run: bool = False,
+) -> Scores | DryRun:
     """Score every training example of a dataset under one model; lower easiness = easier.
 
     Parameters
@@ -94,11 +97,14 @@ def score(
         Average in a trial that stands apart from the others (blew up, or learnt nothing), with a warning.
     score_by : str, optional
         Order of the review page: easiness, el2n, aum, forgetting, or heldout, the default with folds.
+    dry_run : bool
+        Open the data and say what would be trained, how long that takes and how much room it needs; train nothing, and
+        make no run.
 
     Returns
     -------
-    Scores
-        Table and arrays, as `load_scores` reads them.
+    Scores or DryRun
+        Table and arrays, as `load_scores` reads them; the cost, where that was asked for.
     """
     start = time.monotonic()
     one_of("score_pass", score_pass, SCORE_PASSES)
@@ -121,6 +127,8 @@ def score(
     if moment not in updates:
         raise ValueError(f"moment is {moment}, and the scored moments are after {', '.join(map(str, updates))} updates")
     description = setup.describe(f"{recipe.trials} trials")
+    if dry_run:
+        return _dry_run(description, setup, split, score_pass)
     LOG.info(description)
     named = moment_name(moment, updates_per_epoch(split.trained, recipe.batch_size), recipe.schedule_epochs)
     with logged_run("score", f"{setup.name}, {recipe.trials} trials, {named}", setup.settings) as run_id:
@@ -182,6 +190,22 @@ def _run_trials(setup: TrainingSetup, split: Folds, run_id: str, score_pass: str
     )
     with SharedData(setup.train, setup.val) as data:
         return run_tracked_trials(trials, data, run_id, setup.device, setup.run, options)
+
+
+def _dry_run(description: str, setup: TrainingSetup, split: Folds, score_pass: str) -> DryRun:
+    trials, classes = split.trials(setup.recipe), setup.train.num_classes
+    with SharedData(setup.train, setup.val) as data:
+        digests = {trial.name: data.record(trial).digest for trial in trials}
+    finished = tracking.find_trials(None, digests.values())
+    missing = [trial for trial in trials if digests[trial.name] not in finished]
+    count = len(setup.train)
+    moments = len(scored_updates(setup.recipe, split.trained))
+    results = {"trajectory": 8 * moments * count}
+    results["held-out probabilities"] = bytes_of_probabilities(count, classes, count) if split.count else 0
+    names = names_with_model(trials, setup.run.log_models)
+    models = sum(trial.name in names for trial in missing)
+    about = {"finished": len(trials) - len(missing), "models": models, "results": results}
+    return dry_run_of(description, setup, missing, joint=score_pass == "joint", **about)
 
 
 def _manifest(

@@ -1,5 +1,6 @@
 """Scores as tables: one row per example, ready for parquet, csv and people."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 
@@ -75,7 +76,7 @@ def score_table(
         "set": membership,
     }
     if predicted_MN is not None:
-        columns["predicted"], columns["predicted_share"] = majority_vote(predicted_MN, dataset.num_classes)
+        columns["predicted"], columns["predicted_share"] = majority_vote(predicted_MN)
     if dataset.given_labels is not None:
         columns["flipped"] = dataset.labels != dataset.given_labels
         columns["given_label"] = np.asarray(dataset.class_names, object)[dataset.given_labels]
@@ -207,21 +208,24 @@ def _needed(number: float, low: float, high: float) -> str:
     return said if ends[0] == ends[1] else f"{said} ({ends[0]} to {ends[1]})"
 
 
-def majority_vote(predicted_MN: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+def majority_vote(predicted_MN: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Label that most trials predict for each example (the lowest of several), and the share of the trials that do.
 
     Examples
     --------
-    >>> majority_vote(np.array([[2, 0], [2, 1], [0, 1]]), 3)
+    >>> majority_vote(np.array([[2, 0], [2, 1], [0, 1]]))
     (array([2, 1]), array([0.66666667, 0.66666667]))
     """
     trials, count = predicted_MN.shape
-    labels_N, votes_N = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    for label in range(num_classes):
-        for_label_N = (predicted_MN == label).sum(axis=0)
-        better_N = for_label_N > votes_N
-        labels_N[better_N], votes_N[better_N] = label, for_label_N[better_N]
-    return labels_N, votes_N / trials
+    # In order, equal votes are neighbours: nothing is done for every class.
+    sorted_MN = np.sort(predicted_MN, axis=0).astype(np.int64)
+    labels_N, most_N = sorted_MN[0].copy(), np.ones(count, np.int64)
+    run_N = most_N.copy()
+    for before_N, label_N in itertools.pairwise(sorted_MN):
+        run_N = np.where(label_N == before_N, run_N + 1, 1)
+        more_N = run_N > most_N
+        labels_N[more_N], most_N[more_N] = label_N[more_N], run_N[more_N]
+    return labels_N, most_N / trials
 
 
 def class_counts(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:

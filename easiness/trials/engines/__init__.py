@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from easiness.trials.distributed import current_ranks
-from easiness.trials.engines.processes import prepare_workers, run_in_processes
+from easiness.trials.engines.processes import prepare_workers, run_in_processes, worker_devices
 from easiness.trials.engines.torchrun import evaluate_under_torchrun, run_under_torchrun
 from easiness.trials.trial import Finished, Report, TrialTask, evaluate_jointly, run_trial
 
@@ -15,7 +15,15 @@ ENGINES = ("auto", "processes", "inline", "ray")
 # Trials of images of at most so many pixels a side, side by side on a GPU that computes them at once.
 _SMALL_TRIALS, _SMALL_SIDE = 4, 64
 
-__all__ = ["ENGINES", "choose_engine", "device_on_cluster", "prepare_workers", "run_trials", "trials_on_gpu"]
+__all__ = [
+    "ENGINES",
+    "choose_engine",
+    "device_on_cluster",
+    "prepare_workers",
+    "run_trials",
+    "trials_on_gpu",
+    "worker_devices",
+]
 
 
 def trials_on_gpu(asked: int | None, resolution: int) -> int:

@@ -13,7 +13,7 @@ from easiness.recipes.recipe import make_recipe
 from easiness.recipes.schedule import scored_updates, updates_per_epoch
 from easiness.runs import tracked_trials
 from easiness.runs.ablate import arms as room
-from easiness.runs.ablate.arms import NOTHING, Scoring, run_arms
+from easiness.runs.ablate.arms import NOTHING, Scoring, planned_trials, run_arms
 from easiness.runs.ablate.plan import Plan
 from easiness.runs.tracked_trials import SharedData, TrialOptions, run_tracked_trials
 from easiness.runs.trial_log import Trial
@@ -129,6 +129,27 @@ def test_steps_are_shared_and_nothing_is_trained_twice(made_up, train, val):
         each.run_id for each in finished if each.arm.strategy == "stepwise"
     }
     assert "easy 10 % seed 0 = stepwise 10 % seed 0" in shared
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan(strategies=("easy", "stepwise"), ratios=(0.05, 0.1, 0.2, 0.25, 0.3), seeds=2),
+        Plan(ratios=(0.2, 0.25, 0.3), seeds=2),
+        Plan(strategies=("random", "stepwise"), ratios=(0.1, 0.4), seeds=1, equal_updates=True),
+        Plan(strategies=("hard",), ratios=(0.5,), seeds=3),
+    ],
+)
+def test_planned_trials_are_those_that_run(made_up, train, val, plan):
+    recipe = tiny_recipe()
+    scoring = Scoring(tiny_recipe(trials=3), recipe.epochs * updates_per_epoch(COUNT, 8), COUNT)
+    planned = itertools.chain(*planned_trials(plan, recipe, COUNT, scoring))
+    ablate(plan, train, val, recipe=recipe, trials=3)
+
+    def sizes(trials):
+        return sorted((trial.kind, repr(trial.recipe), trial.number, len(trial.rows)) for trial in trials)
+
+    assert sizes(planned) == sizes(itertools.chain(*made_up))
 
 
 def test_a_ratio_more_leaves_the_others_as_they_were(made_up, train, val):
