@@ -7,23 +7,15 @@ from itertools import groupby
 import pandas as pd
 
 from easiness import tracking
-from easiness.analysis.matching.resampling import KINDS
 from easiness.reporting.ablation_chapter import ablation_chapter
-from easiness.reporting.ablation_claims import (
-    hard_worth_more,
-    many_easy_hurt,
-    stepwise_beats_easy,
-    stepwise_beats_random,
-)
 from easiness.reporting.blocks import Block, Gallery, Heading, Table, Text, Verdicts
-from easiness.reporting.claims import Verdict, changing_sets, diverse_sets, shared_sets
+from easiness.reporting.chapters import Chapter, judge_dataset, make_chapters
+from easiness.reporting.claims import Verdict
 from easiness.reporting.gallery import Examples, class_ends, disputed_section, suspicious, suspicious_section
 from easiness.reporting.match_chapter import match_chapter
+from easiness.reporting.planted_section import planted_section
 from easiness.reporting.score_chapter import score_chapter
-from easiness.reporting.selection import PassedOver, Result, SelectedRun, Selection
-from easiness.runs.ablate.reading import Ablation
-from easiness.runs.match.reading import Matching
-from easiness.runs.score.reading import Scores
+from easiness.reporting.selection import PassedOver, SelectedRun, Selection
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,27 +27,19 @@ class ReportPage:
     selection: Selection
 
 
-@dataclass(frozen=True, eq=False)
-class _Chapter:
-    """All runs of the same data; `key` begins the names of its files."""
-
-    key: str
-    title: str
-    scores: list[Scores]
-    matching: Matching | None
-    ablations: list[Ablation]
-
-
 def assemble(selection: Selection, title: str) -> ReportPage:
     """Put a report together."""
-    chapters = _chapters(selection.selected)
-    verdicts = {chapter.key: _verdicts(chapter) for chapter in chapters}
+    chapters = make_chapters(selection.selected)
+    datasets = {name: list(group) for name, group in groupby(chapters, lambda chapter: chapter.dataset)}
+    verdicts = {name: judge_dataset(of_name) for name, of_name in datasets.items()}
     blocks: list[Block] = []
     if not chapters:
         nothing = "no finished score, match or ablate run was found. Make one with -e score."
         blocks.append(Text(f"**There is nothing to show:** {nothing}"))
-    for chapter in chapters:
-        blocks += [Heading(f"What holds on {chapter.title}", 2), Verdicts(verdicts[chapter.key])]
+    for name, of_name in datasets.items():
+        for chapter in of_name:
+            blocks += planted_section(chapter.title, chapter.key, chapter.scores)
+        blocks += [Heading(f"What holds on {name}", 2), Verdicts(verdicts[name])]
     for chapter in chapters:
         blocks += [Heading(chapter.title, 2), *_remarks(chapter), *_content(chapter)]
     blocks += [Heading("Runs", 2), Text(_how_links_work())]
@@ -106,54 +90,7 @@ def claims_table(verdicts: Mapping[str, Sequence[Verdict]]) -> pd.DataFrame:
     )
 
 
-def _chapters(selected: Sequence[SelectedRun]) -> list[_Chapter]:
-    """Runs by dataset and fingerprint; of datasets of one name, the files' names carry the fingerprint."""
-    groups = [(data, list(group)) for data, group in groupby((entry.result for entry in selected), _data)]
-    names = [dataset for (dataset, _), _ in groups]
-    chapters = []
-    for (dataset, fingerprint), results in groups:
-        alone = names.count(dataset) == 1
-        chapters.append(
-            _Chapter(
-                dataset if alone else f"{dataset}_{fingerprint[:8]}",
-                dataset if alone else f"{dataset}, fingerprint {fingerprint[:8]}",
-                [result for result in results if isinstance(result, Scores)],
-                next((result for result in results if isinstance(result, Matching)), None),
-                [result for result in results if isinstance(result, Ablation)],
-            )
-        )
-    return chapters
-
-
-def _data(result: Result) -> tuple[str, str]:
-    return result.manifest.dataset, result.manifest.fingerprint
-
-
-def _verdicts(chapter: _Chapter) -> list[Verdict]:
-    matching = chapter.matching
-    lengths = matching.manifest.lengths if matching else {}
-    return [
-        *(shared_sets(matching and matching.pairs, kind) for kind in KINDS),
-        diverse_sets(matching and matching.diversity),
-        *(changing_sets(matching and matching.moments, kind, lengths) for kind in KINDS),
-        *_ablation_verdicts(chapter.ablations),
-    ]
-
-
-def _ablation_verdicts(ablations: Sequence[Ablation]) -> list[Verdict]:
-    """Verdicts on what examples are worth; of several ablations each says which it is."""
-    judges = (hard_worth_more, many_easy_hurt, stepwise_beats_easy, stepwise_beats_random)
-    if not ablations:  # the claims stand there all the same
-        return [judge(None) for judge in judges]
-    verdicts = []
-    for ablation in ablations:
-        which = f" ({ablation.title})" if len(ablations) > 1 or ablation.by else ""
-        for verdict in (judge(ablation.tables["accuracy"]) for judge in judges):
-            verdicts.append(replace(verdict, claim=f"{verdict.claim}{which}"))
-    return verdicts
-
-
-def _content(chapter: _Chapter) -> list[Block]:
+def _content(chapter: Chapter) -> list[Block]:
     blocks: list[Block] = []
     if chapter.scores:
         blocks += score_chapter(chapter.key, chapter.scores)
@@ -164,7 +101,7 @@ def _content(chapter: _Chapter) -> list[Block]:
     return [*blocks, *_gallery(chapter)] if chapter.scores else blocks
 
 
-def _gallery(chapter: _Chapter) -> list[Block]:
+def _gallery(chapter: Chapter) -> list[Block]:
     matching, title = chapter.matching, chapter.scores[0].score.title
     examples = Examples(chapter.scores, matching.thumbnails if matching else {})
     suspects = suspicious(chapter.scores)
@@ -181,7 +118,7 @@ def _gallery(chapter: _Chapter) -> list[Block]:
     ]
 
 
-def _remarks(chapter: _Chapter) -> list[Block]:
+def _remarks(chapter: Chapter) -> list[Block]:
     """What a reader must know before the numbers: what is absent, and what was made of other runs than those shown."""
     remarks = []
     if not chapter.scores:

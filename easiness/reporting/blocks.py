@@ -48,11 +48,15 @@ class Table(Filed):
 
 @dataclass(frozen=True, eq=False)
 class Chart(Filed):
-    """Figure drawn from numbers, saved in three formats; `alt` describes it to readers who cannot see it."""
+    """Figure drawn from numbers, saved in three formats; `alt` describes it to readers who cannot see it.
+
+    Of neighbouring figures with a `choice`, the page shows those of one choice at a time, and a menu of all.
+    """
 
     caption: str
     alt: str
     draw: Callable[[], Figure]
+    choice: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +66,7 @@ class Picture(Filed):
     caption: str
     alt: str
     content: bytes
+    choice: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -123,18 +123,26 @@ def suspicious(runs: Sequence[Scores], count: int = SUSPICIOUS) -> pd.DataFrame:
     return table
 
 
-def suspicious_section(examples: Examples, table: pd.DataFrame) -> Section:
-    """Labels that look wrong, from `suspicious`."""
+def describe_suspects(examples: Examples, table: pd.DataFrame, more: Sequence[str] = ()) -> list[GalleryExample]:
+    """Rows of `suspicious` with their score, rank and what the models say; `more` is a line for each."""
     score = examples.runs[0].score
-    items = [
+    lines = more or [""] * len(table)
+    return [
         examples.describe(
             row.example_id,
+            *[line] * bool(line),
             _number(score, getattr(row, score.column)),
             f"rank {row.rank:,} or more",
             f"models say {row.preferred} ({row.preferred_share:.0%})",
         )
-        for row in table.itertuples()
+        for row, line in zip(table.itertuples(), lines, strict=True)
     ]
+
+
+def suspicious_section(examples: Examples, table: pd.DataFrame) -> Section:
+    """Labels that look wrong, from `suspicious`."""
+    score = examples.runs[0].score
+    items = describe_suspects(examples, table)
     models = ", ".join(run.model for run in examples.runs)
     note = (
         f"Hard at the end of training for every model ({models}): ordered by the rank under the model that finds the "

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from easiness.figures.text_fit import file_name
 from easiness.reporting.blocks import Block, Chart, Heading, Picture, Table, Text
 from easiness.reporting.claims import span
 from easiness.runs.match.figures import matching_figures
@@ -15,6 +16,8 @@ SHARING = (
     "with other trials of its own (the ceiling). Two architectures with common seeds share luck, too: that line is a "
     "control, and is there only where it was asked for."
 )
+
+CUTS = {"global": "all images", "per_class": "every class"}
 
 
 def match_chapter(key: str, matching: Matching) -> list[Block]:
@@ -103,15 +106,29 @@ def _charts(key: str, matching: Matching) -> dict[str, list[Block]]:
     }
     for name, figure in matching_figures(matching, matching.manifest.numbered_by, matching.score.by).items():
         caption, alt = _words(name, matching)
-        charts[name.split("_")[0]].append(Chart(f"{key}_{name}", caption, alt, lambda figure=figure: figure))
+        charts[name.split("_")[0]].append(
+            Chart(f"{key}_{name}", caption, alt, lambda figure=figure: figure, _choice(name, matching))
+        )
     return charts
+
+
+def _choice(name: str, matching: Matching) -> str:
+    """What is chosen of many figures of a kind: the pair whose sharing is shown, or the model and cut of a heat map."""
+    for scope, cut in CUTS.items():
+        for a, b in matching.pairs[["a", "b"]].drop_duplicates().itertuples(index=False):
+            if name == f"sharing_{scope}_{file_name(a)}_{file_name(b)}":
+                return f"{a} – {b}"
+        for model in matching.updates:
+            if name.startswith(f"heatmap_{scope}_") and name.endswith(f"_{file_name(model)}"):
+                return f"{model}, sets cut from {cut}"
+    return ""
 
 
 def _words(name: str, matching: Matching) -> tuple[str, str]:
     """Caption and alternative text of a figure."""
     stem, rest = name.split("_", 1)
     x = matching.manifest.numbered_by
-    cut = "every class" if rest.startswith("per_class") else "all images"
+    cut = CUTS["per_class" if rest.startswith("per_class") else "global"]
     if stem in ("fig3", "external"):
         table = matching.pairs if stem == "fig3" else matching.external
         rows = table[table["scope"] == rest]

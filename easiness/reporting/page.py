@@ -22,6 +22,9 @@ _NOTES = 20_000
 # Rows of a table that the page shows at most; fewer where very many tables would fill it.
 _ROWS = (1_500, 100, 10, 0)
 
+# A table of so few rows and so many columns has a line for each column.
+_FEW, _WIDE = 4, 9
+
 # Class and mark of each verdict.
 _MARKS = {HOLDS: ("holds", "✓"), FAILS: ("fails", "✗"), UNKNOWN: ("unknown", "?")}
 
@@ -35,6 +38,7 @@ _TEMPLATES.filters |= {
     "anchor": _anchor,
     "kind": lambda block: type(block).__name__.lower(),
     "scaled": scale_trajectories,
+    "turns": lambda content: len(content) <= _FEW and len(content.columns) >= _WIDE,
 }
 
 

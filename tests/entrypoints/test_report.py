@@ -189,8 +189,8 @@ def test_the_page_in_a_browser(made, browser, width):
     # Nothing reaches out to the side of a phone.
     assert browser.run("document.documentElement.scrollWidth") == width
 
-    table = "document.querySelector('table:has(caption)')"
-    column = f"[...{table}.tHead.rows[0].cells].findIndex(each => each.textContent.startsWith('easiness_mean'))"
+    table = "document.querySelector('table:has(caption):not(.turned)')"
+    column = f"[...{table}.tHead.rows[0].cells].findIndex(each => each.textContent.startsWith('among_hardest'))"
     cells = f"[...{table}.tBodies[0].rows].map(row => Number(row.cells[{column}].dataset.value))"
     before = browser.run(cells)
     for order in (sorted(before), sorted(before, reverse=True)):
@@ -212,6 +212,48 @@ def test_the_page_in_a_browser(made, browser, width):
     assert browser.run(f"{item}.querySelector('.trajectory').checkVisibility()") is True
     assert browser.run(f"{item}.querySelectorAll('.trajectory polyline').length") == 2
     assert browser.complaints == []
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_heat_maps_are_one_figure_with_a_choice(made, browser, width):
+    browser.open((made.folder / "index.html").as_uri(), width=width)
+    menu = "[...document.querySelectorAll('.choice select')].find(each => each.textContent.includes('every class'))"
+    maps = "[...document.querySelectorAll('figure[id*=heatmap]')]"
+    shown = f"{maps}.filter(each => each.checkVisibility()).map(each => each.id)"
+    everything, seen = browser.run(f"{maps}.map(each => each.id)"), []
+    for choice in browser.run(f"[...{menu}.options].map(each => each.text)"):
+        browser.run(f"{{const m = {menu}; m.value = {choice!r}; m.dispatchEvent(new Event('change'))}}")
+        now = browser.run(shown)
+        assert [("easy" in each, "hard" in each) for each in now] == [(True, False), (False, True)]
+        seen += now
+    assert sorted(seen) == sorted(everything)
+    assert len(everything) == 8
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_the_page_uses_its_width(made, browser, width):
+    browser.open((made.folder / "index.html").as_uri(), width=width)
+    right = (
+        "Math.max(...[...document.querySelectorAll('.verdicts li')].map(each => each.getBoundingClientRect().right))"
+    )
+    assert browser.run(right) > 0.9 * width
+    cut = "[...document.querySelectorAll('.scrolling')].filter(each => each.checkVisibility()"
+    cut = browser.run(f"{cut} && each.scrollWidth > each.clientWidth).map(each => each.textContent.slice(0, 60))")
+    assert cut == [] or width == 390
+
+
+def test_what_was_planted_is_counted(made):
+    found = pd.read_csv(made.folder / "tables" / "planted_planted.csv").set_index(["model", "planted"])
+    for name, run_id in made.scores.items():
+        table = load_scores(run_id).table
+        hardest = set(table.nlargest(len(table) // 10, "easiness")["example_id"])
+        for words, group in (("wrong label", "mislabelled"), ("rare look, right label", "minority")):
+            ids = set(table.loc[table["group"] == group, "example_id"])
+            row = found.loc[name, words]
+            assert (row["images"], row["among_hardest"]) == (len(ids), len(ids & hardest))
+            assert row["by_luck"] == pytest.approx(len(ids) / 10)
+    page = (made.folder / "index.html").read_text(encoding="utf-8")
+    assert page.index("What was planted in planted") < page.index("What holds on planted")
 
 
 def test_all_is_there_without_the_script(made, browser, tmp_path):

@@ -133,6 +133,15 @@ def test_markdown_has_a_row_for_each():
     ]  # fmt: skip
 
 
+def test_a_few_rows_of_many_columns_have_a_line_for_each_column():
+    wide = pd.DataFrame({f"column_{i}": [i, i + 0.5] for i in range(9)} | {"run_id": ["r", "<s>"]})
+    page = make_page("t", [Table("t", "c", wide, links={"r": "there"})], {})
+    assert '<tr><th scope="row">column_3</th><td>3</td><td>3.5</td></tr>' in "".join(page.splitlines())
+    assert '<td><a href="there">r</a></td><td>&lt;s&gt;</td>' in "".join(page.splitlines())
+    for other in (wide.iloc[:, :8], pd.concat([wide] * 3)):
+        assert '<table class="turned">' not in make_page("t", [Table("t", "c", other)], {})
+
+
 def test_cells_of_numbers_carry_all_digits_for_sorting():
     page = make_page("t", [Table("t", "c", TABLE)], {})
     assert '<td class="number" data-value="0.3333333333333333">0.3333</td>' in page

@@ -1,6 +1,6 @@
-// Sorting and filtering of tables, and galleries that unfold for a printer. Everything is on the page without it.
+// Sorting and filtering of tables, choices of figures, and galleries that unfold for a printer. Everything is on the page without it.
 "use strict";
-for (const table of document.querySelectorAll("main table")) {
+for (const table of document.querySelectorAll("main table:not(.turned)")) {
   const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
   const value = (row, column) => {
     const cell = row.cells[column];
@@ -35,6 +35,21 @@ for (const table of document.querySelectorAll("main table")) {
     });
     table.parentElement.before(filter);
   }
+}
+for (const group of document.querySelectorAll(".figures")) {
+  const members = [...group.querySelectorAll("[data-choice]")];
+  const names = [...new Set(members.map(member => member.dataset.choice))];
+  if (names.length < 2) continue;
+  const menu = document.createElement("select"), label = document.createElement("label");
+  menu.append(...names.map(name => new Option(name)));
+  label.className = "choice";
+  label.append(`Of ${names.length}, show `, menu);
+  const show = () => {
+    for (const member of members) member.classList.toggle("unchosen", member.dataset.choice !== menu.value);
+  };
+  menu.addEventListener("change", show);
+  group.before(label);
+  show();
 }
 const opened = [];
 addEventListener("beforeprint", () => {
