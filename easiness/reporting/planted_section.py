@@ -10,7 +10,7 @@ from easiness.reporting.gallery import Examples, Row, Section, describe_suspects
 from easiness.runs.score.reading import Scores
 
 # What the groups of a dataset are in words.
-WORDS = {"mislabelled": "wrong label", "minority": "rare look, right label", "majority": "common look, right label"}
+WORDS = {"mislabelled": "wrong label", "minority": "rare look", "majority": "common look"}
 _PLANTED = ("mislabelled", "minority")
 _SHOWN = 24
 
@@ -28,14 +28,14 @@ def planted_section(title: str, key: str, runs: Sequence[Scores]) -> list[Block]
     found = planted_table(runs)
     suspects = suspicious(runs, _SHOWN)
     kinds = suspects["group"].map(WORDS).fillna(suspects["group"])
-    items = describe_suspects(Examples(runs, {}), suspects, [f"in truth: {kind}" for kind in kinds])
+    items = describe_suspects(Examples(runs, {}), suspects, [f"in truth: a {kind}" for kind in kinds])
     wrong = int((suspects["group"] == "mislabelled").sum())
     note = (
         f"The {len(suspects)} images that every network finds hardest at the end of its training, with the label that "
         f"it was given: {wrong} of these labels are wrong."
     )
     return [
-        Heading(f"What was planted in {title}, and how much of it was found", 2),
+        Heading("What was planted, and what was found" + f": {title}" * (title != runs[0].manifest.dataset), 2),
         Text(_story(runs[0].table, found)),
         Table(f"{key}_planted", CAPTION, found),
         Gallery([Section("Hardest for all networks", note, [Row("the hardest first", items)])]),
@@ -71,8 +71,8 @@ def _story(table: pd.DataFrame, found: pd.DataFrame) -> str:
     counts = found.drop_duplicates("planted").set_index("planted")
     planted = " and ".join(f"{row.images:,} have a {kind}" for kind, row in counts.iterrows())
     sentences = [
-        f"These pictures were drawn, so the truth is known, which no network was told: of {len(table):,} training "
-        f"images, {planted}."
+        f"These pictures were drawn, so the truth is known, and no network was told it: of {len(table):,} training "
+        f"images, {planted}; all but those with a wrong label have the right one."
     ]
     for kind, of_kind in found.groupby("planted", sort=False):
         first = of_kind.iloc[0]

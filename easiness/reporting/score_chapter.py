@@ -101,9 +101,8 @@ def _score_file(stem: str, run: Scores) -> ScoreFile:
     content = pd.DataFrame({"example_id": run.table["example_id"].to_numpy(np.int32)} | columns).astype(
         dict.fromkeys(columns, np.float32)
     )
-    return ScoreFile(
-        stem, f"{run.score.title} of every example under {run.model} after each number of updates.", content
-    )
+    title = run.score.title[:1].upper() + run.score.title[1:]
+    return ScoreFile(stem, f"{title} of every example under {run.model} after each number of updates.", content)
 
 
 def _charts(stem: str, run: Scores) -> list[Chart]:

@@ -247,13 +247,13 @@ def test_what_was_planted_is_counted(made):
     for name, run_id in made.scores.items():
         table = load_scores(run_id).table
         hardest = set(table.nlargest(len(table) // 10, "easiness")["example_id"])
-        for words, group in (("wrong label", "mislabelled"), ("rare look, right label", "minority")):
+        for words, group in (("wrong label", "mislabelled"), ("rare look", "minority")):
             ids = set(table.loc[table["group"] == group, "example_id"])
             row = found.loc[name, words]
             assert (row["images"], row["among_hardest"]) == (len(ids), len(ids & hardest))
             assert row["by_luck"] == pytest.approx(len(ids) / 10)
     page = (made.folder / "index.html").read_text(encoding="utf-8")
-    assert page.index("What was planted in planted") < page.index("What holds on planted")
+    assert page.index("What was planted, and what was found") < page.index("What holds on planted")
 
 
 def test_all_is_there_without_the_script(made, browser, tmp_path):
