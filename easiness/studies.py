@@ -57,7 +57,7 @@ def main(
         matching = say(match(runs=scores)).run_id
         # Half of so few easy examples may be all of a class: a warning, and an accuracy that shows it.
         removing = {"ratios": ratios, "seeds": seeds, "allow_empty": True}
-        ablation = say(ablate(model=models[0], scores=scores[0], **removing, **common)).run_id
+        ablation = say(ablate(model=models[0], scores=scores[:1], **removing, **common)).run_id
         made = report(runs=[*scores, matching, ablation], name=name)
         tracking.set_tags(run_id, {"mlflow.note.content": f"The page is in the child run `report {name}`."})
     return made
@@ -103,6 +103,6 @@ def paper(
         made: dict[str, str] = {}
         for run in runs:
             LOG.info("\n=== %s", run.name)
-            options = run.arguments(made) | {"data": places[run.name.split("-")[1]], "seed": seed}
+            options = run.arguments(made) | run.seeds(seed) | {"data": places[run.name.split("-")[1]]}
             made[run.name] = _CALLS[run.entry](**options).run_id
         return report(runs=list(made.values()), name=name)

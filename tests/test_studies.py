@@ -77,8 +77,9 @@ def test_all_runs_in_order_each_with_those_it_needs(played, monkeypatch, capsys)
     assert names == ["score wide_resnet_10_1", "score densenet_bc_10_12", "match", "ablate wide_resnet_10_1", "report"]
     scores, matching, ablation, made = (options for _, options in played[1:])
     assert matching["runs"] == ("id of score wide_resnet_10_1", "id of score densenet_bc_10_12")
-    assert ablation["scores"] == "id of score wide_resnet_10_1"
+    assert ablation["scores"] == ("id of score wide_resnet_10_1",)
     assert made == {"runs": [f"id of {name}" for name in names[:-1]], "name": "paper-tiny"}
     assert {options["seed"] for _, options in played[:-1]} == {3}
+    assert scores["data_seed"] == ablation["data_seed"] == 3
     assert scores["data"] == matching["data"] == ablation["data"] == Path("cifar.tar.gz").absolute()
     assert capsys.readouterr().out == "made by id of report\n"

@@ -69,7 +69,7 @@ def log_ablation(folder, dataset, model, scores):
         tracking.set_tags(run_id, tags)
         manifest = AblationManifest(
             run_id=run_id, dataset=dataset.name, fingerprint=dataset.fingerprint, fingerprint_val="cd" * 32,
-            class_names=dataset.class_names, recipe={"model": model, "epochs": 4}, scores=scores, scores_recipe={},
+            class_names=dataset.class_names, recipe={"model": model, "epochs": 4}, scores=(scores,), scores_recipe={},
             score_by="easiness", score_title="easiness", scores_file=None, scores_sha256=None, offset=0.05,
             moment=UPDATES[-1], strategies=STRATEGIES, seeds=3, weighting="inverse", balanced=False, allow_empty=False,
             equal_updates=False, equal_epochs=False,

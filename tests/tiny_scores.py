@@ -45,6 +45,7 @@ def score_manifest(**fields):
         "opened_as": "planted",
         "source": None,
         "limit": None,
+        "data_seed": 0,
         "order": "row i of every array is row i of the table; example_id is the row in the whole dataset",
         "examples": 100,
         "trained": 100,

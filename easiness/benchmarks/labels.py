@@ -122,7 +122,7 @@ def _ranked(
     for name, count, t, values_N in out_of_fold(scores):
         if t in wanted:
             yield name, epochs[t], float(count * FOLDS), values_N
-    data = {"split": "train", "limit": options.limit, "seed": scores.manifest.recipe["seed"], "val_fraction": 0.0}
+    data = {"split": "train", "limit": options.limit, "seed": scores.manifest.data_seed, "val_fraction": 0.0}
     images = open_dataset(options.dataset, options.data, **data)
     staged, _ = stage(images, images, recipe_from(scores.manifest.recipe), None)
     for name, count, values_N in on_features(scores, staged):

@@ -6,7 +6,7 @@ the paper's size.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from easiness.recipes.cost import EVALUATION, duration
 from easiness.recipes.recipe import make_recipe
@@ -15,6 +15,14 @@ SCALES = ("tiny", "small", "full")
 
 _CIFAR10, _IMAGENET = (50_000, 10_000), (1_281_167, 50_000)
 
+_CIFAR10_MODELS = {
+    "tiny": ("wide_resnet_10_1", "densenet_bc_10_12"),
+    "small": ("wide_resnet_10_1", "densenet_bc_16_8", "resnext11_2x4d_8"),
+    "full": ("wide_resnet_16_4", "densenet_bc_100_12", "resnext29_4x64d"),
+}
+# Part of CIFAR-10 on which scale small trains to the end.
+_PART = {"limit": 10_000, "limit_val": 2_000}
+
 
 @dataclass(frozen=True)
 class PaperRun:
@@ -22,14 +30,19 @@ class PaperRun:
 
     name: str  # unique name, for reference by other runs
     entry: str  # entry point: score, match or ablate
-    options: dict[str, object]  # parameters of the entry point, without the path of the data
+    options: dict[str, object]  # parameters of the entry point, without the path of the data and seeds
     needs: tuple[str, ...] = field(default=())  # names of the score runs that it reads
+    nth_seed: int = 0  # of runs that differ in nothing but their luck
 
     def arguments(self, run_ids: Mapping[str, str]) -> dict[str, object]:
         """Keywords of the call, without the place of the data; `run_ids` are those of `needs`, by their names."""
         if self.entry == "match":
             return self.options | {"runs": tuple(run_ids[name] for name in self.needs)}
-        return self.options | ({"scores": run_ids[self.needs[0]]} if self.needs else {})
+        return self.options | ({"scores": tuple(run_ids[name] for name in self.needs)} if self.needs else {})
+
+    def seeds(self, seed: int) -> dict[str, int]:
+        """Keywords of the call: its own seed, and one for the data of all runs; `seed` is that of the whole."""
+        return {"seed": seed + self.nth_seed} | ({} if self.entry == "match" else {"data_seed": seed})
 
     def command(self) -> str:
         """Words after `./run.sh`, without the place of the data; those of `needs` stand for run ids."""
@@ -37,6 +50,7 @@ class PaperRun:
         words = {
             key: ",".join(map(str, value)) if isinstance(value, tuple) else value for key, value in arguments.items()
         }
+        words |= {key: value for key, value in self.seeds(0).items() if self.nth_seed}
         return " ".join([f"-e {self.entry}", *(f"-P {key}={value}" for key, value in words.items())])
 
     @property
@@ -62,25 +76,33 @@ class PaperRun:
 
 
 def scores_cifar10(scale: str) -> list[PaperRun]:
-    """Easiness on CIFAR-10 under three architectures; behind Fig. 1, 2, 3 and Table 1.
+    """Easiness on CIFAR-10 under three architectures; behind Fig. 1, 2 and 3, and of whole trainings Table 1.
 
     ``-e score -P dataset=cifar10 -P model=wide_resnet_16_4 -P epochs=300``, and the same for densenet_bc_100_12 and
     resnext29_4x64d. Easiness is taken at the end of epoch 5, before the rate is first divided; for Table 1 alone these
-    are whole trainings, shorter at the smaller scales. Full: ten trials of 300 epochs, 150 million images for each
-    model; WRN 16-4 does 27 of them a second on one core of a server. Small: a subset of 5,000, four trials of ten
-    epochs, 200,000 images for each model.
+    are whole trainings, shorter at scale tiny, and other runs at scale small. Full: ten trials of 300 epochs, 150
+    million images for each model; WRN 16-4 does 27 of them a second on one core of a server. Small: 25,000 images, ten
+    trials of the first five epochs, 1.25 million images for each model.
     """
-    models = {
-        "tiny": ("wide_resnet_10_1", "densenet_bc_10_12"),
-        "small": ("wide_resnet_10_1", "densenet_bc_16_8", "resnext11_2x8d"),
-        "full": ("wide_resnet_16_4", "densenet_bc_100_12", "resnext29_4x64d"),
-    }[scale]
     size = {
         "tiny": {"limit": 500, "limit_val": 200, "trials": 2, "epochs": 2, "schedule_epochs": 2},
-        "small": {"limit": 5_000, "limit_val": 2_000, "trials": 4, "epochs": 10, "schedule_epochs": 10},
+        "small": {"limit": 25_000, "limit_val": 2_000, "trials": 10, "epochs": 5},
         "full": {"trials": 10, "epochs": 300},
     }[scale]
-    return _score_runs("cifar10", models, size)
+    return _score_runs("cifar10", _CIFAR10_MODELS[scale], size)
+
+
+def whole_cifar10(scale: str) -> list[PaperRun]:
+    """Table 1 on CIFAR-10 at scale small: whole trainings of their own, and what they share; elsewhere none.
+
+    ``-e score -P dataset=cifar10 -P model=wide_resnet_10_1 -P epochs=30 -P schedule_epochs=30``, and the same for the
+    others; then ``-e match``. 10,000 images, four trials, 1.2 million images for each model.
+    """
+    if scale != "small":
+        return []
+    size = _PART | {"trials": 4, "epochs": 30, "schedule_epochs": 30}
+    scored = _score_runs("cifar10", _CIFAR10_MODELS[scale], size, "-whole")
+    return [*scored, *_match_runs("cifar10", scored, "-whole")]
 
 
 def match_cifar10(scale: str) -> list[PaperRun]:
@@ -96,15 +118,27 @@ def ablate_cifar10(scale: str) -> list[PaperRun]:
     """Fig. 4 (a): accuracy of WRN 16-4 after removing easy, hard or random examples of CIFAR-10, and stepwise.
 
     ``-e ablate -P dataset=cifar10 -P model=wide_resnet_16_4 -P epochs=300``. Full: 111 trainings, 855 million images,
-    and the re-scoring of stepwise. The paper: hard costs most at every ratio, easy falls sharply where very much is
-    removed, stepwise is best.
+    and the re-scoring of stepwise. Small: 10,000 images, arms of 30 epochs, five seeds, each with a score run of its
+    own, so that intervals contain the luck of scoring; once with weights by easiness, once by rank. The paper: hard
+    costs most at every ratio, easy falls sharply where very much is removed, stepwise is best.
     """
+    strategies = ("easy", "hard", "random", "stepwise")
+    if scale == "small":
+        scored = [
+            replace(run, name=f"{run.name}-{nth}", nth_seed=nth)
+            for nth in range(1, 6)
+            for run in _score_runs("cifar10", _CIFAR10_MODELS[scale][:1], _PART | {"trials": 4, "epochs": 5})
+        ]
+        size = {"ratios": (0.3, 0.5, 0.7, 0.9), "seeds": len(scored), "epochs": 30}
+        return [
+            *scored,
+            *(_ablate_run(scored, strategies, size | {"weighting": name}, f"-{name}") for name in ("inverse", "rank")),
+        ]
     size = {
         "tiny": {"ratios": (0.3,), "seeds": 2, "epochs": 2},
-        "small": {"ratios": (0.1, 0.3, 0.5, 0.7), "seeds": 3, "epochs": 20},
         "full": {"ratios": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), "seeds": 3, "epochs": 300},
     }[scale]
-    return [_ablate_run(scores_cifar10(scale)[0], ("easy", "hard", "random", "stepwise"), size)]
+    return [_ablate_run(scores_cifar10(scale)[:1], strategies, size)]
 
 
 def scores_imagenet(scale: str) -> list[PaperRun]:
@@ -134,27 +168,37 @@ def ablate_imagenet(scale: str) -> list[PaperRun]:
     """
     size = {"ratios": (0.1, 0.2, 0.3, 0.4, 0.5), "seeds": 3, "epochs": 200}
     scored = [run for run in scores_imagenet(scale) if run.options["model"] == "resnet50"]
-    return [_ablate_run(run, ("random", "stepwise"), size) for run in scored]
+    return [_ablate_run([run], ("random", "stepwise"), size) for run in scored]
 
 
-def _score_runs(dataset: str, models: tuple[str, ...], size: dict[str, object]) -> list[PaperRun]:
+def _score_runs(dataset: str, models: tuple[str, ...], size: dict[str, object], suffix: str = "") -> list[PaperRun]:
     runs = {model: {"model": model, "dataset": dataset, **size} for model in models}
-    return [PaperRun(f"score-{dataset}-{model}", "score", options) for model, options in runs.items()]
+    return [PaperRun(f"score-{dataset}-{model}{suffix}", "score", options) for model, options in runs.items()]
 
 
-def _match_runs(dataset: str, scored: list[PaperRun]) -> list[PaperRun]:
-    return [PaperRun(f"match-{dataset}", "match", {}, tuple(run.name for run in scored))] if scored else []
+def _match_runs(dataset: str, scored: list[PaperRun], suffix: str = "") -> list[PaperRun]:
+    return [PaperRun(f"match-{dataset}{suffix}", "match", {}, tuple(run.name for run in scored))] if scored else []
 
 
-def _ablate_run(scored: PaperRun, strategies: tuple[str, ...], size: dict[str, object]) -> PaperRun:
-    """Ablation with the model and the data of a score run."""
-    dataset = scored.options["dataset"]
-    limits = {key: value for key, value in scored.options.items() if key.startswith("limit")}
-    options = {"model": scored.options["model"], "dataset": dataset, "strategies": strategies, **limits, **size}
-    return PaperRun(f"ablate-{dataset}", "ablate", options, (scored.name,))
+def _ablate_run(
+    scored: list[PaperRun], strategies: tuple[str, ...], size: dict[str, object], suffix: str = ""
+) -> PaperRun:
+    """Ablation with the model and the data of score runs."""
+    of_scores = scored[0].options
+    dataset, limits = of_scores["dataset"], {key: value for key, value in of_scores.items() if key.startswith("limit")}
+    options = {"model": of_scores["model"], "dataset": dataset, "strategies": strategies, **limits, **size}
+    return PaperRun(f"ablate-{dataset}{suffix}", "ablate", options, tuple(run.name for run in scored))
 
 
-PAPER_RUNS = (scores_cifar10, match_cifar10, ablate_cifar10, scores_imagenet, match_imagenet, ablate_imagenet)
+PAPER_RUNS = (
+    scores_cifar10,
+    match_cifar10,
+    whole_cifar10,
+    ablate_cifar10,
+    scores_imagenet,
+    match_imagenet,
+    ablate_imagenet,
+)
 
 
 def paper_runs(scale: str) -> list[PaperRun]:

@@ -77,6 +77,9 @@ class TrainingOptions:
         Size of a stratified subset of the training and of the validation set.
     seed : int
         Seed from which all others are spawned.
+    data_seed : int, optional
+        Seed of the data: which examples a limit leaves, how one tree is split, which pictures are drawn; `seed` if not
+        given. Runs of different `seed` on the same part of the data have the same.
     threads : int
         Threads of one trial on the CPU.
     keep : path, optional
@@ -111,6 +114,7 @@ class TrainingOptions:
     limit: int | None = None
     limit_val: int | None = None
     seed: int = 0
+    data_seed: int | None = None
     threads: int = 1
     keep: str | Path | None = None
     decisions: str | Path | None = None
@@ -121,6 +125,7 @@ class TrainingOptions:
         one_of("loader", self.loader, ("auto", *LOADERS))
         for name in ("limit", "limit_val"):
             at_least(name, getattr(self, name), 1)
+        at_least("data_seed", self.data_seed, 0)
         existing("keep", self.keep, KEPT_SUFFIXES)
         existing("decisions", self.decisions, DECISIONS_SUFFIXES)
         if self.in_memory:
@@ -151,6 +156,11 @@ class TrainingOptions:
     def in_memory(self) -> bool:
         """Whether `data` are images in memory."""
         return isinstance(self.data, Dataset | tuple)
+
+    @property
+    def seed_of_data(self) -> int:
+        """Seed of the data: `data_seed`, or the seed of all."""
+        return self.seed if self.data_seed is None else self.data_seed
 
     @property
     def recipe_name(self) -> str:

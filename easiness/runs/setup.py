@@ -151,7 +151,7 @@ def _open_data(training: TrainingOptions, run: RunOptions, recipe: Recipe) -> tu
         LOG.info("dataset is not given: %s is taken for %s", training.kind, training.data)
 
     def opened(split: str, limit: int | None) -> Dataset:
-        more = {"limit": limit, "seed": recipe.seed, "val_fraction": 0.0 if recipe.folds else 0.2}
+        more = {"limit": limit, "seed": training.seed_of_data, "val_fraction": 0.0 if recipe.folds else 0.2}
         if training.in_memory:
             found = open_in_memory(training.data, split, **more)
         else:
@@ -161,7 +161,7 @@ def _open_data(training: TrainingOptions, run: RunOptions, recipe: Recipe) -> tu
 
     try:
         whole = opened("train", None)
-        train = limited(whole, training.limit, recipe.seed)
+        train = limited(whole, training.limit, training.seed_of_data)
         at_least("limit_val", training.limit_val, whole.num_classes, "one example of every class")
         val = None if recipe.folds else with_classes_of(whole, opened("val", training.limit_val))
     except (ValueError, OSError) as error:

@@ -134,7 +134,8 @@ class ScoreManifest(Manifest):
     """Contents and origin of the arrays of a score run.
 
     `dataset` is what people call the data, and `opened_as` the word of the option `dataset` that opened them;
-    `source` and `limit` are as they were asked for, None for the default; each trial trained on `trained` of the
+    `source` and `limit` are as they were asked for, None for the default; `data_seed` is the seed of the data, None
+    where they were given as they are; each trial trained on `trained` of the
     `examples` (all but a fold; the fewest, where folds differ in size); `skipped` are files that could not be read;
     `recipe` is `Recipe.settings()`, or `RecordedTraining.settings()` where trainings were recorded, whose
     `fingerprint_val` is None; `updates` are the T scored moments, and `moment` the one of the table; each of M
@@ -153,6 +154,7 @@ class ScoreManifest(Manifest):
     opened_as: str = "arrays"
     source: str | None
     limit: int | None
+    data_seed: int | None
     order: str = "row i of every array is row i of the table; example_id is the row in the whole dataset"
     examples: int
     trained: int
@@ -226,10 +228,11 @@ class AblationManifest(Manifest):
     """Removals of an ablation, the training of its arms, and the costs.
 
     `recipe` is that of the arms. `score_by` names the score that examples were removed by, `score_title` in words;
-    `scores_recipe` is that of the networks of the score run `scores`, whose score was taken after `moment` updates.
-    Where `score_by` is `file`, these three are None, `score_title` is the column, and `scores_file` and `scores_sha256`
-    say which file. Strategies to ratios are as in `Plan`, the ratios above 0; `summary` says in words what each ratio
-    costs; `label_changes` and `code` are as in `ScoreManifest`.
+    `scores_recipe` is that of the networks of the score run `scores`, whose score was taken after `moment` updates; of
+    several, one for each seed, it is that of the first. Where `score_by` is `file`, `scores` is empty and both are
+    None, `score_title` is the column, and `scores_file` and `scores_sha256` say which file. Strategies to ratios are as
+    in `Plan`, the ratios above 0; `summary` says in words what each ratio costs; `label_changes` and `code` are as in
+    `ScoreManifest`.
     """
 
     FILE: ClassVar[str] = "ablation.json"
@@ -244,7 +247,7 @@ class AblationManifest(Manifest):
     recipe: dict
     score_by: str
     score_title: str
-    scores: str | None
+    scores: tuple[str, ...]
     scores_recipe: dict | None
     moment: int | None
     scores_file: str | None

@@ -106,7 +106,7 @@ def test_an_ablate_run_keeps_the_contract(store, monkeypatch, capsys):
     for row in costs.itertuples():
         assert row.difference == pytest.approx(mean[row.strategy, row.ratio] - mean["none", 0.0])
     manifest = json.loads((folder / "ablation.json").read_text())
-    assert (manifest["schema"], manifest["kind"], manifest["scores"]) == (1, "ablate", scored.info.run_id)
+    assert (manifest["schema"], manifest["kind"], manifest["scores"]) == (1, "ablate", [scored.info.run_id])
     assert (manifest["ratios"], manifest["seeds"]) == ([0.1, 0.2], 2)
     assert len(manifest["summary"]) == 2
     for line in manifest["summary"]:
@@ -183,7 +183,7 @@ def test_by_scores_that_were_made_elsewhere(store, monkeypatch, capsys, tmp_path
     manifest = json.loads((folder / "ablation.json").read_text())
     named = {name: manifest[name] for name in ("score_by", "score_title", "scores_file", "scores", "moment")}
     assert named == {
-        "score_by": "file", "score_title": "mine", "scores_file": "scores.csv", "scores": None, "moment": None
+        "score_by": "file", "score_title": "mine", "scores_file": "scores.csv", "scores": [], "moment": None
     }  # fmt: skip
     assert manifest["scores_recipe"] is None
     assert "easiness.scores" not in run.data.tags
@@ -247,6 +247,40 @@ def test_a_kept_list_is_a_dataset_of_its_own(store, monkeypatch, capsys, tmp_pat
 def test_wrong_words_are_answered_in_one_line(store, monkeypatch, capsys, words, message):
     assert message in call_wrongly(monkeypatch, capsys, ablate, *SMALL, *words)
     assert runs("ablate") == []
+
+
+def test_a_score_run_for_each_seed(store, monkeypatch, capsys):
+    """Seeds that have scores of their own: trained on the same images, with other luck."""
+    for words in (
+        ["--seed=1"],
+        ["--seed=2"],
+        ["--seed=1", "--shift=2"],
+        ["--seed=1", "--common_random_numbers"],
+    ):
+        call(monkeypatch, score, *SCORE, "--engine=inline", "--data_seed=0", *words)
+    again, other, second, first = (run.info.run_id for run in runs("score"))
+    words = (*SMALL, "--engine=inline", "--strategies=easy,hard,stepwise", "--ratios=0.2")
+    call(monkeypatch, ablate, *words, f"--scores={first},{second}")
+    (run,) = runs("ablate")
+    folder = artifacts(run)
+    manifest = json.loads((folder / "ablation.json").read_text())
+    assert manifest["scores"] == [first, second]
+    assert run.data.tags["easiness.scores"] == f"{first},{second}"
+    tables = [easiness.load_scores(run_id).table.set_index("example_id")["easiness"] for run_id in (first, second)]
+    assert set(tables[0].index) == set(tables[1].index)
+    removed = pd.read_csv(folder / "removed.csv").query("strategy == 'hard' and grouping == 'decile'")
+    for seed, of_seed in removed.groupby("seed"):
+        gone = tables[seed].drop(read_kept(folder / "kept" / f"hard-0.2-{seed}.csv"))
+        deciles = np.searchsorted(np.sort(tables[seed])[6::6], gone, side="right")
+        np.testing.assert_allclose(of_seed["share"], np.bincount(deciles, minlength=10)[:10] / 6)
+    for named, message in (
+        (f"{first},{other}", "whose recipes differ in shift"),
+        (f"{first},{again}", "whose recipes differ in common_random_numbers"),
+        (f"{first},{first}", "and seeds is 2; give one score run, or as many different ones as seeds"),
+        (f"{first},{second},{other}", "and seeds is 2; give one score run, or as many different ones as seeds"),
+        (f"{first},scores.csv", "scores has scores.csv among 2; give one file, or run ids alone"),
+    ):
+        assert message in call_wrongly(monkeypatch, capsys, ablate, *words, f"--scores={named}")
 
 
 def test_scores_that_do_not_fit(store, monkeypatch, capsys):

@@ -22,8 +22,24 @@ def test_every_run_can_be_called_and_comes_after_those_it_needs(scale):
         if run.entry != "match":
             lengths = {name: run.options[name] for name in ("epochs", "schedule_epochs") if name in run.options}
             recipe = make_recipe(run.options["dataset"], run.options["model"], **lengths)
-        if run.entry == "score":
+        if run.entry == "score" and (scale != "small" or "whole" in run.name):
             assert recipe.length().startswith("a whole training"), "Table 1 needs its end"
+
+
+def test_at_scale_small_each_seed_has_scores_of_its_own_on_the_same_images():
+    runs = {run.name: run for run in paper_runs("small")}
+    for name in ("ablate-cifar10-inverse", "ablate-cifar10-rank"):
+        ablation = runs[name]
+        scored = [runs[need] for need in ablation.needs]
+        assert len(scored) == ablation.options["seeds"] == 5
+        assert [run.seeds(7) for run in scored] == [{"seed": 7 + nth, "data_seed": 7} for nth in range(1, 6)]
+        assert ablation.seeds(7) == {"seed": 7, "data_seed": 7}
+        assert {run.options["limit"] for run in scored} == {ablation.options["limit"]}
+        assert ablation.arguments({need: need for need in ablation.needs})["scores"] == ablation.needs
+    assert runs["score-cifar10-wide_resnet_10_1-2"].command().endswith("-P seed=2 -P data_seed=0")
+    assert runs["match-cifar10-whole"].needs == tuple(
+        f"score-cifar10-{model}-whole" for model in ("wide_resnet_10_1", "densenet_bc_16_8", "resnext11_2x4d_8")
+    )
 
 
 def test_full_is_the_papers_own():

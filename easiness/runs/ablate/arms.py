@@ -114,28 +114,30 @@ class FinishedArm:
 
 
 def run_arms(
-    plan: Plan, setup: TrainingSetup, easiness_N: np.ndarray, scoring: Scoring | None, run_id: str
+    plan: Plan, setup: TrainingSetup, easiness_SN: np.ndarray, scorings: Sequence[Scoring], run_id: str
 ) -> list[FinishedArm]:
     """Train all arms; finished ones are taken from the tracking server, cut-off ones go on.
 
-    `easiness_N`, or another score of which higher = harder, was made as `scoring` says: None where that is not known,
-    and nothing can be scored anew. Arms and re-scoring trials of all strategies and seeds share one pool; all paths of
-    `stepwise` take a step together. Trial number s of the setup's recipe belongs to seed s. The result is sorted by
-    strategy (nothing removed first), ratio and seed.
+    `easiness_SN`, or another score of which higher = harder, was made for each seed as `scorings` say: none where that
+    is not known, and nothing can be scored anew. Arms and re-scoring trials of all strategies and seeds share one pool;
+    all paths of `stepwise` take a step together. Trial number s of the setup's recipe belongs to seed s. The result is
+    sorted by strategy (nothing removed first), ratio and seed.
     """
     recipe, train = setup.recipe, setup.train
-    score = SCORES[EASINESS if scoring is None else scoring.score]
+    score = SCORES[scorings[0].score if scorings else EASINESS]
     steps = stepwise_plan(plan.removing_ratios, len(train), STEP) if STEPWISE in plan.strategies else []
     levels = sorted({step.before for step in steps}) or [0]
-    paths = {seed: (np.arange(len(train)), np.asarray(easiness_N)) for seed in range(plan.seeds)}
-    arms = _arms_at_once(plan, recipe.seed, train, easiness_N)
+    paths = {seed: (np.arange(len(train)), easiness_N) for seed, easiness_N in enumerate(easiness_SN)}
+    arms = _arms_at_once(plan, recipe.seed, train, easiness_SN)
     finished: list[FinishedArm] = []
     with SharedData(train, setup.val) as data:
         for level, following in itertools.zip_longest(levels, levels[1:]):
             left = _take_steps(plan, recipe.seed, train, paths, [step for step in steps if step.before == level])
             arms += _arms_of_steps(plan, len(train), left)
             rescoring = {
-                seed: _scoring_trials(scoring.of_rest(len(rows), seed, plan.equal_epochs), rows, seed, len(train))
+                seed: _scoring_trials(
+                    scorings[seed].of_rest(len(rows), seed, plan.equal_epochs), rows, seed, len(train)
+                )
                 for (seed, after), rows in left.items()
                 if after == following
             }
@@ -190,7 +192,7 @@ def planned_trials(plan: Plan, recipe: Recipe, count: int, scoring: Scoring | No
     return [_arm_trial(plan, recipe, count, [arm]) for arm in arms], list(itertools.chain(*rescoring))
 
 
-def _arms_at_once(plan: Plan, draw_seed: int, train: Dataset, easiness_N: np.ndarray) -> list[Arm]:
+def _arms_at_once(plan: Plan, draw_seed: int, train: Dataset, easiness_SN: np.ndarray) -> list[Arm]:
     """Arms that need no further scoring: nothing removed, and every strategy but stepwise."""
     everything = np.arange(len(train))
     arms = [Arm(NOTHING, 0.0, seed, everything) for seed in range(plan.seeds)]
@@ -200,7 +202,7 @@ def _arms_at_once(plan: Plan, draw_seed: int, train: Dataset, easiness_N: np.nda
         for ratio in plan.removing_ratios:
             count = removal_count(ratio, len(train))
             for seed in range(plan.seeds):
-                kept = _left(plan, draw_seed, train, everything, easiness_N, strategy, seed, count)
+                kept = _left(plan, draw_seed, train, everything, easiness_SN[seed], strategy, seed, count)
                 arms.append(Arm(strategy, ratio, seed, kept))
     return arms
 

@@ -51,9 +51,12 @@ class Ablation:
     def scored(self) -> str:
         """Score that examples were removed by: which, when, and where it is from."""
         manifest = self.manifest
-        if manifest.scores is None:
+        if not manifest.scores:
             return f"{manifest.score_title} of the file {manifest.scores_file}"
-        return f"{manifest.score_title} after {manifest.moment} updates, from score run {manifest.scores}"
+        runs = f"score run{'s' * (len(manifest.scores) > 1)} {', '.join(manifest.scores)}"
+        return f"{manifest.score_title} after {manifest.moment} updates, from {runs}" + (
+            ", one for each seed" * (len(manifest.scores) > 1)
+        )
 
     @property
     def name(self) -> str:

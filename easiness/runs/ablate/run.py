@@ -23,6 +23,7 @@ from easiness.runs.ablate.scores import (
     choose_moment,
     file_scores,
     latest_scores,
+    open_all_scores,
     open_scores,
     refuse_other_data,
     run_scores,
@@ -70,33 +71,33 @@ def ablate(
         Accuracies, costs and what was really removed, as tables; the cost, where that was asked for.
     """
     by.check(plan)
-    named = None if by.file is not None else by.scores
-    scored = None if named is None else open_scores(named, training.model, plan, by)
+    named = () if by.file is not None else by.scores
+    scored = open_all_scores(named, training.model, plan, by)
     setup = prepare_training(whole_training(training), run)
     plan.check(len(setup.train))
     whole, rows_in_whole = "", None
     if setup.train.tree_keys is not None:
         whole, rows_in_whole = undivided(setup.train, setup.val)
-    if scored is not None:
-        refuse_other_data(scored, setup, whole)
-    scores = None if by.file is None else file_scores(by, setup)
+    for each in scored:
+        refuse_other_data(each, setup, whole)
+    scores = None if by.file is None else file_scores(by, setup, plan.seeds)
     description = describe(setup, plan)
     if dry_run:
-        if scored is None and STEPWISE in plan.strategies:
-            scored = open_scores(latest_scores(None, setup, whole), training.model, plan, by)
-        return _dry_run(description, setup, plan, None if scored is None else choose_moment(scored, by.score_moment)[2])
+        if not scored and STEPWISE in plan.strategies:
+            scored = [open_scores(latest_scores(None, setup, whole), training.model, plan, by)]
+        return _dry_run(description, setup, plan, choose_moment(scored[0], by.score_moment)[2] if scored else None)
     LOG.info(description)
     with logged_run("ablate", f"{setup.name}, without {', '.join(plan.strategies)}", setup.settings) as run_id:
         log_training_setup(run_id, setup)
         if scores is None:
-            scored = scored or open_scores(latest_scores(run_id, setup, whole), training.model, plan, by)
-            has_val = scored.manifest.fingerprint == whole
+            scored = scored or [open_scores(latest_scores(run_id, setup, whole), training.model, plan, by)]
+            has_val = scored[0].manifest.fingerprint == whole
             scores = run_scores(scored, by, setup, plan, rows_in_whole if has_val else None)
-            tracking.set_tags(run_id, {"easiness.scores": scored.run_id})
+            tracking.set_tags(run_id, {"easiness.scores": ",".join(run.run_id for run in scored)})
         plan = replace(plan, weighting=plan.weighting or scores.weighting)
         LOG.info("%s; weighting %s", scores.source, plan.weighting)
-        arms = run_arms(plan, setup, scores.values_N, scores.scoring, run_id)
-        tables = ablation_tables(arms, setup, plan, scores.values_N)
+        arms = run_arms(plan, setup, scores.values_SN, scores.scorings, run_id)
+        tables = ablation_tables(arms, setup, plan, scores.values_SN)
         manifest = _manifest(setup, plan, scores, run_id, sentences(tables["costs"]))
         with tempfile.TemporaryDirectory() as folder:
             _write_artifacts(Path(folder), manifest, tables, arms, setup)

@@ -1,6 +1,7 @@
 """Scores that an ablation removes by: those of a score run, or of a file made elsewhere."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +32,11 @@ class ScoreOptions:
 
     Attributes
     ----------
-    scores : str, optional
-        Run id of a score run of the same model and data; the latest finished one if not given. Or a file of scores made
-        elsewhere (.csv, .parquet, .npy, .npz), higher = harder, with a column `example_id`, or in a csv `file`.
+    scores : tuple of str
+        Run id of a score run of the same model and data; the latest finished one if not given. Or one for each of
+        `seeds`, alike but for their own seeds: then intervals over seeds contain the luck of scoring. Or a file of
+        scores made elsewhere (.csv, .parquet, .npy, .npz), higher = harder, with a column `example_id`, or in a csv
+        `file`.
     scores_column : str, optional
         Which column of the file; the only one of numbers if not given.
     score_by : str
@@ -42,12 +45,14 @@ class ScoreOptions:
         Updates after which the score is taken; the moment of the score run's own table if not given.
     """
 
-    scores: str | None = None
+    scores: tuple[str, ...] = ()
     scores_column: str | None = None
     score_by: str = EASINESS
     score_moment: int | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.scores, str):  # from Python, one run's id or one file
+            object.__setattr__(self, "scores", (self.scores,))
         one_of("score_by", self.score_by, tuple(SCORES))
         at_least("score_moment", self.score_moment, 0)
         if self.file is None:
@@ -60,10 +65,18 @@ class ScoreOptions:
     @property
     def file(self) -> Path | None:
         """File of scores; None where they are of a run."""
-        return None if self.scores is None or not Path(self.scores).suffix else caller_path(self.scores)
+        files = [name for name in self.scores if Path(name).suffix]
+        if files and len(self.scores) > 1:
+            raise ValueError(f"scores has {files[0]} among {len(self.scores)}; give one file, or run ids alone")
+        return caller_path(files[0]) if files else None
 
     def check(self, plan: Plan) -> None:
-        """Refuse with a ValueError a plan that scores anew where that cannot be done in the same way."""
+        """Refuse with a ValueError scores that do not fit the seeds, or with which stepwise cannot score anew."""
+        if len(self.scores) not in (0, 1, plan.seeds) or len(set(self.scores)) < len(self.scores):
+            raise ValueError(
+                f"scores has {','.join(self.scores)}, and seeds is {plan.seeds}; give one score run, or as many "
+                "different ones as seeds"
+            )
         if STEPWISE not in plan.strategies:
             return
         why = None
@@ -77,46 +90,77 @@ class ScoreOptions:
 
 @dataclass(frozen=True, eq=False)
 class RemovalScores:
-    """Scores (N,) of the training set, higher = harder; where they are from, in words and for the manifest."""
+    """Scores (S, N) of the training set by seed, higher = harder; where they are from, in words and for the manifest.
 
-    values_N: np.ndarray
+    `scorings` says how those of each seed were made: empty where it is not known.
+    """
+
+    values_SN: np.ndarray
     source: str
     described: dict[str, object]  # fields of `AblationManifest`
-    scoring: Scoring | None = None  # how they were made; None for a file
+    scorings: tuple[Scoring, ...] = ()
     signed: bool = False  # whether such a score may be negative
 
     @property
     def weighting(self) -> str:
         """Weighting of the draw that suits them."""
-        return "rank" if self.signed or self.values_N.min() < 0 else "inverse"
+        return "rank" if self.signed or self.values_SN.min() < 0 else "inverse"
 
 
-def file_scores(options: ScoreOptions, setup: TrainingSetup) -> RemovalScores:
+def file_scores(options: ScoreOptions, setup: TrainingSetup, seeds: int) -> RemovalScores:
     """Read the scores of a file for the examples of the training set."""
     train, path = setup.train, options.file
     table = pd.DataFrame({"example_id": train.example_ids, "source": train.sources, "label": train.labels})
     found = read_external_scores(path, table, column=options.scores_column, option="scores")
-    described = {"score_by": FILE, "score_title": found.name, "scores": None, "scores_file": path.name}
+    described = {"score_by": FILE, "score_title": found.name, "scores": (), "scores_file": path.name}
     described |= {"scores_sha256": found.sha256, "scores_recipe": None, "moment": None}
-    return RemovalScores(found.values, f"{found.name} of the file {path.name}", described)
+    return RemovalScores(_by_seed([found.values], seeds), f"{found.name} of the file {path.name}", described)
 
 
 def run_scores(
-    scored: Scores, options: ScoreOptions, setup: TrainingSetup, plan: Plan, rows_in_scores: np.ndarray | None
+    scored: list[Scores], options: ScoreOptions, setup: TrainingSetup, plan: Plan, rows_in_scores: np.ndarray | None
 ) -> RemovalScores:
-    """Take the scores of a run for the examples of the training set: all, or some rows of theirs."""
-    values_N, moment, scoring = choose_moment(scored, options.score_moment)
-    if scoring is not None:
+    """Take the scores of one run, or of one for each seed, for the training set: all, or some rows of theirs."""
+    chosen = [choose_moment(run, options.score_moment) for run in scored]
+    scorings = [scoring for *_, scoring in chosen if scoring is not None]
+    for scoring in scorings:
         _refuse_other_start(scoring, setup, plan)
+    values, first, moment = [values_N for values_N, *_ in chosen], scored[0], chosen[0][1]
     if rows_in_scores is not None:
-        LOG.info("the validation set was scored, too: %d of %d scores are used", len(setup.train), len(values_N))
-        values_N = values_N[rows_in_scores]
-    score = scored.score
-    described = {"score_by": score.name, "score_title": score.title, "scores": scored.run_id, "scores_file": None}
-    described |= {"scores_sha256": None, "scores_recipe": scored.manifest.recipe, "moment": moment}
-    named = moment_name(moment, scored.per_epoch, scored.manifest.recipe["schedule_epochs"])
-    source = f"{score.title} after {named}, from score run {scored.run_id}"
-    return RemovalScores(values_N, source, described, scoring, score.signed)
+        LOG.info("the validation set was scored, too: %d of %d scores are used", len(setup.train), len(values[0]))
+        values = [values_N[rows_in_scores] for values_N in values]
+    score, ids = first.score, tuple(run.run_id for run in scored)
+    described = {"score_by": score.name, "score_title": score.title, "scores": ids, "scores_file": None}
+    described |= {"scores_sha256": None, "scores_recipe": first.manifest.recipe, "moment": moment}
+    named = moment_name(moment, first.per_epoch, first.manifest.recipe["schedule_epochs"])
+    source = f"{score.title} after {named}, from score run{'s' * (len(ids) > 1)} {', '.join(ids)}"
+    by_seed = tuple(scorings * (plan.seeds // len(ids)))
+    return RemovalScores(_by_seed(values, plan.seeds), source, described, by_seed, score.signed)
+
+
+def _by_seed(values: list[np.ndarray], seeds: int) -> np.ndarray:
+    """(S, N) scores: a view where all seeds have the same."""
+    return np.broadcast_to(np.stack(values) if len(values) > 1 else values[0], (seeds, len(values[0])))
+
+
+def open_all_scores(run_ids: Sequence[str], model: str, plan: Plan, options: ScoreOptions) -> list[Scores]:
+    """Read score runs by `open_scores`; ValueError where several differ in more than their seed, or not in that."""
+    opened = [open_scores(run_id, model, plan, options) for run_id in run_ids]
+    recipes = [dict(run.manifest.recipe) for run in opened]
+    seeds = [recipe.pop("seed", None) for recipe in recipes]
+    for run, recipe in zip(opened, recipes, strict=True):
+        differ = [name for name in recipe | recipes[0] if recipe.get(name) != recipes[0].get(name)]
+        if differ:
+            raise ValueError(
+                f"scores has runs {opened[0].run_id} and {run.run_id}, whose recipes differ in {', '.join(differ)}; "
+                "those of the seeds must differ in their own seed alone"
+            )
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(
+            f"the score runs that scores has were made with the seeds {', '.join(map(str, seeds))}; score again with "
+            "another seed for each, so that they share no luck"
+        )
+    return opened
 
 
 def open_scores(run_id: str, model: str, plan: Plan, options: ScoreOptions) -> Scores:

@@ -16,7 +16,7 @@ KEYS = ("strategy", "ratio", "seed")
 
 
 def ablation_tables(
-    arms: Sequence[FinishedArm], setup: TrainingSetup, plan: Plan, easiness_N: np.ndarray
+    arms: Sequence[FinishedArm], setup: TrainingSetup, plan: Plan, easiness_SN: np.ndarray
 ) -> dict[str, pd.DataFrame]:
     """All tables of an ablation, by the name of their file."""
     train, val = setup.train, setup.val
@@ -25,7 +25,7 @@ def ablation_tables(
     tables = {
         "accuracy": accuracy,
         "class_accuracy": group_accuracy_table(arms, class_names, "class_name"),
-        "removed": removed_table(arms, train, easiness_N, setup.recipe.seed),
+        "removed": removed_table(arms, train, easiness_SN, setup.recipe.seed),
         "differences": differences_table(accuracy, plan.strategies),
         "costs": costs_table(accuracy, plan.strategies),
     }
@@ -82,11 +82,11 @@ def mean_by_group(flags_N: np.ndarray, names_N: np.ndarray) -> dict[str, float]:
     return {str(name): float(flags_N[names_N == name].mean(dtype=np.float64)) for name in np.unique(names_N)}
 
 
-def removed_table(finished: Sequence[FinishedArm], train: Dataset, easiness_N: np.ndarray, seed: int) -> pd.DataFrame:
+def removed_table(finished: Sequence[FinishedArm], train: Dataset, easiness_SN: np.ndarray, seed: int) -> pd.DataFrame:
     """Share that every arm removed of each difficulty decile, class and, where the truth is known, group.
 
-    Columns strategy, ratio, seed, grouping (decile, class or group), group (decile 1 = easiest … 10 = hardest, or a
-    name), share. The seed breaks ties between deciles.
+    Deciles are those of the scores of the arm's seed. Columns strategy, ratio, seed, grouping (decile, class or group),
+    group (decile 1 = easiest … 10 = hardest, or a name), share. `seed` breaks ties between deciles.
     """
     rows = []
     for done in finished:
@@ -95,7 +95,7 @@ def removed_table(finished: Sequence[FinishedArm], train: Dataset, easiness_N: n
         gone_N = np.ones(len(train), bool)
         gone_N[done.arm.kept] = False
         shares = removed_shares(
-            easiness_N, train.labels, np.flatnonzero(gone_N), num_classes=train.num_classes, seed=seed
+            easiness_SN[done.arm.seed], train.labels, np.flatnonzero(gone_N), num_classes=train.num_classes, seed=seed
         )
         groups = {
             "decile": {str(decile): share for decile, share in enumerate(shares.deciles, 1)},

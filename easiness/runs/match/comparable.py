@@ -174,7 +174,7 @@ def _data_of(manifest: ScoreManifest) -> dict[str, object]:
         "dataset": manifest.dataset,
         "examples": manifest.examples,
         "limit": manifest.limit,
-        "seed": manifest.recipe["seed"],
+        "data_seed": manifest.data_seed,
         "source": manifest.source,
         "classes": len(manifest.class_names),
         "skipped files": len(manifest.skipped),

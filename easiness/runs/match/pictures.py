@@ -60,7 +60,7 @@ def reopen_dataset(
     option `dataset`, found out from `data` if not given; of the manifest, only words that are known to name no code are
     followed. Raises OSError if the data are not there, ValueError if they cannot be read or have another fingerprint.
     """
-    options = {"seed": manifest.recipe["seed"], "val_fraction": 0.0 if manifest.folds else 0.2}
+    options = {"seed": manifest.data_seed or 0, "val_fraction": 0.0 if manifest.folds else 0.2}
     if isinstance(data, Dataset):
         try:
             return _same_examples(data, manifest, table, str(data))

@@ -229,6 +229,7 @@ def _manifest(
         fingerprint_val=validated.pop() if len(validated) == 1 else None,
         source=None,
         limit=None,
+        data_seed=None,
         examples=len(data),
         trained=len(data),
         skipped=(),

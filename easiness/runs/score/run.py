@@ -220,6 +220,7 @@ def _manifest(
         opened_as=train.kind,
         source=setup.source,
         limit=setup.training.limit,
+        data_seed=setup.training.seed_of_data,
         examples=len(train),
         trained=split.trained,
         skipped=tuple(train.skipped),

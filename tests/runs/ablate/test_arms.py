@@ -60,13 +60,25 @@ def ablate(plan, train, val, *, recipe=None, trials=2, easiness_N=None, run_id="
     scoring = Scoring(tiny_recipe(trials=trials), recipe.epochs * updates_per_epoch(len(train), 8), len(train))
     easiness_N = np.linspace(0.1, 3, len(train)) if easiness_N is None else easiness_N
     plan = dataclasses.replace(plan, weighting=plan.weighting or "inverse")
-    return run_arms(plan, tiny_setup(recipe, train, val), easiness_N, scoring, run_id)
+    easiness_SN = np.broadcast_to(easiness_N, (plan.seeds, len(train)))
+    return run_arms(plan, tiny_setup(recipe, train, val), easiness_SN, [scoring] * plan.seeds, run_id)
 
 
 def of(finished, strategy, ratio):
     return {
         each.arm.seed: each.arm.kept for each in finished if (each.arm.strategy, each.arm.ratio) == (strategy, ratio)
     }
+
+
+def test_each_seed_removes_by_its_own_scores(made_up, train, val):
+    """Seed 1 sees the order of seed 0 turned round, and its networks score what is left by seeds of their own."""
+    easiness_SN = np.stack([np.arange(COUNT), np.arange(COUNT)[::-1]]) ** 8.0 + 1e-9
+    scorings = [Scoring(tiny_recipe(trials=2, seed=seed), 7, COUNT) for seed in (5, 6)]
+    plan = Plan(strategies=("hard", "stepwise"), ratios=(0.2,), seeds=2, weighting="inverse")
+    kept = of(run_arms(plan, tiny_setup(tiny_recipe(), train, val), easiness_SN, scorings, "r"), "hard", 0.2)
+    assert kept[0].mean() < 24 < 25 < kept[1].mean()
+    again = {trial.recipe.seed for trials in made_up for trial in trials if trial.name.startswith("scoring")}
+    assert again == {scorings[seed].of_rest(45, seed).seed for seed in (0, 1)}
 
 
 def test_every_arm_is_there_once_and_has_its_size(made_up, train, val):

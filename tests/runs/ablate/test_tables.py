@@ -57,10 +57,18 @@ def test_what_was_removed_is_told_by_decile_class_and_group():
         finished("none", 0.0, 0, [1], np.arange(20)),
         finished("hard", 0.15, 0, [1], np.arange(3, 20)),
     ]
-    table = removed_table(arms, train, easiness_N, seed=0).set_index(["grouping", "group"])["share"]
+    table = removed_table(arms, train, easiness_N[None], seed=0).set_index(["grouping", "group"])["share"]
     assert table["decile"].tolist() == [0] * 8 + [0.5, 1.0]
     assert table["class"].to_dict() == {"class 0": 0.2, "class 1": 0.1}
     assert table["group"].to_dict() == {"majority": 0.0, "minority": 0.75}
+
+
+def test_deciles_are_those_of_the_scores_of_the_arms_own_seed():
+    scores_SN = np.stack([np.arange(20), np.arange(20)[::-1]])
+    arms = [finished("easy", 0.1, seed, [1], np.arange(2, 20)) for seed in (0, 1)]
+    table = removed_table(arms, tiny_dataset(20, classes=2), scores_SN, seed=0)
+    gone = table[(table["grouping"] == "decile") & (table["share"] == 1)]
+    assert list(gone[["seed", "group"]].itertuples(index=False, name=None)) == [(0, "1"), (1, "10")]
 
 
 ACCURACY = pd.DataFrame(

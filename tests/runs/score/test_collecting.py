@@ -97,7 +97,7 @@ def test_ablate_removes_by_recorded_scores_of_the_same_data(store):
     options = {"limit": 60, "limit_val": 30, "epochs": 1, "resolution": 32, "log_models": "none", "engine": "inline"}
     plan = {"strategies": ("easy",), "ratios": (0.5,), "seeds": 1}
     found = easiness.ablate(scores=made.run_id, score_moment=4, model=MODEL, **options, **plan)
-    assert (found.manifest.scores, found.manifest.moment) == (made.run_id, 4)
+    assert (found.manifest.scores, found.manifest.moment) == ((made.run_id,), 4)
     assert found.manifest.scores_recipe["recorded"]
     assert set(found.tables["accuracy"]["strategy"]) == {"none", "easy"}
     report = easiness.report(runs=[made.run_id, found.run_id], name="both")

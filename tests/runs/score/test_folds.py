@@ -184,7 +184,7 @@ def test_an_ablation_takes_the_scores_of_its_training_images(scores, home, caplo
     easiness.ablate(**options, scores=scores.run_id)
     assert "the validation set was scored, too: 22 of 28 scores are used" in caplog.text
     easiness_of = scores.table.set_index("source")["easiness"]
-    np.testing.assert_array_equal(taken[0], easiness_of[open_dataset("folder", "tree").sources])
+    np.testing.assert_array_equal(taken[0][0], easiness_of[open_dataset("folder", "tree").sources])
 
 
 def test_runs_with_folds_are_matched_and_reported(scores, home):
