@@ -88,12 +88,13 @@ class Recipe:
     new_head: bool = neutral(False)  # whether the last layer is drawn anew for every trial, not read
     optimizer: str = neutral("sgd")  # or adamw
     schedule: str = neutral("steps")  # `steps` at the milestones, or `cosine` down to zero
+    validate_every: int = neutral(1)  # epochs from one validation to the next; the last one is always validated
     head_epochs: int = neutral(0)  # first epochs that train the last layer alone; all follow at a tenth of the rate
     colour_mean: tuple[float, ...] = neutral(())  # of red, green, blue in grey levels, for normalization `fixed`
     colour_std: tuple[float, ...] = neutral(())
 
     def __post_init__(self) -> None:
-        minima = {"epochs": 1, "batch_size": 2, "trials": 1, "threads": 1, "resolution": 1}
+        minima = {"epochs": 1, "batch_size": 2, "trials": 1, "threads": 1, "resolution": 1, "validate_every": 1}
         minima |= dict.fromkeys(("seed", "shift", "folds", "head_epochs"), 0)
         for name, minimum in minima.items():
             value = getattr(self, name)
@@ -119,6 +120,8 @@ class Recipe:
                 f"trials is {self.trials}, and must be a multiple of folds ({self.folds}), so that every example is "
                 f"held out as often as any other; use trials={least}, or other folds"
             )
+        if self.folds and self.validate_every > 1:
+            raise ValueError(f"validate_every is {self.validate_every}, and with folds every epoch is validated")
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, and must be one of {', '.join(allowed)}")

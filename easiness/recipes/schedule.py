@@ -72,3 +72,21 @@ def moment_name(update: int, per_epoch: int | None, schedule_epochs: int | None)
         return f"{update:,} updates"
     whole = "" if schedule_epochs is None else f" of {schedule_epochs}"
     return f"{update:,} updates (epoch {round(update / per_epoch, 2):g}{whole})"
+
+
+def validates_after(recipe: Recipe, epoch: int) -> bool:
+    """Whether a trial validates at the end of an epoch (from 1)."""
+    return epoch % recipe.validate_every == 0 or epoch == recipe.epochs
+
+
+def validated_epochs(recipe: Recipe, epoch: int) -> int:
+    """Number of validations until the end of an epoch (from 1).
+
+    Examples
+    --------
+    >>> from easiness.recipes.recipe import make_recipe
+    >>> recipe = make_recipe("planted", "alexnet", epochs=5, validate_every=2)
+    >>> [validated_epochs(recipe, epoch) for epoch in range(6)]
+    [0, 0, 1, 1, 2, 3]
+    """
+    return sum(validates_after(recipe, each) for each in range(1, epoch + 1))

@@ -54,10 +54,8 @@ class TrialDisplay:
             del self._lines[name]
 
     def _epoch(self, name: str, metrics: dict[str, float]) -> None:
-        news = (
-            f"train loss {metrics['train_loss']:.3f}  val accuracy {metrics['val_accuracy']:.3f}  "
-            f"{metrics['images_per_second']:.0f} images/s"
-        )
+        accuracy = f"  val accuracy {metrics['val_accuracy']:.3f}" if "val_accuracy" in metrics else ""
+        news = f"train loss {metrics['train_loss']:.3f}{accuracy}  {metrics['images_per_second']:.0f} images/s"
         epoch = f"{name}  epoch {metrics['epoch']}/{self._epochs[name]}"
         self._bars[name].set_description(epoch)
         if self._terminal:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from easiness.recipes.recipe import Recipe
-from easiness.recipes.schedule import scored_updates, updates_per_epoch
+from easiness.recipes.schedule import scored_updates, updates_per_epoch, validated_epochs
 from easiness.trials.trial_folder import Ledger, checkpoint_file, weights_file
 
 
@@ -22,8 +22,8 @@ def resume(
     if not epoch:
         return 0, 0, {}
     evaluated = sum(weights_file(update) not in ledger.files for update in past)
-    images = epoch * (count + val_count) + evaluated * score_count
-    images += held_out_alone(recipe, count, past, holds_out) * val_count
+    validations = validated_epochs(recipe, epoch) + held_out_alone(recipe, count, past, holds_out)
+    images = epoch * count + evaluated * score_count + validations * val_count
     return epoch, images, torch.load(ledger.folder / checkpoint_file(epoch), weights_only=True, map_location="cpu")
 
 

@@ -24,7 +24,7 @@ from easiness.files import DamagedError, Write, locked
 from easiness.loaders import WHOLE, Batch, Loader, Part, Staged
 from easiness.recipes.randomness import TrialSeeds
 from easiness.recipes.recipe import Recipe
-from easiness.recipes.schedule import scored_updates
+from easiness.recipes.schedule import scored_updates, validated_epochs, validates_after
 from easiness.trials.cpu import use_cores
 from easiness.trials.distributed import ALONE, Ranks, synchronize_batch_norm
 from easiness.trials.evaluation import ExampleMetrics, evaluate_examples, evaluate_networks, require_finite
@@ -95,7 +95,8 @@ def work_in_trial(recipe: Recipe, count: int, val_count: int, *, holds_out: bool
     """Images that a whole trial trains on and evaluates: `count` and `val_count`; `holds_out` as in `TrialTask`."""
     updates = scored_updates(recipe, count)
     scored = len(updates) * (count + val_count if holds_out else count)
-    return recipe.epochs * (count + val_count) + scored + held_out_alone(recipe, count, updates, holds_out) * val_count
+    validations = validated_epochs(recipe, recipe.epochs) + held_out_alone(recipe, count, updates, holds_out)
+    return recipe.epochs * count + scored + validations * val_count
 
 
 def run_trial(task: TrialTask, device: torch.device, report: Report, ranks: Ranks = ALONE) -> None:
@@ -234,13 +235,15 @@ def _run(task: TrialTask, ledger: Ledger | None, device: torch.device, report: R
             files[weights_file(checkpoint.update)] = tensor_file(model.state_dict())
         elif checkpoint.scored:
             files |= metrics_files(checkpoint.update, _evaluate(model, score_loader, checkpoint, steps, ranks))
-        if checkpoint.ends_epoch or (checkpoint.scored and task.holds_out):
+        validates = checkpoint.ends_epoch and validates_after(recipe, checkpoint.epoch)
+        if validates or (checkpoint.scored and task.holds_out):
             validation = _evaluate(model, val_loader, checkpoint, steps, ranks, classes)
             if checkpoint.scored and task.holds_out:
                 files |= probabilities_file(checkpoint.update, validation.probabilities, score_loader.count)
         scoring_seconds += time.perf_counter() - started
         if checkpoint.ends_epoch:
-            metrics.append(_epoch_metrics(checkpoint, validation, metrics) | {"scoring_seconds": scoring_seconds})
+            measured = _epoch_metrics(checkpoint, validation if validates else None, metrics)
+            metrics.append(measured | {"scoring_seconds": scoring_seconds})
             report(Progress(task.name, 0, metrics[-1]))
             if checkpoint.epoch < recipe.epochs:
                 state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "metrics": metrics}
@@ -331,15 +334,25 @@ def _head(task: TrialTask) -> tuple[str, ...]:
     return head_names(task.recipe.model, task.train.num_classes, task.recipe.resolution)
 
 
-def _epoch_metrics(checkpoint: Checkpoint, val: ExampleMetrics, earlier: list[dict[str, float]]) -> dict[str, float]:
+def _epoch_metrics(
+    checkpoint: Checkpoint, val: ExampleMetrics | None, earlier: list[dict[str, float]]
+) -> dict[str, float]:
+    """Metrics of an epoch; without those of the validation where there was none."""
     before = earlier[-1]["training_seconds"] if earlier else 0.0
+    validation = (
+        {}
+        if val is None
+        else {
+            "val_loss": float(val.losses.mean(dtype=np.float64)),
+            "val_accuracy": float(val.correct.mean(dtype=np.float64)),
+        }
+    )
     return {
         "epoch": checkpoint.epoch,
         "update": checkpoint.update,
         "time": time.time_ns() // 1_000_000,
         "train_loss": checkpoint.train_loss,
-        "val_loss": float(val.losses.mean(dtype=np.float64)),
-        "val_accuracy": float(val.correct.mean(dtype=np.float64)),
+        **validation,
         "learning_rate": checkpoint.learning_rate,
         "images_per_second": checkpoint.images / checkpoint.seconds,
         "training_seconds": before + checkpoint.seconds,

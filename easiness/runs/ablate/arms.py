@@ -275,6 +275,8 @@ def _arm_trial(plan: Plan, recipe: Recipe, whole: int, group: Sequence[Arm]) -> 
         longer = updates_per_epoch(whole, recipe.batch_size) / updates_per_epoch(len(arm.kept), recipe.batch_size)
         names = ("epochs", "schedule_epochs", "head_epochs")
         recipe = dataclasses.replace(recipe, **{name: _longer(getattr(recipe, name), longer) for name in names})
+        # As often as the arm of the whole set: so many looks cost as much, and none has more chances of a best one.
+        recipe = dataclasses.replace(recipe, validate_every=max(round(longer), 1))
     return Trial(
         recipe,
         arm.seed,

@@ -37,7 +37,7 @@ def ablation_tables(
 def accuracy_table(finished: Sequence[FinishedArm], val: Dataset) -> pd.DataFrame:
     """One row per arm; accuracies are fractions, seconds those of training alone.
 
-    Columns strategy, ratio, seed, accuracy (last epoch), best_accuracy (of all epochs), worst_class_accuracy,
+    Columns strategy, ratio, seed, accuracy (last epoch), best_accuracy (of all validated epochs), worst_class_accuracy,
     worst_class, images (kept), updates, seconds, run_id.
     """
     rows = []
@@ -48,7 +48,7 @@ def accuracy_table(finished: Sequence[FinishedArm], val: Dataset) -> pd.DataFram
             {
                 **_keys(done),
                 "accuracy": done.epochs[-1]["val_accuracy"],
-                "best_accuracy": max(epoch["val_accuracy"] for epoch in done.epochs),
+                "best_accuracy": max(epoch["val_accuracy"] for epoch in done.epochs if "val_accuracy" in epoch),
                 "worst_class_accuracy": classes[worst],
                 "worst_class": worst,
                 "images": len(done.arm.kept),
