@@ -48,6 +48,7 @@ OTHER = {
     "new_head": True,
     "optimizer": "adamw",
     "schedule": "cosine",
+    "validate_every": 2,
     "head_epochs": 2,
     "colour_mean": (1.0, 2.0, 3.0),
     "colour_std": (4.0, 5.0, 6.0),
