@@ -119,12 +119,31 @@ def test_the_server_of_the_docs_is_safe(server, tmp_path, monkeypatch):
     done = subprocess.run(program, cwd=work, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
+    # A page of what is on the server, made in a folder that has never seen the runs.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    environment |= {"EASINESS_WORK": str(elsewhere / "kept")}
+    program = [sys.executable, "-m", "entrypoints.report", "--name=anns"]
+    page = subprocess.run(program, cwd=elsewhere, env=environment, capture_output=True, text=True)
+    assert page.returncode == 0, page.stdout + page.stderr
+
     client = mlflow.MlflowClient()
     runs = client.search_runs([client.get_experiment_by_name("anns").experiment_id])
-    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
+    assert {run.data.tags["easiness.kind"]: run.info.status for run in runs} == dict.fromkeys(
+        ("report", "score", "trial"), "FINISHED"
+    )
+    (scored,) = [run for run in runs if run.data.tags["easiness.kind"] == "score"]
+    assert scored.info.run_id in (elsewhere / "reports" / "anns" / "index.html").read_text()
     stored = [f"{run.data.params} {run.data.tags}" for run in runs]
-    files = [path for path in (*place.rglob("*"), *work.rglob("*")) if path.is_file()]
+    files = [path for path in (*place.rglob("*"), *work.rglob("*"), *elsewhere.rglob("*")) if path.is_file()]
     assert {"easiness.parquet", "MLmodel", "log"} <= {path.name for path in files}
-    texts = [done.stdout, done.stderr, *stored, *(path.read_bytes().decode("latin-1") for path in files)]
+    texts = [
+        done.stdout,
+        done.stderr,
+        page.stdout,
+        page.stderr,
+        *stored,
+        *(path.read_bytes().decode("latin-1") for path in files),
+    ]
     for secret in (ADMIN, ANN, KEY):
         assert not [text for text in texts if secret in text]
