@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "easiness"
 
-# One row a room: the rooms of the house that it may import. README shows the same picture.
+# One row a room: the rooms of the house that it may import. CONTRIBUTING.md shows the same picture.
 MAY_IMPORT = {
     "__main__": "commandline",
     "commandline": "machine",

@@ -20,7 +20,8 @@ from easiness.recipes.randomness import TrialSeeds, trial_seeds
 # it.
 ALGORITHM = 2
 
-# Networks without normalization layers do not learn at rate 0.1 (AlexNet on `planted`: chance; README has the figures).
+# Networks without normalization layers do not learn at rate 0.1 (AlexNet on `planted`: chance); docs/method.md has the
+# figures.
 _WITHOUT_NORMALIZATION = ("alexnet", "squeezenet1_0", "squeezenet1_1", "vgg11", "vgg13", "vgg16", "vgg19")
 
 LOADERS = ("resident", "ffcv", "torchvision")

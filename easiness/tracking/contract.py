@@ -1,4 +1,4 @@
-"""The artifact contract, which the README describes."""
+"""The artifact contract, which docs/contract.md describes."""
 
 SCHEMA = 1
 

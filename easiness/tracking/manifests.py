@@ -1,4 +1,4 @@
-"""Typed manifests: the json files that describe the contents of a run. The README describes the fields."""
+"""Typed manifests: the json files that describe the contents of a run. docs/contract.md describes the fields."""
 
 import dataclasses
 import json
