@@ -114,13 +114,14 @@ def _passes(folder: Path, packed_folder: Path, images: int, recipe: Recipe) -> d
             packed = open_part(packed_folder, "train", part, "quick")
             passes[f"FFCV {mode}"] = _ours(packed, images, replace(recipe, loader="ffcv"))
     passes["torchvision loader"] = _ours(plain, images, replace(recipe, loader="torchvision"))
-    passes[BASELINE] = _image_folder(tree, images, recipe)
+    passes[BASELINE] = image_folder_batches(tree, images, recipe)
     return passes
 
 
-def _ours(dataset: Dataset, images: int, recipe: Recipe) -> Batches:
+def repeated(dataset: Dataset, images: int) -> Dataset:
+    """At least so many examples: those of a smaller dataset several times."""
     rows = np.tile(np.arange(len(dataset)), -(-images // len(dataset)))
-    repeated = replace(
+    return replace(
         dataset,
         images=dataset.images.take(rows),
         labels=dataset.labels[rows],
@@ -129,14 +130,18 @@ def _ours(dataset: Dataset, images: int, recipe: Recipe) -> Batches:
         digests=dataset.digests[rows],
         tree_keys=None,
     )
-    staged, _ = stage(repeated, dataset, recipe, None)
+
+
+def _ours(dataset: Dataset, images: int, recipe: Recipe) -> Batches:
+    staged, _ = stage(repeated(dataset, images), dataset, recipe, None)
     opened, seeds = staged.open(torch.device("cpu")), trial_seeds(0, "", 0)
     for epoch in count():
         for batch in opened.train_batches(epoch, seeds):
             yield batch.images
 
 
-def _image_folder(tree: Path, images: int, recipe: Recipe) -> Batches:
+def image_folder_batches(tree: Path, images: int, recipe: Recipe) -> Batches:
+    """Endless batches of a tree of class folders by `recipe.threads` processes, as a user would otherwise write it."""
     import_torchvision()
     from torchvision import transforms
     from torchvision.datasets import ImageFolder

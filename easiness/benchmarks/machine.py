@@ -62,7 +62,7 @@ def bench_machine(device: torch.device, *, repeats: int = 5, threads: int = 1) -
         products["bf16_gflops"] = MatrixProduct(device, torch.bfloat16)
     source = torch.ones(_COPIED, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    photo = _photo()
+    photo = draw_photo()
 
     def copy() -> None:
         target.copy_(source)
@@ -78,10 +78,10 @@ def bench_machine(device: torch.device, *, repeats: int = 5, threads: int = 1) -
     return {name: summary([amounts[name] / taken for taken in seconds[name]]) for name in seconds}
 
 
-def _photo() -> bytes:
+def draw_photo(seed: int = 0) -> bytes:
     """JPEG of smooth noise, which compresses to about the size of a photo (some 60 kB)."""
     height, width = _PHOTO
-    coarse = np.random.default_rng(0).integers(0, 256, (height // 6, width // 6, 3), np.uint8)
+    coarse = np.random.default_rng(seed).integers(0, 256, (height // 6, width // 6, 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
     return file.getvalue()

@@ -2,8 +2,11 @@
 
 `score_with_loaders` is the usual one: a dataset of Pillow images, torchvision's transforms, a `DataLoader` for training
 and a second one for the scores. `score_resident` keeps the pixels in one tensor on the device and augments whole
-batches, but is otherwise as plain. Both are eager, train one trial after another, and keep torch's usual memory format.
+batches, but is otherwise as plain. Both are eager, train one trial after another, and keep torch's usual memory format;
+their precision is that of the recipe.
 """
+
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -16,6 +19,7 @@ from easiness.architectures.torchvision_import import import_torchvision
 from easiness.loaders.normalization import normalize_images
 from easiness.recipes.recipe import Recipe
 from easiness.trials.evaluation import logit_metrics
+from easiness.trials.precision import forward, settle_precision
 from easiness.trials.steps import make_optimizer
 
 # torch's names of the paddings.
@@ -52,7 +56,7 @@ def score_with_loaders(
         transforms.RandomCrop(recipe.resolution, padding=recipe.shift, padding_mode=_MODE[recipe.padding]),
         transforms.RandomHorizontalFlip(),
     ]
-    pinned = device.type == "cuda"
+    pinned, precision = device.type == "cuda", settle_precision(recipe.precision, device)
     common = {"batch_size": recipe.batch_size, "num_workers": workers, "pin_memory": pinned}
     metrics_MCN = []
     for trial in range(trials):
@@ -61,9 +65,11 @@ def score_with_loaders(
         loader = DataLoader(views, shuffle=True, **common)
         for _ in range(recipe.epochs):
             for images, labels in loader:
-                _step(network, optimizer, images.to(device, non_blocking=pinned), labels.to(device))
+                images = images.to(device, non_blocking=pinned)
+                plain_step(network, optimizer, images, labels.to(device), precision)
         plain = DataLoader(_PillowImages(pixels_NHWC, labels_N, transforms.Compose(clean)), **common)
-        metrics_MCN.append(_score(network, ((images.to(device), labels.to(device)) for images, labels in plain)))
+        batches = ((images.to(device), labels.to(device)) for images, labels in plain)
+        metrics_MCN.append(plain_scores(network, batches, precision))
     return np.stack(metrics_MCN)
 
 
@@ -73,15 +79,17 @@ def score_resident(
     """Train and score with the pixels in one tensor; parameters and result as in `score_with_loaders`."""
     pixels = torch.from_numpy(pixels_NHWC).to(device).permute(0, 3, 1, 2).contiguous()
     padded = nn.functional.pad(pixels.float(), (recipe.shift,) * 4, mode=_MODE[recipe.padding])
-    labels = torch.from_numpy(labels_N).to(device)
+    labels, precision = torch.from_numpy(labels_N).to(device), settle_precision(recipe.precision, device)
     metrics_MCN = []
     for trial in range(trials):
         network, optimizer = _network(recipe, int(labels_N.max()) + 1, trial, device)
         for _ in range(recipe.epochs):
             for rows in torch.randperm(len(labels), device=device).split(recipe.batch_size):
-                _step(network, optimizer, normalize_images(_move(padded[rows], recipe)), labels[rows])
+                images = normalize_images(_move(padded[rows], recipe))
+                plain_step(network, optimizer, images, labels[rows], precision)
         batches = zip(pixels.split(recipe.batch_size), labels.split(recipe.batch_size), strict=True)
-        metrics_MCN.append(_score(network, ((normalize_images(images), targets) for images, targets in batches)))
+        normalized = ((normalize_images(images), targets) for images, targets in batches)
+        metrics_MCN.append(plain_scores(network, normalized, precision))
     return np.stack(metrics_MCN)
 
 
@@ -102,16 +110,26 @@ def _network(
     return network, make_optimizer(network, recipe)
 
 
-def _step(network: nn.Module, optimizer: torch.optim.Optimizer, images: torch.Tensor, labels: torch.Tensor) -> None:
+def plain_step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images_BCHW: torch.Tensor,
+    labels_B: torch.Tensor,
+    precision: str,
+) -> None:
+    """One update on a batch."""
     network.train()
-    loss = nn.functional.cross_entropy(network(images), labels)
+    loss = nn.functional.cross_entropy(forward(network, images_BCHW, precision), labels_B)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
 
 
 @torch.no_grad()
-def _score(network: nn.Module, batches: object) -> np.ndarray:
+def plain_scores(
+    network: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]], precision: str
+) -> np.ndarray:
+    """(5, N) `logit_metrics` of all examples in batches of images and labels."""
     network.eval()
-    parts = [logit_metrics(network(images), labels).cpu().numpy() for images, labels in batches]
+    parts = [logit_metrics(forward(network, images, precision), labels).cpu().numpy() for images, labels in batches]
     return np.concatenate(parts, axis=1)

@@ -144,9 +144,14 @@ def _machine(options: BenchOptions) -> _Outcome:
 def _step(options: BenchOptions) -> _Outcome:
     device = torch.device(options.device)
     result = bench_step(options.model, device, repeats=options.repeats, threads=options.threads)
-    shares = {f"{name}ing step": result[name]["share_of_sgemm"]["all"] for name in ("train", "score")}
-    title = f"{options.model} on {options.device}: share of the matrix product's speed"
-    return result, {"step": figures.speed_bars(shares, unit="share of sgemm · higher = better", title=title)}
+    shares = {
+        f"{name}, {way}": measured["share_of_matmul"]["all"]
+        for name, step in (("training", result["train"]), ("scoring", result["score"]))
+        for way, measured in step.items()
+        if isinstance(measured, dict)
+    }
+    title = f"Steps of {options.model} on {options.device} in {result['precision']}, beside the matrix product"
+    return result, {"step": figures.speed_bars(shares, unit="share of its speed · higher = better", title=title)}
 
 
 def _loaders(options: BenchOptions) -> _Outcome:

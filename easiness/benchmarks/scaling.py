@@ -20,18 +20,18 @@ from easiness.datasets import Dataset
 from easiness.recipes.recipe import Recipe
 
 
-def noise(count: int, resolution: int, num_classes: int) -> Dataset:
+def noise(count: int, resolution: int, num_classes: int, split: str = "train") -> Dataset:
     """Dataset of random pixels: the time that a network takes does not depend on what it sees."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(["train", "val"].index(split))
     return Dataset(
         "noise",
-        "train",
+        split,
         rng.integers(0, 256, (count, resolution, resolution, 3), np.uint8),
         np.arange(count) % num_classes,
         tuple(f"class {k}" for k in range(num_classes)),
         np.array([f"noise#{row}" for row in range(count)]),
         np.arange(count),
-        np.zeros((count, 16), np.uint8),
+        rng.integers(0, 256, (count, 16), np.uint8),
     )
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from easiness import tracking
 from easiness.architectures.torchvision_import import import_torchvision
 from easiness.files import Checksum, DamagedError, work_folder, write_whole
 from easiness.recipes.recipe import Recipe
+from easiness.runs.sending import Sender
 from easiness.tracking import TrackingError, TrialManifest, WeightsManifest
 from easiness.trials.evaluation import MEASURES
 from easiness.trials.trial import Progress, TrialTask, example_batch, load_model
@@ -24,6 +26,9 @@ LOG = logging.getLogger("easiness")
 
 # How long to wait for a server that went away, before the results are left on disk for the next call.
 PATIENCE_S = (5, 15, 40)
+
+# How long an upload may go on when a signal stops this process, which has some ten seconds.
+_LEAVING_S = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +97,8 @@ class TrialOptions:
 class TrialLog:
     """Runs of trials below one run. A server that goes away delays them, and loses nothing: results wait on disk.
 
-    A record gets its run id when its trial is uploaded.
+    A record gets its run id when its trial is uploaded: by a thread, while the next one trains. A trial whose network
+    is logged is uploaded by the caller, since drawing and exporting a network use torch's global generators.
     """
 
     def __init__(self, parent_id: str, records: Sequence[TrialRecord], options: TrialOptions) -> None:
@@ -101,22 +107,22 @@ class TrialLog:
         self._open: dict[str, str] = {}
         self._waiting: list[TrialTask] = []
         self._quiet_until = 0.0
+        self._sender = Sender()
 
     def __enter__(self) -> "TrialLog":
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        if not self._options.as_children:
-            return
-        status = "KILLED" if kind is KeyboardInterrupt else "FAILED"
-        for run_id in self._open.values():
-            try:
-                tracking.end_child(run_id, status)
-            except TrackingError:
-                return
+        try:
+            if kind is not KeyboardInterrupt:
+                self._sender.finish()
+        finally:
+            self._sender.leave(_LEAVING_S)
+            self._close("KILLED" if kind is KeyboardInterrupt else "FAILED")
 
     def report(self, progress: Progress) -> None:
         """Show an epoch in the UI while the trial runs; all of them are logged again, for good, at its end."""
+        self._sender.check()
         if time.monotonic() < self._quiet_until:
             return
         try:
@@ -129,15 +135,25 @@ class TrialLog:
 
     def finished(self, task: TrialTask) -> None:
         """Upload a finished trial, or keep it for later."""
+        if self._has_model(task):
+            self._sender.wait()
         self._waiting.append(task)
-        if time.monotonic() >= self._quiet_until:
+        if time.monotonic() < self._quiet_until:
+            return
+        if any(map(self._has_model, self._waiting)):
             self.send_waiting()
+        else:
+            self._sender.put(self._send_waiting)
 
     def send_waiting(self, patience: Sequence[float] = ()) -> None:
         """Upload what waits; with patience, try again after so many seconds, and raise when all is in vain."""
+        self._sender.wait()
+        self._send_waiting(patience)
+
+    def _send_waiting(self, patience: Sequence[float] = ()) -> None:
         for pause in (*patience, None):
             try:
-                while self._waiting:
+                while self._waiting and not self._sender.stopped.is_set():
                     self._send(self._waiting[0])
                     del self._waiting[0]
                 return
@@ -151,6 +167,19 @@ class TrialLog:
                         f"{error}; {names} are finished and kept in {kept}: the same command uploads them"
                     ) from error
                 time.sleep(pause)
+
+    def _close(self, status: str) -> None:
+        """End the runs of trials that are not uploaded."""
+        if not self._options.as_children:
+            return
+        for run_id in list(self._open.values()):
+            try:
+                tracking.end_child(run_id, status)
+            except TrackingError:
+                return
+
+    def _has_model(self, task: TrialTask) -> bool:
+        return task.name in self._options.with_model
 
     def _child(self, name: str) -> str:
         if name not in self._open:
@@ -172,8 +201,10 @@ class TrialLog:
     def _send(self, task: TrialTask) -> None:
         run_id, record = self._child(task.name), self._records[task.name]
         manifest = _manifest(task, record)
-        _log_results(run_id, task)
-        if task.name in self._options.with_model:
+        _log_results(run_id, task, self._sender.stopped)
+        if self._sender.stopped.is_set():
+            return
+        if self._has_model(task):
             import_torchvision()  # MLflow's way to torch imports Lightning where it is, and this torchvision
             tracking.log_model(run_id, load_model(task), example_batch(task))
             manifest = replace(manifest, checksums=manifest.checksums | _log_weights(run_id, task, record))
@@ -224,11 +255,11 @@ def _log_weights(run_id: str, task: TrialTask, record: TrialRecord) -> dict[str,
     return written
 
 
-def _log_results(run_id: str, task: TrialTask) -> None:
-    """Log a finished trial on its run: settings, metrics of all epochs, arrays of all moments."""
+def _log_results(run_id: str, task: TrialTask, stopped: threading.Event) -> None:
+    """Log a finished trial on its run, or less if stopped: settings, metrics of all epochs, arrays of all moments."""
     seeds = {f"seed_{name}": seed for name, seed in vars(task.recipe.trial_seeds(task.trial)).items()}
     tracking.log_settings(run_id, task.recipe.settings() | {"trial": task.trial} | seeds)
     tracking.log_epochs(run_id, json.loads((task.folder / EPOCHS).read_text()))
     for name in (*MEASURES, HELD_OUT, "validation"):
         if (task.folder / name).is_dir():  # a recipe may measure nothing but the validation set
-            tracking.log_folder(run_id, task.folder / name, name)
+            tracking.log_folder(run_id, task.folder / name, name, stopped)

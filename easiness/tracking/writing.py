@@ -108,8 +108,10 @@ def log_data(run_id: str, *descriptions: DataDescription) -> None:
         client().log_inputs(run_id, inputs)
 
 
-def log_folder(run_id: str, folder: Path, artifact_path: str | None = None) -> None:
-    """Upload everything in a folder, several files at a time."""
+def log_folder(
+    run_id: str, folder: Path, artifact_path: str | None = None, stopped: threading.Event | None = None
+) -> None:
+    """Upload everything in a folder, several files at a time; where it is stopped, the rest stays."""
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder} to upload")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -120,7 +122,7 @@ def log_folder(run_id: str, folder: Path, artifact_path: str | None = None) -> N
         def send(file: Path) -> None:
             place = "/".join([*filter(None, [artifact_path]), *file.relative_to(folder).parts[:-1]])
             try:
-                if not failed.is_set():
+                if not (failed.is_set() or (stopped is not None and stopped.is_set())):
                     repository.log_artifact(str(file), place or None)
             except BaseException:
                 failed.set()

@@ -258,6 +258,15 @@ class Kept:
 KEPT = Kept()
 
 
+def captured_steps(
+    capture: str, recipe: Recipe, num_classes: int, device: torch.device, head: Collection[str] = ()
+) -> CapturedSteps | None:
+    """Captured steps for a recipe whose precision is settled, with the weights of an earlier trial; None for eager."""
+    if not captures(capture, device):
+        return None
+    return KEPT.steps(Kind.of(recipe, num_classes, device), recipe, head, required=capture == "true")
+
+
 def _capture(kind: Kind, recipe: Recipe, head: Collection[str]) -> CapturedSteps:
     model = build_model(recipe.model, kind.num_classes, image_size=recipe.resolution, seed=0)
     model = model.to(kind.device, memory_format=torch.channels_last)

@@ -30,7 +30,7 @@ from easiness.trials.distributed import ALONE, Ranks, synchronize_batch_norm
 from easiness.trials.evaluation import ExampleMetrics, evaluate_examples, evaluate_networks, require_finite
 from easiness.trials.precision import prepare_device, settle_precision
 from easiness.trials.resuming import held_out_alone, resume
-from easiness.trials.steps import KEPT, Kind, Steps, captures, make_optimizer
+from easiness.trials.steps import Steps, captured_steps, make_optimizer
 from easiness.trials.training import Checkpoint, DivergedError, train
 from easiness.trials.trial_folder import (
     CORRECT,
@@ -303,12 +303,10 @@ def _steps(task: TrialTask, device: torch.device, ranks: Ranks) -> Steps:
     """Steps of a trial on the device, with its first weights; captured ones are used again by the next trial."""
     recipe = replace(task.recipe, precision=settle_precision(task.recipe.precision, device))
     fresh, head = _first_model(task), _head(task) if recipe.head_epochs else ()
-    if ranks.size == 1 and captures(task.capture, device):
-        kind = Kind.of(recipe, task.train.num_classes, device)
-        captured = KEPT.steps(kind, recipe, head, required=task.capture == "true")
-        if captured is not None:
-            captured.load(fresh.state_dict())
-            return captured
+    captured = captured_steps(task.capture, recipe, task.train.num_classes, device, head) if ranks.size == 1 else None
+    if captured is not None:
+        captured.load(fresh.state_dict())
+        return captured
     model = synchronize_batch_norm(fresh.to(device, memory_format=torch.channels_last), ranks)
     compiled = task.capture == "compile"
     return Steps(model, make_optimizer(model, recipe, head), recipe.precision, ranks, compiled=compiled)

@@ -14,6 +14,7 @@ from PIL import Image
 from easiness.analysis.matching.pairs import match_pairs
 from easiness.analysis.matching.sides import MatchOptions, ScoredModel
 from easiness.architectures import build_model
+from easiness.benchmarks import step as step_module
 from easiness.benchmarks.loaders import bench_loaders
 from easiness.benchmarks.machine import bench_machine, count_flops
 from easiness.benchmarks.matching import MatchingSize, _match_naively, bench_matching
@@ -26,6 +27,7 @@ from easiness.benchmarks.timing import interleave, ratios
 from easiness.loaders import stage_resident
 from easiness.loaders.ffcv import why_no_ffcv
 from easiness.trials.evaluation import MEASURES, evaluate_examples
+from tests.played_graphs import played_on_the_cpu
 from tests.tiny_data import tiny_dataset, tiny_recipe
 
 
@@ -94,14 +96,38 @@ def test_ceilings_of_this_machine():
 
 def test_share_of_the_ceiling_is_what_its_parts_give():
     measured = bench_step("tests.tiny_model:build", batch_size=8, resolution=12, repeats=2)
-    for name in ("train", "score"):
-        step = measured[name]
-        for images, rate in zip(step["images_per_s"]["all"], step["gflops"]["all"], strict=True):
-            assert rate == pytest.approx(step["gflop"] * images / step["images"])
-        assert step["share_of_sgemm"]["low"] > 0
+    for step in (measured["train"], measured["score"]):
+        assert list(step) == ["images", "gflop", "eager", "plain loop"]
+        for way in (step["eager"], step["plain loop"]):
+            for images, rate in zip(way["images_per_s"]["all"], way["gflops"]["all"], strict=True):
+                assert rate == pytest.approx(step["gflop"] * images / step["images"])
+            assert way["share_of_matmul"]["low"] > 0
+        assert step["plain loop"]["times_plain_loop"]["all"] == [1, 1]
+        rates = (step[way]["images_per_s"]["all"] for way in ("eager", "plain loop"))
+        assert step["eager"]["times_plain_loop"]["all"] == pytest.approx(np.divide(*rates))
     # Backward costs a product for the weights and one for the input, which the first layer does not need.
     train, scored = (measured[name]["gflop"] / measured[name]["images"] for name in ("train", "score"))
     assert 2 < train / scored <= 3
+
+
+def test_captured_steps_are_timed_beside_eager_ones_where_there_are_graphs(monkeypatch):
+    with played_on_the_cpu(monkeypatch, step_module) as graphs:
+        measured = bench_step("tests.still_model:build", batch_size=8, resolution=12, repeats=2)
+    assert (graphs.recorded, graphs.replayed) == (2, 6), "recorded once, replayed in the warm-up and in each round"
+    assert measured["precision"] == "float32"
+    for name in ("train", "score"):
+        assert list(measured[name]) == ["images", "gflop", "captured", "eager", "plain loop"]
+
+
+def test_steps_that_cannot_be_captured_are_timed_eagerly(monkeypatch, caplog):
+    def fail(step):
+        raise RuntimeError("out of memory")
+
+    with played_on_the_cpu(monkeypatch, step_module):
+        monkeypatch.setattr("easiness.trials.steps.record", fail)
+        measured = bench_step("tests.still_model:build", batch_size=8, resolution=12, repeats=1)
+    assert list(measured["train"]) == ["images", "gflop", "eager", "plain loop"]
+    assert "cannot be captured (out of memory)" in caplog.text
 
 
 def plain_scores(way, **more):
@@ -176,7 +202,7 @@ def test_a_run_logs_a_json_and_figures_and_returns_what_it_logged(store, capfd):
     assert set(result.measured) == {"machine", "step"}
     step = result.measured["step"]["train"]
     assert run.data.metrics["step/train/gflop"] == step["gflop"]
-    assert run.data.metrics["step/train/share_of_sgemm"] == step["share_of_sgemm"]["median"]
+    assert run.data.metrics["step/train/eager/share_of_matmul"] == step["eager"]["share_of_matmul"]["median"]
     assert "machine/sgemm_gflops" in run.data.metrics
     assert f"  train/gflop                              {step['gflop']:.4g}\n" in result.summary()
 

@@ -1,7 +1,6 @@
 """Captured steps give what eager ones give, for one trial after another.
 
-CUDA's graphs are played by a stand-in on the CPU that makes the same calls on the same tensors, so that all but the
-recording itself is the code that a GPU runs.
+CUDA's graphs are played by a stand-in on the CPU, see `tests.played_graphs`.
 """
 
 import gc
@@ -17,50 +16,22 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from easiness.loaders import resident, stage_resident
 from easiness.loaders.protocol import score_batch_size
 from easiness.trials import steps as steps_module
-from easiness.trials import trial as trial_module
 from easiness.trials.evaluation import MEASURES
 from easiness.trials.steps import KEPT, CapturedSteps, Kind, Steps, captures, make_optimizer
 from easiness.trials.training import train
 from easiness.trials.trial import TrialTask, load_model, run_trial
 from easiness.trials.trial_folder import checkpoint_file, measure_file
+from tests.played_graphs import played_on_the_cpu
 from tests.tiny_data import MODEL, tiny_dataset, tiny_recipe
 
 CPU = torch.device("cpu")
 STILL = "tests.still_model:build"
 
 
-class StandIn:
-    """Records steps as CUDA's graphs do, and replays their calls."""
-
-    def __init__(self):
-        self.recorded, self.replayed = 0, 0
-
-    def record(self, step):
-        for _ in range(steps_module._WARM_UP + 1):
-            results = step()
-        self.recorded += 1
-
-        def replay():
-            self.replayed += 1
-            for result, values in zip(results, step(), strict=True):
-                result.copy_(values)  # at the same address each time
-            return results
-
-        return replay
-
-
 @pytest.fixture
 def graphs(monkeypatch):
-    """Captures on the CPU by the stand-in, in scoring batches of 16."""
-    stand_in = StandIn()
-    monkeypatch.setattr(steps_module, "record", stand_in.record)
-    monkeypatch.setattr(steps_module, "captures", lambda capture, device: capture != "false")
-    monkeypatch.setattr(trial_module, "captures", lambda capture, device: capture != "false")
-    for module in (steps_module, resident):
-        monkeypatch.setattr(module, "score_batch_size", lambda device: 16)
-    KEPT.clear()
-    yield stand_in
-    KEPT.clear()
+    with played_on_the_cpu(monkeypatch, resident) as stand_in:
+        yield stand_in
 
 
 def tasks_of(folder, count=21, trials=(0, 1), **chosen):
