@@ -1,6 +1,7 @@
 """Choice of the loader for a recipe, and staging of its data for any number of processes."""
 
 import pickle
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import torch
 
 from easiness.datasets import Dataset
 from easiness.datasets.beton import BetonImages
+from easiness.datasets.prefetch import map_ahead
 from easiness.loaders.ffcv import FFCVDecoder, why_no_ffcv
 from easiness.loaders.files import PillowDecoder
 from easiness.loaders.normalization import level_counts, level_statistics, normalizer
 from easiness.loaders.protocol import Staged
 from easiness.loaders.resident import GREATEST_BYTES, StagedResident, resident_bytes, restage_resident, stage_resident
 from easiness.loaders.streaming import Columns, StreamingLoader
+from easiness.machine import usable_cores
 from easiness.recipes.recipe import Recipe
 
 
@@ -112,10 +115,17 @@ def _normalized(train: StagedStream, val: StagedStream) -> tuple[StagedStream, S
     """Both sets with the colour statistics of the training set, if the recipe asks for them."""
     if train.recipe.normalization != "channel":
         return train, val
-    # With mean 0 and standard deviation 1, the batches are the grey levels.
-    grey_levels = replace(train, mean_C=np.zeros(3), std_C=np.ones(3)).open(torch.device("cpu"))
-    counts = np.zeros((3, 256), np.int64)
-    for batch in grey_levels.score_batches():
-        counts += level_counts(batch.images.permute(0, 2, 3, 1).numpy().astype(np.uint8))
+    # With mean 0 and standard deviation 1, the batches are the grey levels. Nothing trains yet: all cores decode.
+    recipe = replace(train.recipe, threads=usable_cores())
+    grey_levels = replace(train, recipe=recipe, mean_C=np.zeros(3), std_C=np.ones(3)).open(torch.device("cpu"))
+    counting = map_ahead(
+        grey_levels.score_batches(),
+        lambda batch: level_counts(batch.images.permute(0, 2, 3, 1).numpy().astype(np.uint8)),
+        workers=recipe.threads,
+        ahead=recipe.threads,
+        describe=lambda batch: f"counting the grey levels of {len(batch.rows)} images",
+    )
+    with closing(counting):
+        counts = sum(counting)
     mean, std = level_statistics(counts)
     return tuple(replace(staged, mean_C=mean, std_C=std) for staged in (train, val))

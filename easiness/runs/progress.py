@@ -61,7 +61,11 @@ class TrialDisplay:
         if self._terminal:
             self._bars[name].set_postfix_str(news)
             return
-        rate = (self._done - self._resumed) / (time.monotonic() - self._started)
+        done = self._done - self._resumed
+        if not done:  # an epoch of one batch, which is told of when the next one is asked for
+            LOG.info("%s  %s", epoch, news)
+            return
+        rate = done / (time.monotonic() - self._started)
         LOG.info("%s  %s  %s left", epoch, news, _minutes((self._all - self._done) / rate))
 
     def _bar(self, name: str, total: int, line: int) -> tqdm:

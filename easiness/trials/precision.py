@@ -21,7 +21,8 @@ def prepare_device(device: torch.device) -> None:
     """
     if device.type != "cuda":
         return
-    torch.cuda.set_device(device)
+    if device.index is not None:  # without a number it is the current one, which torch does not take here
+        torch.cuda.set_device(device)
     torch.backends.cudnn.benchmark = True  # every batch but the last of an epoch has the same shape
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from easiness.benchmarks.first_gpu import __main__ as first_gpu
-from easiness.benchmarks.first_gpu.guard import guarded
+from easiness.benchmarks.guard import guarded
 from easiness.loaders.ffcv import why_no_ffcv
 from tests.benchmarks import guarded_parts
 

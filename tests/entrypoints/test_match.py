@@ -350,8 +350,7 @@ def test_pictures_that_are_not_here_are_done_without(store, monkeypatch, capsys,
 
 def test_pictures_of_other_data_are_not_shown(store, monkeypatch, capsys, tmp_path, dataset):
     for seed, name in enumerate(("alpha", "beta")):
-        recipe = tiny_settings(seed=5)
-        log_score_run(tmp_path, dataset, draw_losses(dataset, seed), model=name, recipe=recipe)
+        log_score_run(tmp_path, dataset, draw_losses(dataset, seed), model=name, data_seed=5)
     call(monkeypatch, *QUICK)
     assert f"and the scores are of {dataset.fingerprint[:12]}" in capsys.readouterr().err
 

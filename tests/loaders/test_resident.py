@@ -11,7 +11,14 @@ from PIL import Image
 
 from easiness.datasets.image_files import ImageFiles, check_files
 from easiness.loaders import resident, restage, stage_resident
-from easiness.loaders.normalization import STD_FLOOR, channel_statistics, normalize_images, normalizer
+from easiness.loaders.normalization import (
+    STD_FLOOR,
+    channel_statistics,
+    level_counts,
+    level_statistics,
+    normalize_images,
+    normalizer,
+)
 from easiness.loaders.resident import fit_image, fit_images
 from easiness.recipes.randomness import shifts_and_flips, trial_seeds
 from easiness.recipes.recipe import make_recipe
@@ -246,6 +253,14 @@ def test_statistics_of_channels_are_numpys(images):
     mean, std = channel_statistics(images)
     np.testing.assert_allclose(mean, images.mean(axis=(0, 1, 2), dtype=np.float64), atol=1e-10)
     np.testing.assert_allclose(std, images.std(axis=(0, 1, 2), dtype=np.float64), atol=1e-6)
+
+
+def test_grey_levels_are_counted_some_images_at_a_time(monkeypatch):
+    monkeypatch.setattr("easiness.loaders.normalization._CHUNK", 2)
+    images = tiny_dataset(5).images
+    expected = [np.bincount(images[..., c].ravel(), minlength=256) for c in range(3)]
+    np.testing.assert_array_equal(level_counts(images), expected)
+    np.testing.assert_array_equal(channel_statistics(images), level_statistics(np.array(expected)))
 
 
 @pytest.mark.parametrize("grey", [0, 1, 77, 254, 255])

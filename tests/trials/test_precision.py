@@ -21,11 +21,13 @@ def test_precision_follows_the_device_unless_it_is_chosen(supported, monkeypatch
 
 
 def test_a_gpu_computes_float32_in_full_and_every_setting_of_it_can_be_read(monkeypatch):
-    chosen = []
+    chosen, real = [], torch.cuda.set_device
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     before = (torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32)
     try:
         prepare_device(GPU)
+        monkeypatch.setattr(torch.cuda, "set_device", real)
+        prepare_device(torch.device("cuda"))
         assert chosen == [GPU]
         assert torch.backends.cudnn.benchmark
         assert not torch.backends.cudnn.allow_tf32

@@ -1,4 +1,4 @@
 """First minutes on a machine with a GPU: whether its path computes what the eager one does, and how fast it is.
 
-`parts` are what is measured, `guard` runs each in a process of its own, `python -m` this package writes one json.
+`checks`, `speed` and `photos` are what is measured, each in a process of its own; `python -m` writes one json.
 """

@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from easiness.benchmarks.first_gpu import checks, photos, speed
-from easiness.benchmarks.first_gpu.guard import guarded
 from easiness.benchmarks.first_gpu.size import Size, small
+from easiness.benchmarks.guard import guarded
 from easiness.runs.options import DEVICES
 from easiness.runs.setup import choose_device
 

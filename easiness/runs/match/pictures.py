@@ -3,7 +3,9 @@
 import logging
 import zlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,13 @@ from easiness import figures
 from easiness.analysis.diversity import Diversity, diversity
 from easiness.analysis.sets import easiest, hardest, set_size
 from easiness.datasets import Dataset, open_dataset
+from easiness.datasets.dataset import rows_of_classes
 from easiness.datasets.opening import PLAIN, kind_of
 from easiness.datasets.splitting import one_side
 from easiness.figures import Figure
 from easiness.figures.text_fit import file_name
-from easiness.loaders.resident import fit_images
+from easiness.loaders.resident import fit_image
+from easiness.machine import usable_cores
 from easiness.tracking import ScoreManifest
 
 LOG = logging.getLogger("easiness")
@@ -141,11 +145,14 @@ def look_at_classes(
     sheet_of, averages_of = classes
     charts, rows, small = {}, [], set()
     look = {"fraction": fraction, "seed": seed, "resolution": resolution}
+    members = rows_of_classes(dataset.labels, dataset.num_classes)
     for model, table in tables.items():
         named = f"{model} after {moments[model]}"
         charts[f"fig1_{file_name(sheet_of)}_{file_name(model)}"] = class_sheet(dataset, table, sheet_of, named, unit)
-        for class_name in dataset.class_names:
-            sets = class_sets(dataset, table["score"].to_numpy(), class_name, model, **look)
+        sets_of = partial(_sets, dataset, table["score"].to_numpy(), model=model, **look)
+        with ThreadPoolExecutor(usable_cores()) as pool:  # a third of all images may be decoded
+            sets_by_class = list(pool.map(sets_of, range(dataset.num_classes), members))
+        for class_name, sets in zip(dataset.class_names, sets_by_class, strict=True):
             if sets is None:
                 small.add(class_name)
                 continue
@@ -211,6 +218,22 @@ def class_sets(
     """
     number = dataset.class_names.index(class_name)
     members = np.flatnonzero(dataset.labels == number)
+    look = {"fraction": fraction, "seed": seed, "resolution": resolution}
+    return _sets(dataset, scores_N, number, members, model=model, **look)
+
+
+def _sets(
+    dataset: Dataset,
+    scores_N: np.ndarray,
+    number: int,
+    members: np.ndarray,
+    *,
+    model: str,
+    fraction: float,
+    seed: int,
+    resolution: int,
+) -> dict[str, Diversity] | None:
+    """As `class_sets`, of the class with this number and these rows."""
     size = set_size(fraction, len(members)) if len(members) else 0
     if size < _FEWEST:
         return None
@@ -225,6 +248,7 @@ def _same_size(dataset: Dataset, rows: np.ndarray, resolution: int) -> np.ndarra
     if isinstance(dataset.images, np.ndarray):
         return dataset.images[rows]
     images = dataset.images.take(rows)
-    if len(np.unique(images.sizes, axis=0)) == 1:
-        return np.stack([images[row] for row in range(len(images))])
-    return fit_images(images, resolution)
+    fitted = (images[row] for row in range(len(images)))
+    if len(np.unique(images.sizes, axis=0)) > 1:
+        fitted = (fit_image(image, resolution) for image in fitted)
+    return np.stack(list(fitted))

@@ -86,6 +86,11 @@ def test_both_figures_under_every_model_and_the_table(caplog):
     assert list(table["model"]) == ["one"] * 9 + ["two:x"] * 9
     assert list(table["class_name"].unique()) == ["class 0", "class 1", "class 2"]
     assert (table["low"] <= table["diversity"]).all()
+    for (class_name, model), rows in table.groupby(["class_name", "model"]):
+        alone = class_sets(dataset, tables[model]["score"].to_numpy(), class_name, model, **LOOK)
+        assert dict(zip(rows["set"], rows["diversity"], strict=True)) == {
+            name: measured.diversity for name, measured in alone.items()
+        }
     for figure in ("fig1_class_0", "fig2_class_2"):
         assert "one after 9 updates" in words(drawn[f"{figure}_one"])
         assert "two:x after 30 updates" in words(drawn[f"{figure}_two_x"])
