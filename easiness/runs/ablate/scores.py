@@ -146,7 +146,7 @@ def _by_seed(values: list[np.ndarray], seeds: int) -> np.ndarray:
 def open_all_scores(run_ids: Sequence[str], model: str, plan: Plan, options: ScoreOptions) -> list[Scores]:
     """Read score runs by `open_scores`; ValueError where several differ in more than their seed, or not in that."""
     opened = [open_scores(run_id, model, plan, options) for run_id in run_ids]
-    recipes = [dict(run.manifest.recipe) for run in opened]
+    recipes = [run.manifest.recipe | {"fingerprint of the data": run.manifest.fingerprint} for run in opened]
     seeds = [recipe.pop("seed", None) for recipe in recipes]
     for run, recipe in zip(opened, recipes, strict=True):
         differ = [name for name in recipe | recipes[0] if recipe.get(name) != recipes[0].get(name)]
